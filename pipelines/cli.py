@@ -1,0 +1,254 @@
+"""The command line. Each command imports what it needs when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date, datetime
+from typing import Any
+
+import click
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+_BEAM = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+def _date(value: datetime | None) -> date | None:
+    return value.date() if value else None
+
+
+def _settings(path: str | None) -> Any:
+    from pipelines.config import Settings
+    from pipelines.settings_file import load
+
+    return load(Settings, path)
+
+
+_warehouse = click.option("--warehouse", default="./warehouse", show_default=True, help="Folder or gs://bucket/prefix.")
+_config = click.option("--config", type=click.Path(), help="Settings file; `nightshelf config` prints one.")
+_day = click.option("--date", "day", type=_DAY, required=True, help="The night: everything as of the end of this date, UTC.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option("0.1.0", prog_name="nightshelf")
+def cli() -> None:
+    """A listening log into every listener's shelves, overnight.
+
+    Options that a command does not know are handed to Beam (--runner=..., --project=...).
+    """
+
+
+@cli.command()
+@click.option("--listeners", default=500, show_default=True)
+@click.option("--tracks", default=5000, show_default=True)
+@click.option("--days", default=60, show_default=True)
+@click.option("--out", default="./world", show_default=True, help="Where the world is written; the warehouse stands beside it.")
+@click.option("--seed", default=1, show_default=True)
+@_config
+def demo(listeners: int, tracks: int, days: int, out: str, seed: int, config: str | None) -> None:
+    """A simulated world, one night, the report: no data needed."""
+    from pipelines.demo import demo as run
+
+    run(listeners, tracks, days, out, seed, _settings(config))
+
+
+@cli.command(context_settings=_BEAM)
+@click.option("--listeners", default=2000, show_default=True)
+@click.option("--tracks", default=20000, show_default=True)
+@click.option("--days", default=60, show_default=True)
+@click.option("--out", required=True, help="Folder to write.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--end-date", type=_DAY, help="Last day simulated.")
+@click.option("--format", "fmt", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
+@click.pass_context
+def simulate(ctx: click.Context, **o: Any) -> None:
+    """Make a world of listeners, tracks and listening, with its log as dirty as real ones."""
+    from pipelines.simulate import simulate as run
+
+    end = {"end_date": _date(o["end_date"])} if o["end_date"] else {}
+    run(o["listeners"], o["tracks"], o["days"], o["out"], o["seed"], format=o["fmt"], beam_args=ctx.args, **end)
+
+
+@cli.command(context_settings=_BEAM)
+@click.option("--format", "fmt", required=True, help="csv, parquet, lastfm-1k, listenbrainz, spotify-history, sessions.")
+@click.option("--input", "inputs", multiple=True, required=True, help="File or glob; may be given several times.")
+@click.option("--mapping", help="YAML: which column is what (csv, parquet).")
+@click.option("--tracks", help="Catalog file (Parquet or CSV) in the columns of table `tracks`.")
+@click.option("--listeners-file", help="Listeners file in the columns of table `listeners`.")
+@click.option("--feedback", help="Feedback file in the columns of table `feedback`.")
+@click.option("--impressions", help="Impressions file in the columns of table `impressions`.")
+@click.option("--end-date", type=_DAY, help="Last date of the batch; later events are refused.")
+@click.option("--anonymous", is_flag=True, help="Each line of a sessions file is a listener of its own.")
+@click.option("--listener", help="Listener id for an export of one person (spotify-history).")
+@_warehouse
+@_config
+@click.pass_context
+def ingest(ctx: click.Context, **o: Any) -> None:
+    """Bring a listening log into the warehouse: cleaned, counted, split by listener."""
+    from pipelines.ingest import ingest as run
+
+    run(
+        o["warehouse"],
+        o["fmt"],
+        list(o["inputs"]),
+        mapping=o["mapping"],
+        tracks=o["tracks"],
+        listeners_file=o["listeners_file"],
+        feedback=o["feedback"],
+        impressions=o["impressions"],
+        end_date=_date(o["end_date"]),
+        anonymous=o["anonymous"],
+        listener=o["listener"],
+        settings=_settings(o["config"]),
+        beam_args=ctx.args,
+    )
+
+
+@cli.command("run", context_settings=_BEAM)
+@_day
+@_warehouse
+@_config
+@click.option("--fit-date", type=_DAY, help="Learn from other listeners only up to this date.")
+@click.option("--shelf", "shelves", multiple=True, help="Preview: only this shelf; nothing is committed.")
+@click.option("--listeners", type=click.Path(exists=True), help="Preview: a file of listener ids; nothing is committed.")
+@click.option("--greedy", is_flag=True, help="The ranker's order under eligibility rules only.")
+@click.pass_context
+def run_night(ctx: click.Context, **o: Any) -> None:
+    """Make a night: features, models, shelves, and what is missing before them."""
+    from pipelines.nightly import night
+
+    night(
+        o["warehouse"],
+        _date(o["day"]),  # type: ignore[arg-type]
+        _settings(o["config"]),
+        fit_date=_date(o["fit_date"]),
+        shelves=list(o["shelves"]),
+        listeners_file=o["listeners"],
+        greedy=o["greedy"],
+        beam_args=ctx.args,
+    )
+
+
+@cli.command(context_settings=_BEAM)
+@click.option("--from", "first", type=_DAY, required=True)
+@click.option("--to", "last", type=_DAY, required=True)
+@_warehouse
+@_config
+@click.pass_context
+def features(ctx: click.Context, first: datetime, last: datetime, warehouse: str, config: str | None) -> None:
+    """Fold days into sessions, library, track statistics and co-listens, in one job."""
+    from pipelines.features import features as run
+
+    run(warehouse, first.date(), last.date(), settings=_settings(config), beam_args=ctx.args)
+
+
+@cli.command(context_settings=_BEAM)
+@click.option("--from", "first", type=_DAY, required=True)
+@click.option("--to", "last", type=_DAY, required=True)
+@_warehouse
+@_config
+@click.pass_context
+def backfill(ctx: click.Context, first: datetime, last: datetime, warehouse: str, config: str | None) -> None:
+    """Remake what `status` names as out of date, for every night of a range."""
+    from pipelines.nightly import backfill as run
+
+    run(warehouse, first.date(), last.date(), _settings(config), beam_args=ctx.args)
+
+
+@cli.command()
+@_warehouse
+@click.option("--date", "day", type=_DAY, help="Only what this night uses; default: the newest.")
+def status(warehouse: str, day: datetime | None) -> None:
+    """What stands in the warehouse, and what is out of date."""
+    from pipelines.upkeep import print_status
+
+    print_status(warehouse, _date(day))
+
+
+@cli.command()
+@click.argument("table")
+@_day
+@click.option("--unpin", is_flag=True, help="Release the pin, so that runs may replace it again.")
+@_warehouse
+def rollback(table: str, day: datetime, unpin: bool, warehouse: str) -> None:
+    """Point a table's date at the run before the current one, and pin it there."""
+    from pipelines.upkeep import rollback as run
+
+    click.echo(run(warehouse, table, day.date(), unpin=unpin))
+
+
+@cli.command()
+@_warehouse
+@_config
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--abandoned", is_flag=True, help="Also runs that never committed; only while no run is at work.")
+def clean(warehouse: str, config: str | None, dry_run: bool, abandoned: bool) -> None:
+    """Delete old runs; never a current one, nor what an outcome window still needs."""
+    from pipelines.upkeep import clean as run
+
+    for line in run(warehouse, _settings(config).retention, dry_run=dry_run, abandoned=abandoned):
+        click.echo(line)
+
+
+@cli.command()
+@click.argument("listener")
+@click.option("--shelf", help="Only this shelf.")
+@click.option("--why", is_flag=True, help="Where each item came from, and what moved its score.")
+@click.option("--date", "day", type=_DAY, help="Default: the newest night.")
+@_warehouse
+def show(listener: str, shelf: str | None, why: bool, day: datetime | None, warehouse: str) -> None:
+    """Print one listener's shelves."""
+    from pipelines.show import show as run
+
+    run(warehouse, listener, shelf=shelf, why=why, day=_date(day))
+
+
+@cli.command(context_settings=_BEAM)
+@_day
+@click.option("--days", default=7, show_default=True, help="Listens of this many days after the night are the targets.")
+@_warehouse
+@_config
+@click.pass_context
+def evaluate(ctx: click.Context, day: datetime, days: int, warehouse: str, config: str | None) -> None:
+    """Measure a stored night, its sources and the baselines against what was listened to afterwards."""
+    from pipelines.evaluate import evaluate as run
+
+    run(warehouse, day.date(), days, settings=_settings(config), beam_args=ctx.args)
+
+
+@cli.command()
+@_day
+@_warehouse
+def report(day: datetime, warehouse: str) -> None:
+    """Write the night's report: one self-contained HTML page."""
+    from pipelines.report import report as run
+
+    click.echo(run(warehouse, day.date()))
+
+
+@cli.command("config")
+@_config
+def print_config(config: str | None) -> None:
+    """Print all settings as YAML, with their defaults."""
+    from pipelines.settings_file import to_yaml
+
+    click.echo(to_yaml(_settings(config)), nl=False)
+
+
+def main() -> None:
+    """Entry point: user errors become one sentence and an exit code, never a stack trace."""
+    from transforms.errors import UserError
+
+    try:
+        cli(standalone_mode=False)
+    except UserError as error:
+        click.echo(f"nightshelf: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""`status`, `rollback` and `clean`, printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from transforms.tables import upkeep
+from transforms.tables.upkeep import RetentionSettings
+from transforms.tables.warehouse import Warehouse
+
+
+def print_status(warehouse: str, day: date | None = None) -> None:
+    """Print a line a table: dates, rows of the newest, and what has moved since it was made."""
+    from rich.console import Console
+    from rich.table import Table
+
+    found = [s for s in upkeep.states(Warehouse(warehouse)) if day is None or s.manifest.date <= day]
+    newest: dict[str, upkeep.State] = {}
+    dates: dict[str, int] = {}
+    for state in sorted(found, key=lambda s: s.manifest.date):
+        newest[state.manifest.table] = state
+        dates[state.manifest.table] = dates.get(state.manifest.table, 0) + 1
+    view = Table("table", "dates", "newest", "run", "rows", "state", title=f"warehouse {warehouse}")
+    for table, state in sorted(newest.items()):
+        m = state.manifest
+        word = "pinned" if m.pinned else "current"
+        if state.moved:
+            word = "out of date: " + ", ".join(state.moved)
+        view.add_row(table, str(dates[table]), str(m.date), m.run_id, f"{m.rows:,}", word)
+    console = Console()
+    console.print(view)
+    for state in found:
+        if state.moved and state is not newest[state.manifest.table]:
+            console.print(f"{state.manifest.table} of {state.manifest.date} is out of date: {', '.join(state.moved)}")
+
+
+def rollback(warehouse: str, table: str, day: date, unpin: bool = False) -> str:
+    """Go back one run and pin it, or release the pin; says what stands now."""
+    if unpin:
+        manifest = upkeep.unpin(Warehouse(warehouse), table, day)
+        return f"{table} of {day} is run {manifest.run_id}, no longer pinned"
+    manifest = upkeep.rollback(Warehouse(warehouse), table, day)
+    return f"{table} of {day} is run {manifest.run_id} again, and pinned to it"
+
+
+def clean(warehouse: str, settings: RetentionSettings, dry_run: bool = False, abandoned: bool = False) -> Iterator[str]:
+    """Delete what retention allows; yields a line a folder."""
+    place = Warehouse(warehouse)
+    for path in list(upkeep.removable(place, settings, abandoned)):
+        if not dry_run:
+            place.store.delete(path)
+        yield f"{'would delete' if dry_run else 'deleted'} {path}"

@@ -1,0 +1,21 @@
+"""Errors a user can act on: one sentence that says what was expected, what was found and what to do."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user can mend. The command line prints it and exits with `exit_code`; it holds no personal id."""
+
+    exit_code = 2
+
+
+class GateFailed(UserError):
+    """A check before publishing failed; yesterday's tables stay current."""
+
+    exit_code = 3
+
+
+class LostRace(UserError):
+    """Another run committed the same table and date first; it is named in the message."""
+
+    exit_code = 4

@@ -1,0 +1,195 @@
+"""The thin Beam shell around chunks and runs: read shards, write chunks, commit.
+
+    root | ReadChunks(specs, columns={"listens": [...]})   # -> Chunk
+         | "Sessionize" >> beam.Map(step)                  # Chunk -> Chunk, a pure function
+         | WriteChunks(runs)                               # -> Written
+    root | Commit(runs, written)                           # one atomic step a table, in the order given
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import apache_beam as beam
+import polars as pl
+from apache_beam.coders import Coder, registry
+from apache_beam.metrics import Metrics
+
+from transforms.chunks import CHUNK_BYTES, Chunk, Spec, read_chunks
+from transforms.tables.runs import Run, Written, finish, write_frame
+
+
+class ChunkCoder(Coder):
+    """Chunks as Arrow IPC streams behind a JSON header of lengths; never pickled."""
+
+    def encode(self, value: Chunk) -> bytes:
+        bodies = []
+        for frame in value.tables.values():
+            out = io.BytesIO()
+            frame.write_ipc_stream(out)
+            bodies.append(out.getvalue())
+        head = json.dumps([value.shard, list(value.tables), [len(b) for b in bodies]]).encode()
+        return len(head).to_bytes(4, "big") + head + b"".join(bodies)
+
+    def decode(self, encoded: bytes) -> Chunk:
+        stop = 4 + int.from_bytes(encoded[:4], "big")
+        shard, names, lengths = json.loads(encoded[4:stop])
+        tables = {}
+        for name, length in zip(names, lengths, strict=True):
+            tables[name] = pl.read_ipc_stream(encoded[stop : stop + length])
+            stop += length
+        return Chunk(shard, tables)
+
+    def is_deterministic(self) -> bool:
+        return True
+
+
+class WrittenCoder(Coder):
+    """Reports of written files as JSON."""
+
+    def encode(self, value: Written) -> bytes:
+        entry = value.file.model_dump(mode="json") if value.file else None
+        return json.dumps([value.table, value.day, entry, value.counts]).encode()
+
+    def decode(self, encoded: bytes) -> Written:
+        from transforms.tables.manifest import FileEntry
+
+        table, day, entry, counts = json.loads(encoded)
+        return Written(table, day, FileEntry(**entry) if entry else None, counts)
+
+    def is_deterministic(self) -> bool:
+        return True
+
+
+registry.register_coder(Chunk, ChunkCoder)
+registry.register_coder(Written, WrittenCoder)
+
+
+class _Read(beam.DoFn):
+    def __init__(self, columns: Mapping[str, Sequence[str]] | None, dated: Sequence[str], chunk_bytes: int) -> None:
+        self._columns, self._dated, self._chunk_bytes = columns, dated, chunk_bytes
+        self._chunks = Metrics.counter("read", "chunks")
+        self._rows = Metrics.counter("read", "rows")
+        self._ms = Metrics.counter("read", "milliseconds")
+
+    def process(self, spec: Spec) -> Iterator[Chunk]:
+        began = time.monotonic()
+        for chunk in read_chunks(spec, self._columns, self._dated, self._chunk_bytes):
+            self._chunks.inc()
+            self._rows.inc(chunk.rows)
+            self._ms.inc(int((time.monotonic() - began) * 1000))
+            yield chunk
+            began = time.monotonic()
+
+
+@dataclass
+class ReadChunks(beam.PTransform):
+    """Specs to chunks: every listener of every shard once, with all tables of the spec.
+
+    Attributes:
+        specs: one a shard.
+        columns: columns to read, table by table.
+        dated: tables that get a `date` column.
+        chunk_bytes: size at which a chunk is handed on.
+    """
+
+    specs: Sequence[Spec]
+    columns: Mapping[str, Sequence[str]] | None = None
+    dated: Sequence[str] = ()
+    chunk_bytes: int = CHUNK_BYTES
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection[Chunk]:
+        return (
+            root
+            | "Specs" >> beam.Create(list(self.specs), reshuffle=False)
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(_Read(self.columns, self.dated, self.chunk_bytes)).with_output_types(Chunk)
+        )
+
+
+class _Write(beam.DoFn):
+    def __init__(self, runs: Sequence[Run], batch: str | None) -> None:
+        self._runs: dict[str, dict[str, Run]] = {}
+        for run in runs:
+            self._runs.setdefault(run.table, {})[run.day.isoformat()] = run
+        self._batch = batch
+        self._rows = Metrics.counter("write", "rows")
+        self._bytes = Metrics.counter("write", "bytes")
+
+    def process(self, chunk: Chunk) -> Iterator[Written]:
+        for table, frame in chunk.tables.items():
+            runs = self._runs.get(table)
+            if not runs or not frame.height:
+                continue
+            if "date" not in frame.columns:
+                if len(runs) != 1:
+                    raise ValueError(f"table {table}: rows for {len(runs)} dates need a `date` column")
+                parts = {next(iter(runs)): frame}
+            else:
+                parts = {
+                    str(key[0]): part
+                    for key, part in frame.partition_by("date", as_dict=True, include_key=False).items()
+                }
+            for day, part in sorted(parts.items()):
+                if day not in runs:
+                    continue
+                entry = write_frame(runs[day], chunk.shard, part, self._batch)
+                if entry is not None:
+                    self._rows.inc(entry.rows)
+                    self._bytes.inc(entry.bytes)
+                    yield Written(table, day, entry)
+
+
+@dataclass
+class WriteChunks(beam.PTransform):
+    """Write each chunk's tables into their runs' folders, one file a chunk, table and date.
+
+    A frame with a `date` column is written by date; rows of dates without a run are left out (they are current already).
+    Tables of the chunk without a run are left out, so a chunk may carry its inputs along.
+    """
+
+    runs: Sequence[Run]
+    batch: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, chunks: beam.PCollection[Chunk]) -> beam.PCollection[Written]:
+        return chunks | "Write" >> beam.ParDo(_Write(self.runs, self.batch)).with_output_types(Written)
+
+
+class _Commit(beam.DoFn):
+    def process(self, runs: Sequence[Run], written: Sequence[Written]) -> Iterator[str]:
+        by_target: dict[tuple[str, str], list[Written]] = {}
+        for item in written:
+            by_target.setdefault((item.table, item.day), []).append(item)
+        for run in runs:
+            yield finish(run, by_target.get((run.table, run.day.isoformat()), [])).run_id
+
+
+@dataclass
+class Commit(beam.PTransform):
+    """The graph's last step: make every run current, in the order given, once everything is written.
+
+    Applied to the pipeline itself, so that it happens for empty tables too. Yields the run ids.
+    """
+
+    runs: Sequence[Run]
+    written: beam.PCollection
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection[str]:
+        return (
+            root
+            | "Runs" >> beam.Create([list(self.runs)], reshuffle=False)
+            | "Commit" >> beam.ParDo(_Commit(), beam.pvalue.AsList(self.written)).with_output_types(str)
+        )

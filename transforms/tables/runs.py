@@ -1,0 +1,270 @@
+"""One run of a table: planned, written into a folder of its own, committed as the graph's last step.
+
+A run that is killed leaves a folder nobody's manifest names, so readers never see it. Files are named by their content
+and written whole, so a bundle that is retried writes the same file again.
+
+    run = plan(warehouse, "sessions", day, shards=16, inputs={"listens": "..."}, settings={...}, step_version="1")
+    written = chunks | WriteChunks([run])
+    root | Commit([run], written)
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.errors import LostRace, UserError
+from transforms.tables.manifest import FileEntry, Manifest, version_of
+from transforms.tables.schema import TABLES
+from transforms.tables.store import Token
+from transforms.tables.warehouse import Warehouse, folder
+
+RUN_MANIFEST = "_manifest.json"
+ROW_GROUP = 100_000
+ROW_GROUPS = {"shelves": 200 * 8, "candidates": 50_000}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One attempt to make a table of one date. Small and picklable: it travels to every worker.
+
+    Attributes:
+        version: what the content is determined by.
+        run_id: version and attempt; the folder's name.
+        token: of the manifest seen at launch; commit replaces exactly that one.
+        previous: files kept from the current manifest (ingest appends; other jobs replace).
+    """
+
+    warehouse: str
+    table: str
+    day: date
+    version: str
+    run_id: str
+    shards: int
+    inputs: dict[str, str]
+    settings: dict[str, Any]
+    token: Token
+    previous_run: str | None = None
+    previous: tuple[FileEntry, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """`<table>/date=.../run=...`."""
+        return f"{folder(self.table, self.day)}/run={self.run_id}"
+
+
+def schema_signature(table: str) -> list[Any]:
+    """What of the schema a version depends on."""
+    declared = TABLES.get(table)
+    if declared is None:
+        return [table]
+    return [declared.schema_version, [[c.name, str(c.type)] for c in declared.columns]]
+
+
+def plan(
+    warehouse: Warehouse,
+    table: str,
+    day: date,
+    *,
+    shards: int,
+    inputs: dict[str, str],
+    settings: dict[str, Any],
+    step_version: str,
+    seed: int = 0,
+    append: bool = False,
+    extra: dict[str, Any] | None = None,
+) -> Run | None:
+    """Plan a run, or None if the current manifest already has its version (there is nothing to do).
+
+    Args:
+        inputs: version of every input, by name.
+        settings: the settings this step reads, JSON-able.
+        step_version: raised when the step's code changes what it makes.
+        append: keep the files of the current manifest and add to them.
+
+    Raises:
+        UserError: the current manifest is pinned and of another version.
+    """
+    version = version_of(table, day, schema_signature(table), inputs, {**settings, "shards": shards}, step_version, seed)
+    current, token = warehouse.current_with_token(table, day)
+    if current is not None and current.version == version:
+        return None
+    if current is not None and current.pinned:
+        raise UserError(
+            f"{table} of {day} is pinned to run {current.run_id}; release it with "
+            f"`nightshelf rollback {table} --date {day} --unpin`"
+        )
+    return Run(
+        warehouse=warehouse.url,
+        table=table,
+        day=day,
+        version=version,
+        run_id=claim(warehouse, table, day, version),
+        shards=shards,
+        inputs=inputs,
+        settings=settings,
+        token=token,
+        previous_run=current.run_id if current else None,
+        previous=current.files if current and append else (),
+        extra=extra or {},
+    )
+
+
+def claim(warehouse: Warehouse, table: str, day: date, version: str) -> str:
+    """The next free run id of a version: two runs of one night at once never share a folder."""
+    attempt = 1
+    while True:
+        path = f"{folder(table, day)}/run={version}-{attempt}/_claim"
+        data, token = warehouse.store.read_with_token(path)
+        if data is None and warehouse.store.replace(path, b"claimed\n", token):
+            return f"{version}-{attempt}"
+        attempt += 1
+
+
+def write_frame(run: Run, shard: int, frame: pl.DataFrame, batch: str | None = None) -> FileEntry | None:
+    """Write one sorted file of a run's shard; None for a frame without rows.
+
+    Rows are sorted by the table's key and row groups end between listeners, so that readers never meet half a listener.
+
+    Raises:
+        ValueError: the frame does not conform to the table's schema.
+        UserError: the disk is full or cannot be written.
+    """
+    if not frame.height:
+        return None
+    table = TABLES[run.table]
+    arrow = table.conform(frame.sort(table.key, maintain_order=True))
+    try:
+        return _write(run, shard, arrow, table.key[0], batch)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {run.table} of {run.day} ({os.strerror(error.errno or 0)}); nothing was committed: make room "
+            "or check access, then run the same command again"
+        ) from error
+
+
+def _write(run: Run, shard: int, arrow: pa.Table, group_by: str, batch: str | None) -> FileEntry:
+    local_root = None if "://" in run.warehouse else Path(run.warehouse) / run.folder
+    if local_root is not None:
+        local_root.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(prefix=".writing-", suffix=".tmp", dir=local_root)
+    os.close(handle)
+    try:
+        with pq.ParquetWriter(
+            scratch, arrow.schema, compression="zstd", compression_level=1, use_compliant_nested_type=True
+        ) as out:
+            for start, stop in row_groups(arrow.column(group_by), ROW_GROUPS.get(run.table, ROW_GROUP)):
+                out.write_table(arrow.slice(start, stop - start), row_group_size=max(1, stop - start))
+        digest = sha256()
+        with open(scratch, "rb") as done:
+            while block := done.read(1 << 20):
+                digest.update(block)
+        name = f"{run.folder}/shard-{shard:05d}-of-{run.shards:05d}-{digest.hexdigest()[:16]}.parquet"
+        size = os.path.getsize(scratch)
+        os.chmod(scratch, 0o644)
+        Warehouse(run.warehouse).store.adopt(scratch, name)
+    finally:
+        Path(scratch).unlink(missing_ok=True)
+    return FileEntry(
+        path=name, shard=shard, rows=arrow.num_rows, bytes=size, sha256=digest.hexdigest(), batch=batch
+    )
+
+
+def row_groups(keys: pa.ChunkedArray, size: int) -> list[tuple[int, int]]:
+    """Cut sorted keys into ranges of about `size` rows that never cut equal keys apart.
+
+    >>> row_groups(pa.chunked_array([["a", "a", "b", "b", "c"]]), 3)
+    [(0, 4), (4, 5)]
+    """
+    series = pl.Series(pl.from_arrow(keys))
+    cuts = [0]
+    while cuts[-1] < len(series):
+        stop = min(cuts[-1] + size, len(series))
+        if stop < len(series):
+            stop = int(series.search_sorted(series[stop - 1], side="right"))
+        cuts.append(stop)
+    return list(zip(cuts[:-1], cuts[1:], strict=True))
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a step reports to the commit: a file, or counts to add to the manifest's `extra`."""
+
+    table: str
+    day: str
+    file: FileEntry | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def finish(run: Run, written: Sequence[Written]) -> Manifest:
+    """Make a run's manifest current.
+
+    Two bundles that wrote the same shard wrote the same file, so equal paths count once.
+
+    Raises:
+        LostRace: another run was faster.
+        UserError: a reported file is not there with the reported size.
+    """
+    files: dict[str, FileEntry] = {f.path: f for f in run.previous}
+    counts: dict[str, int] = {}
+    for item in written:
+        if item.table != run.table or item.day != run.day.isoformat():
+            continue
+        if item.file is not None:
+            files[item.file.path] = item.file
+        for name, n in item.counts.items():
+            counts[name] = counts.get(name, 0) + n
+    warehouse = Warehouse(run.warehouse)
+    stored = set(warehouse.store.list(run.folder))
+    lost = [f.path for f in files.values() if f.path.startswith(run.folder + "/") and f.path not in stored]
+    if lost:
+        raise UserError(f"{run.table} of {run.day}: {len(lost)} written files are gone ({lost[0]}); run it again")
+    ordered = tuple(sorted(files.values(), key=lambda f: (f.shard, f.path)))
+    manifest = Manifest(
+        table=run.table,
+        date=run.day,
+        version=run.version,
+        run_id=run.run_id,
+        schema_version=TABLES[run.table].schema_version if run.table in TABLES else 1,
+        shards=run.shards,
+        rows=sum(f.rows for f in ordered),
+        files=ordered,
+        inputs=run.inputs,
+        settings=run.settings,
+        previous_run=run.previous_run,
+        extra={**run.extra, **counts},
+    )
+    current, _ = warehouse.current_with_token(run.table, run.day)
+    if current is not None and current.run_id == run.run_id:
+        return current
+    if current is not None and current.pinned:
+        raise LostRace(f"{run.table} of {run.day} was pinned to run {current.run_id} while run {run.run_id} was at work")
+    warehouse.store.write(f"{run.folder}/{RUN_MANIFEST}", manifest.to_json())
+    warehouse.commit(manifest, run.token)
+    return manifest
+
+
+def write_files(run: Run, paths: dict[str, str]) -> Iterator[Written]:
+    """Adopt ready-made local files (a model's artefacts) into a run: `{name in the run: local path}`."""
+    for name, local in sorted(paths.items()):
+        data = Path(local).read_bytes()
+        path = f"{run.folder}/{name}"
+        Warehouse(run.warehouse).store.write(path, data)
+        entry = FileEntry(path=path, bytes=len(data), sha256=sha256(data).hexdigest())
+        yield Written(run.table, run.day.isoformat(), entry)
+
+
+def with_extra(run: Run, **extra: Any) -> Run:
+    """The same run with more in its manifest's `extra`."""
+    return replace(run, extra={**run.extra, **extra})

@@ -1,0 +1,230 @@
+"""Where a warehouse's bytes live: a local folder or a bucket, behind six verbs.
+
+Readers rely on two promises. `write` is all or nothing: a reader sees the old bytes, the new bytes or no file. `replace`
+is compare-and-swap: it succeeds only if the object is still the one whose token was read. Locally the first is a rename
+and the second a rename under a lock file; in Google Cloud Storage both are the service's own generation match.
+
+    store = open_store("./warehouse")
+    data, token = store.read_with_token("listens/date=2026-01-01/_current.json")
+    store.replace("listens/date=2026-01-01/_current.json", new, token)   # False if somebody was faster
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from transforms.errors import UserError
+
+Token = str | int | None
+
+
+class Store(Protocol):
+    """Objects under a root, named by relative paths with forward slashes."""
+
+    root: str
+
+    def read(self, path: str) -> bytes:
+        """The object's bytes. Raises FileNotFoundError."""
+
+    def read_with_token(self, path: str) -> tuple[bytes | None, Token]:
+        """Bytes and the token to hand to `replace`; (None, token) where there is no object."""
+
+    def write(self, path: str, data: bytes) -> None:
+        """Create or overwrite, all or nothing."""
+
+    def adopt(self, local: str, path: str) -> None:
+        """Move a finished local file in, all or nothing."""
+
+    def replace(self, path: str, data: bytes, token: Token) -> bool:
+        """Write only if the object is still the one `token` was read with; False if it is not."""
+
+    def open(self, path: str) -> pa.NativeFile:
+        """Random-access reader."""
+
+    def list(self, prefix: str) -> list[str]:
+        """Paths of all objects under a folder, sorted."""
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders directly under a folder, sorted."""
+
+    def delete(self, prefix: str) -> None:
+        """Remove an object, or everything under a folder."""
+
+
+def checked(path: str) -> str:
+    """The path itself, if it stays inside the root.
+
+    Raises:
+        UserError: it is absolute or climbs out.
+    """
+    parts = PurePosixPath(path).parts
+    if path.startswith("/") or ".." in parts or "\x00" in path:
+        raise UserError("a path in the warehouse must stay inside it; found one that is absolute or contains '..'")
+    return path
+
+
+class LocalStore:
+    """A folder of the local file system."""
+
+    def __init__(self, root: str) -> None:
+        self.root = str(Path(root).resolve())
+
+    def _path(self, path: str) -> Path:
+        return Path(self.root) / checked(path)
+
+    def read(self, path: str) -> bytes:
+        return self._path(path).read_bytes()
+
+    def read_with_token(self, path: str) -> tuple[bytes | None, Token]:
+        try:
+            data = self._path(path).read_bytes()
+        except FileNotFoundError:
+            return None, None
+        return data, sha256(data).hexdigest()
+
+    def write(self, path: str, data: bytes) -> None:
+        target = self._path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            with open(scratch, "wb") as out:
+                out.write(data)
+                out.flush()
+                os.fsync(out.fileno())
+            os.replace(scratch, target)
+        except OSError:
+            scratch.unlink(missing_ok=True)
+            raise
+
+    def adopt(self, local: str, path: str) -> None:
+        target = self._path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.replace(local, target)
+        except OSError:
+            scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+            shutil.move(local, scratch)
+            os.replace(scratch, target)
+
+    def replace(self, path: str, data: bytes, token: Token) -> bool:
+        with self._lock(path):
+            if self.read_with_token(path)[1] != token:
+                return False
+            self.write(path, data)
+            return True
+
+    @contextmanager
+    def _lock(self, path: str) -> Iterator[None]:
+        target = self._path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(target.with_name(f".{target.name}.lock"), "a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def open(self, path: str) -> pa.NativeFile:
+        return pa.OSFile(str(self._path(path)), "rb")
+
+    def list(self, prefix: str) -> list[str]:
+        top = self._path(prefix)
+        if not top.is_dir():
+            return []
+        return sorted(
+            str(p.relative_to(self.root)) for p in top.rglob("*") if p.is_file() and not p.name.startswith(".")
+        )
+
+    def folders(self, prefix: str) -> list[str]:
+        top = self._path(prefix)
+        return sorted(p.name for p in top.iterdir() if p.is_dir()) if top.is_dir() else []
+
+    def delete(self, prefix: str) -> None:
+        target = self._path(prefix)
+        if target.is_dir():
+            shutil.rmtree(target)
+        else:
+            target.unlink(missing_ok=True)
+
+
+class GcsStore:
+    """A prefix of a Google Cloud Storage bucket; `STORAGE_EMULATOR_HOST` is honoured by the client library."""
+
+    def __init__(self, root: str) -> None:
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud import storage
+
+        self.root = root.rstrip("/")
+        bucket, _, self._prefix = self.root.removeprefix("gs://").partition("/")
+        emulated = os.environ.get("STORAGE_EMULATOR_HOST")
+        options: dict[str, Any] = {"credentials": AnonymousCredentials(), "project": "test"} if emulated else {}
+        self._client = storage.Client(**options)
+        self._bucket = self._client.bucket(bucket)
+
+    def _name(self, path: str) -> str:
+        return f"{self._prefix}/{checked(path)}".strip("/")
+
+    def read(self, path: str) -> bytes:
+        data, _ = self.read_with_token(path)
+        if data is None:
+            raise FileNotFoundError(path)
+        return data
+
+    def read_with_token(self, path: str) -> tuple[bytes | None, Token]:
+        blob = self._bucket.get_blob(self._name(path))
+        if blob is None:
+            return None, 0
+        return blob.download_as_bytes(if_generation_match=blob.generation), blob.generation
+
+    def write(self, path: str, data: bytes) -> None:
+        self._bucket.blob(self._name(path)).upload_from_string(data)
+
+    def adopt(self, local: str, path: str) -> None:
+        self._bucket.blob(self._name(path)).upload_from_filename(local)
+        os.unlink(local)
+
+    def replace(self, path: str, data: bytes, token: Token) -> bool:
+        from google.api_core.exceptions import PreconditionFailed
+
+        try:
+            self._bucket.blob(self._name(path)).upload_from_string(data, if_generation_match=token)
+        except PreconditionFailed:
+            return False
+        return True
+
+    def open(self, path: str) -> pa.NativeFile:
+        return pa.BufferReader(self.read(path))
+
+    def list(self, prefix: str) -> list[str]:
+        skip = len(self._prefix) + 1 if self._prefix else 0
+        return sorted(b.name[skip:] for b in self._client.list_blobs(self._bucket, prefix=self._name(prefix) + "/"))
+
+    def folders(self, prefix: str) -> list[str]:
+        depth = len(PurePosixPath(prefix).parts) if prefix else 0
+        parts = (PurePosixPath(p).parts for p in self.list(prefix))
+        return sorted({p[depth] for p in parts if len(p) > depth + 1})
+
+    def delete(self, prefix: str) -> None:
+        self._bucket.delete_blobs([self._bucket.blob(self._name(p)) for p in self.list(prefix)])
+
+
+@lru_cache(maxsize=16)
+def open_store(url: str) -> Store:
+    """The store of a warehouse URL: a folder, or `gs://bucket/prefix`.
+
+    Raises:
+        UserError: another scheme.
+    """
+    if url.startswith("gs://"):
+        return GcsStore(url)
+    if "://" in url:
+        scheme = url.split("://")[0]
+        raise UserError(f"a warehouse is a folder or gs://bucket/prefix; found the scheme {scheme!r}")
+    return LocalStore(url)

@@ -1,0 +1,152 @@
+"""Looking after a warehouse: what is out of date, going back to an earlier run, deleting what nobody needs.
+
+Every manifest names its inputs as `table@date` with the version it read. A table is out of date when one of them has
+another version now; nothing is remade for that reason alone, it is only said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from transforms.errors import UserError
+from transforms.tables.manifest import Manifest
+from transforms.tables.runs import RUN_MANIFEST
+from transforms.tables.warehouse import Warehouse, folder
+
+LISTENED = ("shelves", "candidates", "draws", "impressions", "outcomes")
+
+
+class RetentionSettings(BaseModel):
+    """What `nightshelf clean` may delete."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    previous_runs: int = Field(1, ge=0, description="runs kept behind the current one of each date, for rollback")
+    outcome_days: int = Field(28, ge=28, description="days back in which an outcome window still needs a night as shown")
+
+
+@dataclass(frozen=True)
+class State:
+    """One table of one date: its manifest and which inputs have moved since."""
+
+    manifest: Manifest
+    moved: tuple[str, ...]
+
+
+def input_key(manifest: Manifest) -> str:
+    """How a manifest stands among another's inputs: `table@date`."""
+    return f"{manifest.table}@{manifest.date.isoformat()}"
+
+
+def inputs_of(*manifests: Manifest | None) -> dict[str, str]:
+    """The inputs a run records: `{table@date: version}` of each manifest given (None is passed over)."""
+    return {input_key(m): m.version for m in manifests if m is not None}
+
+
+def tables(warehouse: Warehouse) -> list[str]:
+    """Folders of the warehouse that hold dates."""
+    return [t for t in warehouse.store.folders("") if any(n.startswith("date=") for n in warehouse.store.folders(t))]
+
+
+def states(warehouse: Warehouse) -> list[State]:
+    """Every current manifest, by table and date, with the inputs that have moved."""
+    current = {input_key(m): m for t in tables(warehouse) for d in warehouse.dates(t) if (m := warehouse.current(t, d))}
+    return [
+        State(m, tuple(sorted(k for k, v in m.inputs.items() if k in current and current[k].version != v)))
+        for m in current.values()
+    ]
+
+
+def rollback(warehouse: Warehouse, table: str, day: date) -> Manifest:
+    """Point a date at the run before its current one, and pin it there.
+
+    Raises:
+        UserError: there is no earlier run.
+        LostRace: a run committed meanwhile.
+    """
+    current, token = warehouse.current_with_token(table, day)
+    earlier = _run_manifest(warehouse, table, day, current.previous_run) if current and current.previous_run else None
+    if current is None or earlier is None:
+        raise UserError(f"{table} of {day} has no earlier run to go back to")
+    back = earlier.model_copy(update={"pinned": True})
+    warehouse.commit(back, token)
+    return back
+
+
+def unpin(warehouse: Warehouse, table: str, day: date) -> Manifest:
+    """Release a pin: the next run whose version differs replaces it.
+
+    Raises:
+        UserError: there is nothing on that date.
+    """
+    current, token = warehouse.current_with_token(table, day)
+    if current is None:
+        raise UserError(f"{table} has nothing on {day}")
+    free = current.model_copy(update={"pinned": False})
+    warehouse.commit(free, token)
+    return free
+
+
+def _run_manifest(warehouse: Warehouse, table: str, day: date, run_id: str) -> Manifest | None:
+    try:
+        return Manifest.from_json(warehouse.store.read(f"{folder(table, day)}/run={run_id}/{RUN_MANIFEST}"))
+    except FileNotFoundError:
+        return None
+
+
+def removable(warehouse: Warehouse, settings: RetentionSettings, abandoned: bool = False) -> Iterator[str]:
+    """Run folders that may go: not current, not among the last `previous_runs`, not needed by an outcome window.
+
+    Args:
+        abandoned: also runs that never committed. Only while no run is at work.
+    """
+    newest = max((d for t in LISTENED for d in warehouse.dates(t)), default=None)
+    needed = _shown_versions(warehouse, newest, settings) if newest else set()
+    for table in tables(warehouse):
+        for day in warehouse.dates(table):
+            current = warehouse.current(table, day)
+            if current is None:
+                continue
+            keep = {current.run_id} | {f.path.split("/")[2].removeprefix("run=") for f in current.files}
+            back: Manifest | None = current
+            for _ in range(settings.previous_runs):
+                back = _run_manifest(warehouse, table, day, back.previous_run) if back and back.previous_run else None
+                keep |= {back.run_id} | {f.path.split("/")[2].removeprefix("run=") for f in back.files} if back else set()
+            for name in warehouse.store.folders(folder(table, day)):
+                run_id = name.removeprefix("run=")
+                if run_id in keep or (table == "shelves" and run_id.rsplit("-", 1)[0] in needed):
+                    continue
+                if _run_manifest(warehouse, table, day, run_id) is None and not abandoned:
+                    continue
+                yield f"{folder(table, day)}/{name}"
+
+
+def _shown_versions(warehouse: Warehouse, newest: date, settings: RetentionSettings) -> set[str]:
+    since = newest - timedelta(settings.outcome_days)
+    shown: set[str] = set()
+    for day in warehouse.dates("impressions"):
+        if day >= since:
+            shown |= set(warehouse.read("impressions", day, ["version"])["version"].drop_nulls().unique())
+    return shown
+
+
+def check_table(warehouse: Warehouse, manifest: Manifest) -> list[str]:
+    """What of a manifest's files is missing or of another content; empty if all is well."""
+    from hashlib import sha256
+
+    wrong = []
+    for entry in manifest.files:
+        try:
+            data = warehouse.store.read(entry.path)
+        except FileNotFoundError:
+            wrong.append(f"{entry.path} is missing")
+            continue
+        if sha256(data).hexdigest() != entry.sha256:
+            wrong.append(f"{entry.path} has another content than was committed")
+    return wrong
+
+

@@ -1,0 +1,151 @@
+"""A warehouse: tables by date, read through their manifests.
+
+    warehouse = Warehouse("./warehouse")
+    warehouse.current("shelves", date(2026, 1, 31))        # the manifest, or None
+    warehouse.read("shelves", date(2026, 1, 31))           # a Polars frame
+    warehouse.newest("tracks", date(2026, 1, 31))          # tracks and listeners: the newest date up to D
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from transforms.errors import LostRace, UserError
+from transforms.tables.manifest import FileEntry, Manifest
+from transforms.tables.schema import TABLES, empty_frame
+from transforms.tables.store import Store, Token, open_store
+
+CURRENT = "_current.json"
+_DATE = re.compile(r"date=(\d{4}-\d{2}-\d{2})")
+
+
+def folder(table: str, day: date) -> str:
+    """`<table>/date=YYYY-MM-DD`."""
+    return f"{table}/date={day.isoformat()}"
+
+
+def days(first: date, last: date) -> list[date]:
+    """All dates from first to last, both included."""
+    return [first + timedelta(n) for n in range((last - first).days + 1)]
+
+
+class Warehouse:
+    """Reads and replaces manifests; opens the files they name. Cheap to make, safe to pickle."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @property
+    def store(self) -> Store:
+        """The bytes behind it."""
+        return open_store(self.url)
+
+    def current(self, table: str, day: date) -> Manifest | None:
+        """The manifest of a table on a date, None where there is none.
+
+        Raises:
+            UserError: the manifest cannot be parsed.
+        """
+        return self.current_with_token(table, day)[0]
+
+    def current_with_token(self, table: str, day: date) -> tuple[Manifest | None, Token]:
+        """The manifest, and the token that `replace` compares."""
+        data, token = self.store.read_with_token(f"{folder(table, day)}/{CURRENT}")
+        if data is None:
+            return None, token
+        try:
+            return Manifest.from_json(data), token
+        except ValidationError as error:
+            raise UserError(
+                f"{folder(table, day)}/{CURRENT} is not a manifest ({error.error_count()} fields wrong); "
+                f"put an earlier run back with `nightshelf rollback {table} --date {day}`"
+            ) from error
+
+    def need(self, table: str, day: date) -> Manifest:
+        """The manifest of a table on a date.
+
+        Raises:
+            UserError: there is none.
+        """
+        manifest = self.current(table, day)
+        if manifest is None:
+            raise UserError(f"{table} has no data for {day} in the warehouse; make it first (see `nightshelf status`)")
+        return manifest
+
+    def dates(self, table: str) -> list[date]:
+        """Dates that have a manifest, in order."""
+        found = (_DATE.fullmatch(name) for name in self.store.folders(table))
+        days_found = sorted(date.fromisoformat(m.group(1)) for m in found if m)
+        return [d for d in days_found if self.store.read_with_token(f"{folder(table, d)}/{CURRENT}")[0] is not None]
+
+    def newest(self, table: str, upto: date) -> Manifest | None:
+        """The manifest of the newest date up to and including `upto`."""
+        for day in reversed(self.dates(table)):
+            if day <= upto:
+                return self.current(table, day)
+        return None
+
+    def commit(self, manifest: Manifest, token: Token) -> None:
+        """Make a manifest current, in one atomic step.
+
+        Raises:
+            LostRace: another run replaced the manifest since `token` was read, or it is pinned.
+        """
+        path = f"{folder(manifest.table, manifest.date)}/{CURRENT}"
+        if not self.store.replace(path, manifest.to_json(), token):
+            winner = self.current(manifest.table, manifest.date)
+            name = winner.run_id if winner else "another run"
+            raise LostRace(
+                f"{manifest.table} of {manifest.date} was committed by run {name} while run {manifest.run_id} "
+                "was at work; nothing was overwritten"
+            )
+
+    def open_parquet(self, path: str) -> pq.ParquetFile:
+        """A Parquet file of the warehouse.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        try:
+            return pq.ParquetFile(self.store.open(path))
+        except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
+            raise UserError(
+                f"{path} is missing or damaged ({type(error).__name__}); remake that date with `nightshelf backfill`, "
+                "or go back with `nightshelf rollback`"
+            ) from error
+
+    def read_files(self, files: Iterable[FileEntry], columns: Sequence[str] | None = None) -> list[pl.DataFrame]:
+        """Each file as a frame, in manifest order."""
+        names = list(columns) if columns is not None else None
+        return [pl.DataFrame(pl.from_arrow(self.open_parquet(f.path).read(columns=names))) for f in files]
+
+    def read_manifest(self, manifest: Manifest, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """All rows a manifest names, as one frame (empty, with the right columns, where it names none)."""
+        frames = self.read_files(manifest.files, columns)
+        if frames:
+            return pl.concat(frames, how="diagonal")
+        empty = empty_frame(TABLES[manifest.table].arrow)
+        return empty.select(columns) if columns is not None else empty
+
+    def read(self, table: str, day: date, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """All rows of a table on exactly that date.
+
+        Raises:
+            UserError: there is no manifest for it.
+        """
+        return self.read_manifest(self.need(table, day), columns)
+
+    def read_newest(self, table: str, upto: date, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """All rows of the newest date up to `upto`; an empty frame where there is none."""
+        manifest = self.newest(table, upto)
+        if manifest is None:
+            empty = empty_frame(TABLES[table].arrow)
+            return empty.select(columns) if columns is not None else empty
+        return self.read_manifest(manifest, columns)
