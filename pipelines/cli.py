@@ -58,14 +58,16 @@ def demo(listeners: int, tracks: int, days: int, out: str, seed: int, config: st
 @click.option("--out", required=True, help="Folder to write.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--end-date", type=_DAY, help="Last day simulated.")
+@click.option("--plays-per-day", default=15.0, show_default=True, help="Mean plays of a listener a day.")
 @click.option("--format", "fmt", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
 @click.pass_context
 def simulate(ctx: click.Context, **o: Any) -> None:
     """Make a world of listeners, tracks and listening, with its log as dirty as real ones."""
     from pipelines.simulate import simulate as run
 
-    end = {"end_date": _date(o["end_date"])} if o["end_date"] else {}
-    run(o["listeners"], o["tracks"], o["days"], o["out"], o["seed"], format=o["fmt"], beam_args=ctx.args, **end)
+    more = {"end_date": _date(o["end_date"])} if o["end_date"] else {}
+    more |= {"format": o["fmt"], "plays_per_day": o["plays_per_day"], "beam_args": ctx.args}
+    run(o["listeners"], o["tracks"], o["days"], o["out"], o["seed"], **more)
 
 
 @cli.command(context_settings=_BEAM)

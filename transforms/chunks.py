@@ -217,7 +217,8 @@ def read_chunks(
 def _join(table: str, parts: list[pl.DataFrame], columns: Sequence[str] | None, dated: bool) -> pl.DataFrame:
     if not parts:
         empty = TABLES[table].empty()
-        empty = empty.select(columns) if columns is not None else empty
+        # an open column (rank_als) is declared by no schema, so an empty table cannot have it
+        empty = empty.select([c for c in columns if c in empty.columns]) if columns is not None else empty
         return empty.with_columns(date=pl.lit(None, dtype=pl.Date)) if dated else empty
     if len(parts) == 1:
         return parts[0]

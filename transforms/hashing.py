@@ -41,7 +41,8 @@ def hash_text(text: str) -> int:
 def _hash_column(values: Column) -> np.ndarray:
     series = values if isinstance(values, pl.Series) else pl.Series(values)
     if series.dtype.is_integer() or series.dtype.is_temporal():
-        return _mix(series.cast(pl.Int64).to_numpy().astype(np.uint64))
+        numbers = series if series.dtype == pl.UInt64 else series.cast(pl.Int64)
+        return _mix(numbers.to_numpy().astype(np.uint64))
     encoded = series.cast(pl.String).fill_null("\x00").to_arrow(compat_level=pl.CompatLevel.oldest()).dictionary_encode()
     distinct = encoded.dictionary.to_pylist()
     hashes = np.fromiter((hash_text(v) for v in distinct), dtype=np.uint64, count=len(distinct))
