@@ -1,0 +1,64 @@
+"""Why a track stands on a shelf: a code that is stored, and the sentence made of it when shown.
+
+The source that found a track names the reason; the listener's track that contributed most (`reason_ref`) fills it in.
+Without that track, the plain reason of the source remains.
+
+    >>> sentence("because_you_played", "Roads")
+    'because you played Roads'
+    >>> sentence("because_you_played", None)
+    'because of what you play'
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+BY_SOURCE = {
+    "als": "because_you_played",
+    "two_tower": "because_you_played",
+    "artists": "because_you_played",
+    "co_sessions": "played_together_with",
+    "last_session": "played_together_with",
+    "next_tracks": "follows",
+    "sequence": "follows",
+    "similar_listeners": "listeners_like_you",
+    "new_releases": "new_from",
+    "popular": "popular_in",
+    "library": "you_keep_playing",
+}
+_OTHERWISE = "for_you"
+
+_WITH_REF = {
+    "because_you_played": "because you played {}",
+    "played_together_with": "often played together with {}",
+    "follows": "often follows {}",
+    "listeners_like_you": "played by listeners who play {}",
+    "new_from": "new, by an artist of {}",
+    "popular_in": "popular in {}",
+}
+_PLAIN = {
+    "because_you_played": "because of what you play",
+    "played_together_with": "often played together with what you play",
+    "follows": "often follows what you played last",
+    "listeners_like_you": "played by listeners like you",
+    "new_from": "new, by an artist you play",
+    "popular_in": "popular now",
+    "you_keep_playing": "you keep playing it",
+    "not_heard_lately": "you have not heard it for a while",
+    "for_you": "fits what you play",
+}
+
+
+def with_reasons(rows: pl.DataFrame) -> pl.DataFrame:
+    """Fill in `reason` where it is null, from `source`."""
+    named = pl.col("source").replace_strict(BY_SOURCE, default=_OTHERWISE, return_dtype=pl.String)
+    return rows.with_columns(reason=pl.coalesce("reason", named))
+
+
+def sentence(reason: str | None, ref: str | None) -> str:
+    """The reason in words; `ref` is a title or a market, null when there is none."""
+    if reason is None:
+        return ""
+    if ref and reason in _WITH_REF:
+        return _WITH_REF[reason].format(ref)
+    return _PLAIN.get(reason, reason.replace("_", " "))
