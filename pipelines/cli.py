@@ -65,7 +65,7 @@ def simulate(ctx: click.Context, **o: Any) -> None:
     """Make a world of listeners, tracks and listening, with its log as dirty as real ones."""
     from pipelines.simulate import simulate as run
 
-    more = {"end_date": _date(o["end_date"])} if o["end_date"] else {}
+    more: dict[str, Any] = {"end_date": _date(o["end_date"])} if o["end_date"] else {}
     more |= {"format": o["fmt"], "plays_per_day": o["plays_per_day"], "beam_args": ctx.args}
     run(o["listeners"], o["tracks"], o["days"], o["out"], o["seed"], **more)
 

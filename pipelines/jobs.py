@@ -97,7 +97,8 @@ def user_error(error: BaseException) -> UserError | None:
         if isinstance(seen, UserError):
             return seen
         seen = seen.__cause__ or seen.__context__
-    for kind in (UserError, *UserError.__subclasses__()):
+    kinds: list[type[UserError]] = [UserError, *UserError.__subclasses__()]
+    for kind in kinds:
         marker = f"{kind.__module__}.{kind.__name__}: "
         if marker in str(error):
             return kind(str(error).split(marker)[-1].split(" [while running")[0].strip())

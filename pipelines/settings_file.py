@@ -80,5 +80,8 @@ def _dump(settings: BaseModel, lines: list[str], depth: int) -> None:
             _dump(value, lines, depth + 1)
         else:
             dumped = settings.model_dump(mode="json")[name]
-            body = yaml.safe_dump({name: dumped}, default_flow_style=None, sort_keys=False, allow_unicode=True, width=110)
+            lists = isinstance(dumped, list) and not any(isinstance(x, dict) for x in dumped)
+            body = yaml.safe_dump({name: dumped}, default_flow_style=False, sort_keys=False, allow_unicode=True, width=110)
+            if lists:
+                body = f"{name}: {yaml.safe_dump(dumped, default_flow_style=True, width=110)}"
             lines.extend(pad + line for line in body.rstrip().splitlines())

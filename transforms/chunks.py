@@ -22,6 +22,7 @@ import polars as pl
 
 from transforms.errors import UserError
 from transforms.tables.manifest import Manifest
+from transforms.tables.order import ordered
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 
@@ -223,5 +224,5 @@ def _join(table: str, parts: list[pl.DataFrame], columns: Sequence[str] | None, 
     if len(parts) == 1:
         return parts[0]
     frame = pl.concat(parts, how="diagonal")
-    keys = [k for k in TABLES[table].key if k in frame.columns]
-    return frame.sort("listener_id", *[k for k in keys if k != "listener_id"], maintain_order=True)
+    keys = [k for k in TABLES[table].key if k in frame.columns and k != "listener_id"]
+    return ordered(frame, ["listener_id", *keys])

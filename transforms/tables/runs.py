@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from transforms.errors import LostRace, UserError
 from transforms.tables.manifest import FileEntry, Manifest, version_of
+from transforms.tables.order import ordered
 from transforms.tables.schema import TABLES
 from transforms.tables.store import Token
 from transforms.tables.warehouse import Warehouse, folder
@@ -132,10 +133,13 @@ def claim(warehouse: Warehouse, table: str, day: date, version: str) -> str:
         attempt += 1
 
 
-def write_frame(run: Run, shard: int, frame: pl.DataFrame, batch: str | None = None) -> FileEntry | None:
+def write_frame(
+    run: Run, shard: int, frame: pl.DataFrame, batch: str | None = None, presorted: bool = False
+) -> FileEntry | None:
     """Write one sorted file of a run's shard; None for a frame without rows.
 
-    Rows are sorted by the table's key and row groups end between listeners, so that readers never meet half a listener.
+    Rows are sorted by the table's key (`presorted`: they are already) and row groups end between listeners, so that
+    readers never meet half a listener.
 
     Raises:
         ValueError: the frame does not conform to the table's schema.
@@ -144,7 +148,7 @@ def write_frame(run: Run, shard: int, frame: pl.DataFrame, batch: str | None = N
     if not frame.height:
         return None
     table = TABLES[run.table]
-    arrow = table.conform(frame.sort(table.key, maintain_order=True))
+    arrow = table.conform(frame if presorted else ordered(frame, table.key))
     try:
         return _write(run, shard, arrow, table.key[0], batch)
     except OSError as error:
@@ -226,7 +230,7 @@ def finish(run: Run, written: Sequence[Written]) -> Manifest:
         for name, n in item.counts.items():
             counts[name] = counts.get(name, 0) + n
     warehouse = Warehouse(run.warehouse)
-    stored = set(warehouse.store.list(run.folder))
+    stored = set(warehouse.store.paths(run.folder))
     lost = [f.path for f in files.values() if f.path.startswith(run.folder + "/") and f.path not in stored]
     if lost:
         raise UserError(f"{run.table} of {run.day}: {len(lost)} written files are gone ({lost[0]}); run it again")

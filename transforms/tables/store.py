@@ -51,7 +51,7 @@ class Store(Protocol):
     def open(self, path: str) -> pa.NativeFile:
         """Random-access reader."""
 
-    def list(self, prefix: str) -> list[str]:
+    def paths(self, prefix: str) -> list[str]:
         """Paths of all objects under a folder, sorted."""
 
     def folders(self, prefix: str) -> list[str]:
@@ -134,7 +134,7 @@ class LocalStore:
     def open(self, path: str) -> pa.NativeFile:
         return pa.OSFile(str(self._path(path)), "rb")
 
-    def list(self, prefix: str) -> list[str]:
+    def paths(self, prefix: str) -> list[str]:
         top = self._path(prefix)
         if not top.is_dir():
             return []
@@ -159,7 +159,7 @@ class GcsStore:
 
     def __init__(self, root: str) -> None:
         from google.auth.credentials import AnonymousCredentials
-        from google.cloud import storage
+        from google.cloud import storage  # type: ignore[attr-defined]
 
         self.root = root.rstrip("/")
         bucket, _, self._prefix = self.root.removeprefix("gs://").partition("/")
@@ -202,17 +202,17 @@ class GcsStore:
     def open(self, path: str) -> pa.NativeFile:
         return pa.BufferReader(self.read(path))
 
-    def list(self, prefix: str) -> list[str]:
+    def paths(self, prefix: str) -> list[str]:
         skip = len(self._prefix) + 1 if self._prefix else 0
         return sorted(b.name[skip:] for b in self._client.list_blobs(self._bucket, prefix=self._name(prefix) + "/"))
 
     def folders(self, prefix: str) -> list[str]:
         depth = len(PurePosixPath(prefix).parts) if prefix else 0
-        parts = (PurePosixPath(p).parts for p in self.list(prefix))
+        parts = (PurePosixPath(p).parts for p in self.paths(prefix))
         return sorted({p[depth] for p in parts if len(p) > depth + 1})
 
     def delete(self, prefix: str) -> None:
-        self._bucket.delete_blobs([self._bucket.blob(self._name(p)) for p in self.list(prefix)])
+        self._bucket.delete_blobs([self._bucket.blob(self._name(p)) for p in self.paths(prefix)])
 
 
 @lru_cache(maxsize=16)

@@ -104,6 +104,9 @@ def removable(warehouse: Warehouse, settings: RetentionSettings, abandoned: bool
     Args:
         abandoned: also runs that never committed. Only while no run is at work.
     """
+    chained = {
+        part["run_id"] for d in warehouse.dates("library") for part in _chain(warehouse.current("library", d))
+    }
     newest = max((d for t in LISTENED for d in warehouse.dates(t)), default=None)
     needed = _shown_versions(warehouse, newest, settings) if newest else set()
     for table in tables(warehouse):
@@ -118,11 +121,16 @@ def removable(warehouse: Warehouse, settings: RetentionSettings, abandoned: bool
                 keep |= {back.run_id} | {f.path.split("/")[2].removeprefix("run=") for f in back.files} if back else set()
             for name in warehouse.store.folders(folder(table, day)):
                 run_id = name.removeprefix("run=")
-                if run_id in keep or (table == "shelves" and run_id.rsplit("-", 1)[0] in needed):
+                if run_id in keep or (table == "library" and run_id in chained) or (table == "shelves" and run_id.rsplit("-", 1)[0] in needed):
                     continue
                 if _run_manifest(warehouse, table, day, run_id) is None and not abandoned:
                     continue
                 yield f"{folder(table, day)}/{name}"
+
+
+def _chain(manifest: Manifest | None) -> list[dict[str, str]]:
+    """The base and the deltas a library builds on."""
+    return list(manifest.extra.get("chain", ())) if manifest else []
 
 
 def _shown_versions(warehouse: Warehouse, newest: date, settings: RetentionSettings) -> set[str]:

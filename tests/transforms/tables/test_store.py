@@ -40,7 +40,7 @@ def test_scratch_and_lock_files_are_not_listed(tmp_path: Path) -> None:
     store = LocalStore(str(tmp_path))
     store.replace("t/x", b"", None)
     (tmp_path / "t" / ".y.tmp").write_bytes(b"half")
-    assert store.list("t") == ["t/x"]
+    assert store.paths("t") == ["t/x"]
 
 
 def test_an_unknown_scheme_is_named() -> None:

@@ -1,0 +1,11 @@
+"""Models of tracks: embeddings, retrieval, rankers, sequence states. They hold tracks, never listeners.
+
+TFRS 0.7 needs Keras 2, so `TF_USE_LEGACY_KERAS` is set here, before anything can import TensorFlow. Importing this
+package, `models.registry` or `models.vocabulary` imports no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")

@@ -1,0 +1,235 @@
+"""The sequence model: what comes next, by causal self-attention over a listener's listens.
+
+    x_t   = item_t + gap_t                                     gap: how long after the listen before, in buckets
+    block = x + out(softmax(q k / sqrt(d) + bias[t - s]) v), then x + FFN(norm(x));  norms first, s <= t
+    score = norm(x_T) . item + bias_item
+
+SASRec (Kang & McAuley, ICDM 2018) with a learned bias by distance instead of absolute positions, and trained as
+Klenitskiy & Vasilev (RecSys 2023) found decisive: softmax over the whole catalog at every position, not one negative.
+Beyond `full_softmax` tracks the sum runs over shared negatives of known probability, their logits lowered by the log of
+their expected draws, the positive's own left alone (arXiv 2507.09331). Dropout draws are a function of seed, epoch and
+step, so a fit that was interrupted ends with the same values.
+
+    >>> model = fit(Sequences.from_lists(lists), n_items, SequenceSettings(), seed=1)
+    >>> model.embed(items, gaps) @ model.items.T            # [B, length] int32 twice -> scores [B, n_items]
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from models.runtime import deterministic
+from models.sequence_data import GAPS, Batches, Sequences
+from models.settings import SequenceSettings
+from models.training import run_epochs
+
+BLOCK = 256
+DEFAULTS = SequenceSettings()
+_FILE, _ITEMS, _EXPORT = "sequence.json", "items.npy", "saved_model"
+
+
+class _Block(tf.keras.layers.Layer):
+    """One attention block with its feed-forward layer."""
+
+    def __init__(self, s: SequenceSettings, name: str) -> None:
+        super().__init__(name=name)
+        self.s = s
+        l2 = tf.keras.regularizers.L2(s.weight_decay) if s.weight_decay else None
+        self.norm, self.norm2 = (tf.keras.layers.LayerNormalization(epsilon=1e-6) for _ in range(2))
+        self.mix = tf.keras.layers.Dense(3 * s.dims, use_bias=False, kernel_regularizer=l2)
+        self.out = tf.keras.layers.Dense(s.dims, kernel_regularizer=l2)
+        self.wide = tf.keras.layers.Dense(4 * s.dims, activation=tf.nn.gelu, kernel_regularizer=l2)
+        self.narrow = tf.keras.layers.Dense(s.dims, kernel_regularizer=l2)
+        self.distance = self.add_weight(name="distance", shape=(s.heads, s.length), initializer="zeros")
+
+    def call(self, x: tf.Tensor, hidden: tf.Tensor, drop: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        """x [B, L, d]; hidden [B, L] is 1 where there is no listen."""
+        batch, length = tf.shape(x)[0], tf.shape(x)[1]
+        size = self.s.dims // self.s.heads
+        mixed = tf.reshape(self.mix(self.norm(x)), [batch, length, 3, self.s.heads, size])
+        q, k, v = tf.unstack(tf.transpose(mixed, [2, 0, 3, 1, 4]))
+        logits = tf.linalg.matmul(q * size**-0.5, k, transpose_b=True)
+        ago = tf.range(length)[:, None] - tf.range(length)[None, :]
+        bias = tf.gather(self.distance, tf.clip_by_value(ago, 0, self.s.length - 1), axis=1)
+        bias = tf.where(ago[None] >= 0, bias, -1e9)
+        weights = tf.nn.softmax(logits + bias[None] - 1e9 * hidden[:, None, None, :], axis=-1)
+        seen = tf.reshape(tf.transpose(tf.linalg.matmul(weights, v), [0, 2, 1, 3]), [batch, length, self.s.dims])
+        x += drop(self.out(seen))
+        return x + drop(self.narrow(drop(self.wide(self.norm2(x)))))
+
+
+class _Network(tf.keras.Model):
+    """Listens -> states; and the loss of a batch."""
+
+    def __init__(self, n_items: int, s: SequenceSettings) -> None:
+        super().__init__()
+        self.s, self.full = s, n_items <= s.full_softmax
+        start = tf.random.normal([n_items, s.dims], stddev=0.02)
+        self.ids = self.add_weight(name="ids", shape=(n_items, s.dims), initializer=lambda *_, **__: start)
+        self.gaps = self.add_weight(name="gaps", shape=(GAPS, s.dims), initializer="zeros")
+        self.bias = self.add_weight(name="bias", shape=(n_items,), initializer="zeros")
+        self.blocks = [_Block(s, f"block{i}") for i in range(s.layers)]
+        self.norm = tf.keras.layers.LayerNormalization(epsilon=1e-6)
+        self.states(tf.ones([1, 2], tf.int32), tf.ones([1, 2], tf.int32), None)
+
+    def states(self, items: tf.Tensor, gaps: tf.Tensor, seed: tf.Tensor | None) -> tf.Tensor:
+        """States [B, L, d] of int32 [B, L] listens; a seed (int32 [2]) turns dropout on."""
+        draws = iter(range(1 << 20))
+
+        def drop(x: tf.Tensor) -> tf.Tensor:
+            if seed is None or not self.s.dropout:
+                return x
+            key = seed + tf.constant([0, next(draws) * 7919], tf.int32)
+            return tf.nn.experimental.stateless_dropout(x, rate=self.s.dropout, seed=key, rng_alg="philox")
+
+        known = tf.cast(items > 0, tf.float32)
+        x = tf.gather(self.ids, items) * self.s.dims**0.5 + tf.gather(self.gaps, gaps)
+        x = drop(x * known[:, :, None])
+        for block in self.blocks:
+            x = block(x, 1 - known, drop)
+        return self.norm(x)
+
+    def compute_loss(self, batch: dict[str, tf.Tensor], training: bool = True) -> tf.Tensor:
+        """Mean cross-entropy of the targets there are."""
+        states = self.states(batch["items"], batch["gaps"], batch["seed"] if training else None)
+        asked = tf.where((batch["targets"] > 0) & (batch["items"] > 0))
+        states, target = tf.gather_nd(states, asked), tf.gather_nd(batch["targets"], asked)
+        if self.full:
+            # The unknown track is no answer: its row is left out of the sum.
+            logits = tf.linalg.matmul(states, self.ids[1:], transpose_b=True) + self.bias[1:]
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=target - 1, logits=logits)
+        else:
+            own = tf.reduce_sum(states * tf.gather(self.ids, target), 1) + tf.gather(self.bias, target)
+            drawn = batch["negatives"]
+            logits = tf.linalg.matmul(states, tf.gather(self.ids, drawn), transpose_b=True)
+            logits += tf.gather(self.bias, drawn) - tf.math.log(batch["expected"])
+            logits = tf.where(target[:, None] == drawn[None, :], -1e9, logits)
+            loss = tf.reduce_logsumexp(tf.concat([own[:, None], logits], 1), 1) - own
+        count = tf.cast(tf.maximum(tf.shape(target)[0], 1), tf.float32)
+        return tf.reduce_sum(loss) / count + (tf.add_n(self.losses) if self.losses else 0.0)
+
+
+@dataclass
+class SequenceModel:
+    """A fitted model: item vectors as an array, and states as a function of right-aligned listens.
+
+    Attributes:
+        items: float32 [n_items, dims + 1], bias last; row 0 is zero.
+        losses: mean training loss of each epoch.
+    """
+
+    settings: SequenceSettings
+    items: np.ndarray
+    losses: list[float]
+    module: Any = field(repr=False)
+
+    def embed(self, items: np.ndarray, gaps: np.ndarray | None = None) -> np.ndarray:
+        """States float32 [B, dims + 1] after right-aligned listens int32 [B, <= length]; zero without any known listen.
+
+        A dot product with `items` is the score of that track coming next.
+        """
+        gaps = np.zeros_like(items) if gaps is None else gaps
+        width = self.settings.length
+        out = np.zeros((len(items), self.items.shape[1]), np.float32)
+        for start in range(0, len(items), BLOCK):
+            block = np.zeros((2, BLOCK, width), np.int32)
+            for table, given in zip(block, (items, gaps), strict=True):
+                part = given[start : start + BLOCK, -width:]
+                table[: len(part), width - part.shape[1] :] = part
+            rows = len(items[start : start + BLOCK])
+            # Unknown tracks are taken out, the rest moved up: a state always stands at a known listen.
+            order = np.argsort(block[0] > 0, axis=1, kind="stable")
+            block = np.take_along_axis(block, np.broadcast_to(order, block.shape), axis=2)
+            states = self.module.embed(tf.constant(block[0]), tf.constant(block[1])).numpy()[:rows]
+            states[block[0, :rows, -1] == 0] = 0
+            out[start : start + rows] = states
+        return out
+
+    def save(self, directory: str | Path) -> None:
+        """Write items.npy, a SavedModel with the signature `embed`, and sequence.json."""
+        folder = Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / _ITEMS, self.items, allow_pickle=False)
+        tf.saved_model.save(self.module, str(folder / _EXPORT), signatures={"serving_default": self.module.embed})
+        raw = {"settings": self.settings.model_dump(mode="json"), "losses": self.losses}
+        (folder / _FILE).write_text(json.dumps(raw, indent=1, sort_keys=True) + "\n")
+
+    @classmethod
+    def load(cls, directory: str | Path) -> SequenceModel:
+        """Read what `save` wrote; the item matrix is memory-mapped."""
+        folder = Path(directory)
+        raw = json.loads((folder / _FILE).read_text())
+        items = np.load(folder / _ITEMS, mmap_mode="r", allow_pickle=False)
+        settings = SequenceSettings.model_validate(raw["settings"])
+        return cls(settings, items, raw["losses"], tf.saved_model.load(str(folder / _EXPORT)))
+
+
+class _Module(tf.Module):
+    """What is exported."""
+
+    def __init__(self, network: _Network, length: int) -> None:
+        super().__init__()
+        self.network = network
+        signature = [tf.TensorSpec([BLOCK, length], tf.int32)] * 2
+        self.embed = tf.function(self._embed, input_signature=signature, autograph=False)
+
+    def _embed(self, items: tf.Tensor, gaps: tf.Tensor) -> tf.Tensor:
+        return tf.concat([self.network.states(items, gaps, None)[:, -1], tf.ones([BLOCK, 1])], axis=1)
+
+
+def fit(
+    sequences: Sequences,
+    n_items: int,
+    settings: SequenceSettings = DEFAULTS,
+    seed: int = 0,
+    checkpoints: str | Path | None = None,
+    watch: Callable[[int, SequenceModel], bool] | None = None,
+) -> SequenceModel:
+    """Train on sequences.
+
+    Args:
+        n_items: size of the vocabulary, the unknown row 0 included.
+        checkpoints: as in `models.two_tower.fit`.
+        watch: called after each epoch with its number and the model so far; True ends the training.
+
+    Raises:
+        ValueError: `heads` does not divide `dims`.
+    """
+    if settings.dims % settings.heads:
+        raise ValueError(f"dims {settings.dims} must be a multiple of heads {settings.heads}")
+    deterministic(seed)
+    network = _Network(n_items, settings)
+    batches = Batches(sequences, n_items, settings, seed)
+    heard = np.bincount(sequences.items, minlength=n_items) > 0
+    heard[0] = False
+    module = _Module(network, settings.length)
+
+    def model(losses: list[float]) -> SequenceModel:
+        items = np.concatenate([network.ids.numpy(), network.bias.numpy()[:, None]], axis=1)
+        # A track nobody played was only ever pushed away; it has nothing to say.
+        items[~heard] = 0
+        return SequenceModel(settings, items, losses, module)
+
+    table = tf.TensorSpec([None, None], tf.int32)
+    signature = {"items": table, "gaps": table, "targets": table, "negatives": tf.TensorSpec([None], tf.int32)}
+    signature |= {"expected": tf.TensorSpec([None], tf.float32), "seed": tf.TensorSpec([2], tf.int32)}
+    losses = run_epochs(
+        network,
+        batches,
+        signature,
+        settings.epochs,
+        batches.steps(),
+        settings.learning_rate,
+        checkpoints,
+        after_epoch=None if watch is None else lambda epoch: watch(epoch, model([])),
+        clip=1.0,
+        warm_up=settings.warm_up,
+    )
+    return model(losses)

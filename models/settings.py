@@ -1,0 +1,106 @@
+"""The settings of every model in one place that imports no TensorFlow, so that reading a settings file stays fast."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+Kind = Literal["blend", "linear", "cross", "average"]
+Choice = Literal["best", "blend", "linear", "cross", "average"]
+
+
+class AlsSettings(BaseModel, frozen=True, extra="forbid"):
+    """Settings of iALS."""
+
+    factors: int = Field(128, ge=1, description="dimensions of a vector")
+    iterations: int = Field(20, ge=1, description="pairs of half-steps")
+    alpha: float = Field(30.0, gt=0, description="weight of one play beside a pair never played")
+    log_counts: bool = Field(True, description="weigh alpha * log(1 + value) instead of alpha * value")
+    unobserved: float = Field(1.0, gt=0, description="a0, the weight of every pair, heard or not")
+    reg: float = Field(1.0, gt=0, description="pull towards zero of a row of mean frequency")
+    reg_power: float = Field(0.0, ge=0, le=1, description="nu: 0 = the same for every row, 1 = by its frequency")
+
+
+class TwoTowerSettings(BaseModel, frozen=True, extra="forbid"):
+    """Settings of the two-tower model."""
+
+    dims: int = Field(64, ge=2, description="dimensions of a vector, before the item bias is appended")
+    hidden: int = Field(128, ge=1, description="width of the listener tower's hidden layer")
+    epochs: int = Field(4, ge=1, description="passes over the examples")
+    batch: int = Field(128, ge=1, description="examples a step")
+    targets: int = Field(8, ge=1, description="targets of an example in one epoch, drawn anew each epoch")
+    negatives: int = Field(2048, ge=1, description="shared negatives of a step")
+    full_softmax: int = Field(20_000, ge=0, description="catalogs up to this size need no sampling")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam's peak rate; it falls linearly to zero")
+    history_dropout: float = Field(0.5, ge=0, lt=1, description="share of a history left out while training")
+    first_scale: float = Field(12.0, gt=0, description="e^t at the start")
+    history: int = Field(200, ge=1, description="most tracks of a history, the heaviest")
+    pull: float = Field(300.0, ge=0, description="L2 pull of a track's id embedding to the vector it started from")
+
+
+class HistorySettings(BaseModel, frozen=True, extra="forbid"):
+    """How a history is cut and weighed, and how training examples are taken from it."""
+
+    length: int = Field(200, ge=1, description="most distinct tracks of a history")
+    half_life: float = Field(50.0, gt=0, description="tracks after which a track's weight has halved")
+    cuts: int = Field(40, ge=1, description="most training examples of a listener, the latest sessions first")
+    examples: int = Field(300_000, ge=1, description="most training examples, a hashed sample beyond")
+
+
+class LinearSettings(BaseModel, frozen=True, extra="forbid"):
+    """Settings of the linear ranker."""
+
+    l2: float = Field(1000.0, ge=0, description="pull of a weight towards zero, in groups: added to the sum over groups")
+    iterations: int = Field(200, ge=1, description="most steps of L-BFGS")
+    group_power: float = Field(0.5, ge=0, le=1, description="a group weighs (its positives)^power")
+
+
+class CrossSettings(BaseModel, frozen=True, extra="forbid"):
+    """Settings of the cross ranker."""
+
+    cross_layers: int = Field(2, ge=1, description="DCN v2 cross layers")
+    hidden: tuple[int, ...] = Field((64, 32), description="widths of the dense layers behind them")
+    epochs: int = Field(4, ge=1, description="passes over the groups, at least")
+    steps: int = Field(400, ge=1, description="steps, at least: few groups are passed over more often, up to 30 times")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam's peak rate; it falls linearly to zero")
+    batch_rows: int = Field(8192, ge=1, description="rows a step; groups are never cut")
+    negatives: int = Field(150, ge=1, description="negatives kept of each group in each epoch, drawn anew")
+    heads_weight: float = Field(0.3, ge=0, description="weight of the heads' loss beside the order's")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of hidden units left out while training")
+    weight_decay: float = Field(1e-4, ge=0, description="L2 on kernels")
+
+
+class RankerSettings(BaseModel, frozen=True, extra="forbid"):
+    """Settings of the ranker."""
+
+    kind: Choice = Field(
+        "best", description="blend, linear, cross, average (of both), or the best on the last stored night"
+    )
+    label: Literal["listened", "completed", "saved", "returned"] = Field(
+        "listened", description="what the order is for"
+    )
+    blend: str = Field("^f_blend$", description="regular expression: the features that blend sums")
+    calibration_share: float = Field(0.1, gt=0, lt=0.5, description="hashed share of groups that calibrate the heads")
+    linear: LinearSettings = LinearSettings()
+    cross: CrossSettings = CrossSettings()
+
+
+class SequenceSettings(BaseModel, frozen=True, extra="forbid"):
+    """Settings of the sequence model."""
+
+    dims: int = Field(64, ge=2, description="dimensions of a state, before the item bias is appended")
+    layers: int = Field(2, ge=1, description="attention blocks")
+    heads: int = Field(2, ge=1, description="attention heads; they divide dims")
+    length: int = Field(200, ge=2, description="most listens a state looks back on")
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of activations left out while training")
+    epochs: int = Field(30, ge=1, description="passes over the sequences")
+    batch: int = Field(32, ge=1, description="sequences a step")
+    positions: float = Field(
+        0.5, gt=0, le=1, description="share of a step's targets that enter the loss, drawn anew; the softmax is the cost"
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="Adam's peak rate; it falls linearly to zero")
+    warm_up: int = Field(200, ge=0, description="steps over which the rate rises")
+    negatives: int = Field(2048, ge=1, description="shared negatives of a step beyond full_softmax")
+    full_softmax: int = Field(20_000, ge=0, description="catalogs up to this size need no sampling")
+    weight_decay: float = Field(1e-5, ge=0, description="L2 on kernels")

@@ -1,0 +1,58 @@
+"""A model's files, from the warehouse to this machine: checked against the manifest before anything is loaded."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+from transforms.errors import UserError
+from transforms.tables.manifest import FileEntry, Manifest
+from transforms.tables.runs import Run
+from transforms.tables.store import LocalStore
+from transforms.tables.warehouse import Warehouse
+
+
+def run_folder(manifest: Manifest) -> str:
+    """Folder of the run a manifest names, relative to the warehouse."""
+    return f"{manifest.table}/date={manifest.date.isoformat()}/run={manifest.run_id}"
+
+
+def fetch(warehouse: str, manifest: Manifest) -> Path:
+    """A local folder with the run's files; in place where the warehouse is local, else downloaded once a process.
+
+    Raises:
+        UserError: a file is missing or is not what was committed.
+    """
+    return _fetch(warehouse, run_folder(manifest), manifest.files)
+
+
+@lru_cache(maxsize=8)
+def _fetch(warehouse: str, folder: str, files: tuple[FileEntry, ...]) -> Path:
+    store = Warehouse(warehouse).store
+    local = Path(store.root) / folder if isinstance(store, LocalStore) else Path(tempfile.mkdtemp(prefix="nightshelf-"))
+    for entry in files:
+        try:
+            data = store.read(entry.path)
+        except FileNotFoundError as error:
+            raise UserError(f"model file {entry.path} is missing; train that date again or roll back") from error
+        if sha256(data).hexdigest() != entry.sha256:
+            raise UserError(f"model file {entry.path} is not what was committed; train that date again or roll back")
+        if not isinstance(store, LocalStore):
+            target = local / Path(entry.path).relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+    return local
+
+
+def store_folder(run: Run, local: Path) -> list[FileEntry]:
+    """Put every file of a local folder into a run's folder; returns their entries."""
+    store = Warehouse(run.warehouse).store
+    entries = []
+    for path in sorted(p for p in local.rglob("*") if p.is_file()):
+        data = path.read_bytes()
+        name = f"{run.folder}/{path.relative_to(local).as_posix()}"
+        store.write(name, data)
+        entries.append(FileEntry(path=name, bytes=len(data), sha256=sha256(data).hexdigest()))
+    return entries

@@ -1,0 +1,51 @@
+"""A simulated world, one night, the report: everything at once, with no data needed."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import click
+import polars as pl
+
+from pipelines.config import Settings
+from pipelines.progress import stage
+
+END = date(2026, 1, 31)
+
+
+def demo(listeners: int, tracks: int, days: int, out: str, seed: int, settings: Settings) -> None:
+    """Simulate into `out`, ingest into `out/warehouse`, run the night a week before the end, measure it, report."""
+    from pipelines.evaluate import evaluate
+    from pipelines.ingest import ingest
+    from pipelines.nightly import night
+    from pipelines.report import report
+    from pipelines.show import show
+    from pipelines.simulate import simulate
+
+    world, warehouse = Path(out), str(Path(out) / "warehouse")
+    with stage("simulate"):
+        simulate(listeners, tracks, days, str(world), seed, end_date=END)
+    with stage("ingest"):
+        ingest(
+            warehouse,
+            "csv",
+            [str(world / "listens" / "*.csv")],
+            mapping=str(world / "mapping.yaml"),
+            tracks=str(world / "tracks.parquet"),
+            listeners_file=str(world / "listeners.parquet"),
+            feedback=str(world / "feedback.parquet"),
+            impressions=str(world / "impressions.parquet"),
+            end_date=END,
+            settings=settings,
+        )
+    ahead = min(7, max(1, days // 4))
+    day = END - timedelta(ahead)
+    night(warehouse, day, settings)
+    with stage("evaluate"):
+        evaluate(warehouse, day, ahead, settings=settings)
+    with stage("report"):
+        page = report(warehouse, day)
+    roster = pl.read_parquet(world / "listeners.parquet", columns=["listener_id"])
+    show(warehouse, roster["listener_id"].sort()[0], day=day)
+    click.echo(f"\nwarehouse  {warehouse}\nreport     {page}")

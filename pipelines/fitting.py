@@ -1,0 +1,230 @@
+"""Everything a night learns from other listeners, fitted together over one vocabulary, saved and loaded as one folder.
+
+    vocabulary.parquet  als/  two_tower/  neighbours.npz  clusters.npz  popularity.npz
+
+This is a place to put parts together: what each part means stands in `models` and `transforms.candidates`. It runs without
+Beam, so that the same fit can be made in a notebook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+from scipy import sparse
+
+from models.clusters import ClusterSettings
+from models.settings import AlsSettings, HistorySettings, TwoTowerSettings
+from models.vocabulary import Vocabulary
+from transforms.blocks import Block, Catalog
+from transforms.candidates.als import als_source
+from transforms.candidates.base import Source, TopK
+from transforms.candidates.learned import Learned, default_sources
+from transforms.candidates.neighbours import NeighbourSettings, fit_neighbours
+from transforms.candidates.popular import fit_popularity
+from transforms.candidates.similar_listeners import ProfileSettings, fit_clusters
+from transforms.candidates.two_tower import two_tower_source
+
+TAG_BUCKETS, ARTIST_BUCKETS = 2048, 65_536
+
+
+class ModelSettings(BaseModel):
+    """Settings of everything that is fitted before scoring."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    als: AlsSettings = Field(AlsSettings(), description="iALS")
+    two_tower: TwoTowerSettings = Field(TwoTowerSettings(), description="two-tower retrieval")
+    use_two_tower: bool = Field(True, description="train the two-tower model")
+    history: HistorySettings = Field(HistorySettings(), description="histories as the two-tower model reads them")
+    neighbours: NeighbourSettings = Field(NeighbourSettings(), description="track-to-track neighbours")
+    clusters: ClusterSettings = Field(
+        ClusterSettings(clusters=4096, listeners_per_cluster=3), description="clusters of listeners"
+    )
+    profiles: ProfileSettings = Field(ProfileSettings(), description="what is kept of a cluster")
+    sample_listeners: int = Field(2_000_000, ge=1, description="listeners learned from at most, a hashed sample")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a fit reads, all of it as of the fit date.
+
+    Attributes:
+        library: `listener` (uint64 hash), `track_id`, `value` (plays heard, plus one if saved), one row a pair.
+        plays: `listener`, `session` (int, grows with time), `track_id`, in order of play.
+        tracks: table `tracks`.
+        pairs: the co-listens window; stats, recent: the track-statistics window, slow and fast half-life.
+    """
+
+    library: pl.DataFrame
+    plays: pl.DataFrame
+    tracks: pl.DataFrame
+    pairs: pl.DataFrame
+    stats: pl.DataFrame
+    recent: pl.DataFrame
+
+
+@dataclass
+class Fitted:
+    """The parts, aligned to one vocabulary of n rows."""
+
+    vocabulary: Vocabulary
+    als: Any
+    two_tower: Any | None
+    history: HistorySettings
+    learned: Learned
+
+    def catalog(self, tracks: pl.DataFrame) -> Catalog:
+        """A catalog table aligned to the vocabulary."""
+        return Catalog.build(self.vocabulary.ids.to_list(), tracks)
+
+    def sources(self, catalog: Catalog, as_of: date) -> list[Source]:
+        """Every candidate source, in the order that settles ties of attribution."""
+        dense: list[Source] = [
+            als_source(self.als.fold_in, self.als.item_factors, self._search("als", self.als.item_factors))
+        ]
+        if self.two_tower is not None:
+            vectors = np.asarray(self.two_tower.items)
+            dense.append(two_tower_source(self.embed, vectors, self._search("two_tower", vectors)))
+        return default_sources(self.learned, catalog, as_of, dense)
+
+    def embed(self, block: Block) -> np.ndarray:
+        """The two-tower model's listener vectors of a block."""
+        from models.histories import matrix
+
+        assert self.two_tower is not None  # noqa: S101
+        played = block.history.filter(pl.col("last_age").is_not_null() & (pl.col("heard") > 0))
+        when = (-played["last_age"] * 86_400_000).cast(pl.Int64).to_numpy()
+        rows = matrix(played["row"].to_numpy(), played["item"].to_numpy(), when, (len(block), block.n_items), self.history)
+        return self.two_tower.embed(rows)
+
+    def _search(self, name: str, vectors: np.ndarray) -> TopK:
+        if name not in self._searches:
+            from models.topk import TopK as Search
+
+            self._searches[name] = Search(vectors, skip=unknown_rows(vectors))
+        return self._searches[name]
+
+    @cached_property
+    def _searches(self) -> dict[str, TopK]:
+        return {}
+
+    def save(self, folder: Path) -> None:
+        """Write every part below a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.vocabulary.save(folder / "vocabulary.parquet")
+        self.als.save(folder / "als")
+        if self.two_tower is not None:
+            self.two_tower.save(folder / "two_tower")
+        self.learned.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path, settings: ModelSettings) -> Fitted:
+        """Read what `save` wrote; the files are trusted (see `pipelines.artefacts.fetch`)."""
+        from models.als import Als
+
+        tower = None
+        if (folder / "two_tower").is_dir():
+            from models.two_tower import TwoTower
+
+            tower = TwoTower.load(folder / "two_tower")
+        return cls(
+            Vocabulary.load(folder / "vocabulary.parquet"),
+            Als.load(folder / "als"),
+            tower,
+            settings.history,
+            Learned.load(folder),
+        )
+
+
+def unknown_rows(vectors: np.ndarray) -> np.ndarray:
+    """Rows without a vector: the unknown track, and tracks nothing is known of."""
+    return np.flatnonzero(~np.any(vectors != 0, axis=1))
+
+
+def fit(evidence: Evidence, settings: ModelSettings, seed: int, checkpoints: str | None = None) -> Fitted:
+    """Fit every part. The vocabulary holds each track somebody played and each track of the catalog.
+
+    Args:
+        checkpoints: folder or URL for epoch-end checkpoints, so that a second attempt goes on where the first died.
+    """
+    from models import clusters
+    from models.als import Als
+
+    vocabulary = Vocabulary.build(
+        pl.concat([evidence.library["track_id"], evidence.plays["track_id"], evidence.tracks["track_id"]])
+    )
+    ids = vocabulary.ids.to_list()
+    order = evidence.library["listener"].unique().sort()
+    rows = order.search_sorted(evidence.library["listener"])
+    shape = (len(order), len(vocabulary))
+    heard = sparse.csr_matrix(
+        (
+            evidence.library["value"].cast(pl.Float32).to_numpy(),
+            (np.asarray(rows, np.int32), vocabulary.rows(evidence.library["track_id"])),
+        ),
+        shape=shape,
+    )
+    at = heard.tocoo()
+    als = Als.fit(at.row, at.col, at.data, *shape, settings.als, seed)
+    vectors = in_blocks(als.fold_in, heard)
+    centroids = clusters.fit(vectors, settings.clusters, seed)
+    nearest = clusters.assign(vectors, centroids, settings.profiles.overlap)[0]
+    learned = Learned(
+        fit_neighbours(evidence.pairs, ids, settings.neighbours),
+        fit_popularity(evidence.stats, evidence.recent, ids),
+        fit_clusters(heard, nearest, settings.profiles),
+    )
+    tower = _two_tower(evidence, vocabulary, als.item_factors, settings, seed, checkpoints) if settings.use_two_tower else None
+    return Fitted(vocabulary, als, tower, settings.history, learned)
+
+
+def in_blocks(function: Callable[[sparse.csr_matrix], np.ndarray], rows: sparse.csr_matrix, size: int = 4096) -> np.ndarray:
+    """A function of sparse rows, applied a slice at a time."""
+    parts = [function(rows[n : n + size]) for n in range(0, rows.shape[0], size)]
+    return np.concatenate(parts) if parts else function(rows)
+
+
+def _two_tower(
+    evidence: Evidence,
+    vocabulary: Vocabulary,
+    start: np.ndarray,
+    settings: ModelSettings,
+    seed: int,
+    checkpoints: str | None,
+) -> Any | None:
+    from models import two_tower
+    from models.histories import examples
+
+    plays = evidence.plays.with_columns(pl.Series("item", vocabulary.rows(evidence.plays["track_id"])))
+    histories, targets = examples(plays, len(vocabulary), settings.history, seed)
+    if not histories.shape[0]:
+        return None
+    content = two_tower.Content(content_bags(evidence.tracks, vocabulary))
+    return two_tower.fit(histories, targets, content, settings.two_tower, seed, checkpoints, start=start)
+
+
+def content_bags(tracks: pl.DataFrame, vocabulary: Vocabulary) -> dict[str, sparse.csr_matrix]:
+    """Artists and tags of every vocabulary row as sparse bags, hashed to a fixed width; a bag nobody has is left out."""
+    from transforms.hashing import stable_hash
+
+    bags = {}
+    for name, column, width in (("artists", "artist_ids", ARTIST_BUCKETS), ("tags", "tags", TAG_BUCKETS)):
+        pairs = tracks.select("track_id", value=column).explode("value").drop_nulls("value").unique().sort("track_id", "value")
+        if not pairs.height:
+            continue
+        at = vocabulary.rows(pairs["track_id"])
+        bucket = (stable_hash(pairs["value"], purpose=name) % np.uint64(width)).astype(np.int64)
+        bag = sparse.csr_matrix((np.ones(len(at), np.float32), (at, bucket)), shape=(len(vocabulary), width))
+        bag.sum_duplicates()
+        bags[name] = bag
+    return bags
+
+

@@ -1,0 +1,204 @@
+"""Job `ingest`: a listening log into the warehouse, cleaned, counted, split by listener, filed by date.
+
+files -> pieces -> parse -> split by listener -> group by shard -> clean -> files by date
+                -> rejects, catalog, listeners -> commit: dates one by one, the ledger last
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.jobs import launch
+from transforms.errors import UserError
+from transforms.ingest_batch import Batch, ledger, plan_batch
+from transforms.sources.base import Options
+from transforms.sources.files import InputFile, find, identify
+from transforms.sources.formats import FORMATS, check, pieces
+from transforms.sources.mapping import Mapping, load_mapping
+from transforms.tables.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+    from pipelines.config import Settings
+
+
+@dataclass
+class Ingested:
+    """What came of an ingest. `batch` is None, and all counts 0, where every file was there already."""
+
+    batch: str | None = None
+    known: tuple[str, ...] = ()
+    rows: int = 0
+    listens: int = 0
+    duplicates: int = 0
+    rejects: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seconds: float = 0.0
+    peak_mb: float = 0.0
+
+    def __str__(self) -> str:
+        lines = [f"already ingested, left out: {name}" for name in self.known]
+        if self.batch is None:
+            return "\n".join([*lines, "nothing new to ingest"])
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in self.reasons.items())
+        lines.append(
+            f"batch {self.batch}: {self.rows:,} rows = {self.listens:,} listens + {self.duplicates:,} duplicates + "
+            f"{self.rejects:,} rejects{f' ({reasons})' if reasons else ''}"
+        )
+        lines += [
+            f"  {name}: {t['rows']:,} rows = {t['listens']:,} kept + {t['duplicates']:,} duplicates + "
+            f"{t['rejects']:,} rejects"
+            for name, t in self.tables.items()
+        ]
+        return "\n".join(lines)
+
+
+def ingest(
+    warehouse: str,
+    format: str,
+    inputs: Sequence[str],
+    *,
+    mapping: str | None = None,
+    tracks: str | None = None,
+    end_date: date | None = None,
+    anonymous: bool = False,
+    listeners_file: str | None = None,
+    feedback: str | None = None,
+    impressions: str | None = None,
+    listener: str | None = None,
+    settings: Settings | None = None,
+    beam_args: Sequence[str] = (),
+) -> Ingested:
+    """Bring a log's files into a warehouse; a file that was ingested before is left out.
+
+    Args:
+        warehouse: folder or bucket URL.
+        format: one of FORMATS.
+        inputs: files or globs.
+        mapping: mapping file, for csv and parquet.
+        tracks, listeners_file, feedback, impressions: files in the columns of those tables.
+        end_date: the last date of the batch; later events are refused. Default: today, UTC.
+        anonymous: sessions: each line is a listener of its own.
+        listener: spotify-history: whose export it is.
+        settings: the program's settings; None = defaults.
+        beam_args: Beam options.
+
+    Raises:
+        UserError: a wrong file, format, mapping or option; nothing was committed.
+    """
+    if settings is None:
+        from pipelines.config import Settings as Defaults
+
+        settings = Defaults()
+    if format not in FORMATS:
+        raise UserError(f"--format: expected one of {', '.join(FORMATS)}, found {format!r}.")
+    if anonymous and format != "sessions":
+        raise UserError(f"--anonymous: expected the format sessions, found {format!r}, whose listeners have names.")
+    if format == "sessions" and end_date is None:
+        raise UserError(
+            "--end-date: expected the date of each listener's last session, since sessions have no times; found none."
+        )
+    place = Warehouse(warehouse)
+    end = end_date or datetime.now(UTC).date()
+    options = Options(end, _mapping(format, mapping), anonymous, listener)
+    others = {"tracks": tracks, "listeners": listeners_file, "feedback": feedback, "impressions": impressions}
+    files = identify(find(inputs))
+    for role, path in others.items():
+        files += identify(find([path]), role) if path else []
+    fresh, known = _new(files, ledger(place))
+    result = Ingested(known=tuple(known))
+    if fresh:
+        logs = [f for f in fresh if f.role == "log"]
+        for file in logs:
+            check(format, file, options, alone=len(logs) == 1)
+        batch = plan_batch(
+            place, format, fresh, options, settings=settings.ingest, shards=settings.shards, end_date=end
+        )
+        ledger_run = batch.run("rejects", end, append=True)
+        runs = [ledger_run] if ledger_run else []
+        record = launch("ingest", place, lambda root: define(root, batch), beam_args, runs)
+        done = place.need("rejects", end).extra["batches"][batch.id]
+        counted = {k: done[k] for k in ("rows", "listens", "duplicates", "rejects", "reasons", "tables")}
+        result = Ingested(batch.id, tuple(known), **counted, seconds=record.seconds, peak_mb=record.peak_mb)
+    print(result)
+    return result
+
+
+def define(root: beam.Pipeline, batch: Batch) -> None:
+    """Add the job's steps to a pipeline."""
+    import apache_beam as beam
+
+    from transforms import ingest_beam as steps
+
+    def listed(collection: beam.PCollection) -> Any:
+        return beam.pvalue.AsList(collection)
+
+    parsed = (
+        root
+        | "Pieces" >> beam.Create([p.dumps() for p in pieces(batch.fmt, batch.files)], reshuffle=False)
+        | "Spread" >> beam.Reshuffle()
+        | "Parse"
+        >> beam.ParDo(steps.Parse(batch)).with_outputs(
+            steps.COUNTS, steps.REJECTS, steps.TRACKS, steps.GIVEN, main="rows"
+        )
+    )
+    cleaned = (
+        parsed.rows
+        | "Keyed" >> beam.Map(lambda kv: kv).with_output_types(tuple[str, bytes])
+        | "By shard" >> beam.GroupByKey()
+        | "Clean"
+        >> beam.ParDo(steps.CleanShard(batch)).with_outputs(
+            steps.COUNTS, steps.REJECTS, steps.TRACKS, steps.LISTENERS, main="written"
+        )
+    )
+    listens = cleaned.written
+    counts = (parsed[steps.COUNTS], cleaned[steps.COUNTS]) | "All counts" >> beam.Flatten()
+    rejects = (parsed[steps.REJECTS], cleaned[steps.REJECTS]) | "All rejects" >> beam.Flatten()
+    found = (parsed[steps.TRACKS], cleaned[steps.TRACKS]) | "All tracks" >> beam.Flatten()
+    listeners = (
+        cleaned[steps.LISTENERS]
+        | "Keyed listeners" >> beam.Map(lambda kv: kv).with_output_types(tuple[str, bytes])
+        | "Listeners by shard" >> beam.GroupByKey()
+        | "Write listeners" >> beam.ParDo(steps.WriteListeners(batch), listed(listens))
+    )
+    catalog = (
+        root
+        | "Catalog" >> beam.Create([0], reshuffle=False)
+        | "Write catalog"
+        >> beam.ParDo(steps.WriteCatalog(batch), listed(listens), listed(found), listed(parsed[steps.GIVEN]))
+    )
+    written = (listens, listeners, catalog) | "All written" >> beam.Flatten()
+    (
+        root
+        | "Batch" >> beam.Create([0], reshuffle=False)
+        | "Commit" >> beam.ParDo(steps.CommitBatch(batch), listed(written), listed(counts), listed(rejects))
+    )
+
+
+def _new(files: Sequence[InputFile], known: dict[str, str]) -> tuple[list[InputFile], list[str]]:
+    """Files whose content is new, and the names of the others; of files with equal content the first is new."""
+    fresh: dict[str, InputFile] = {}
+    left = []
+    for file in files:
+        if file.sha256 in known or file.sha256 in fresh:
+            left.append(file.name)
+        else:
+            fresh[file.sha256] = file
+    return list(fresh.values()), left
+
+
+def _mapping(fmt: str, path: str | None) -> Mapping | None:
+    if path is None:
+        return None
+    if fmt not in ("csv", "parquet"):
+        raise UserError(f"--mapping: expected the format csv or parquet, found {fmt!r}, whose columns are known.")
+    try:
+        return load_mapping(Path(path).read_text(), path)
+    except (OSError, UnicodeDecodeError):
+        raise UserError(f"--mapping {path}: expected a readable YAML file, found none.") from None

@@ -1,0 +1,192 @@
+"""A night, locally: the jobs in order, each skipped if what it would make is current.
+
+    listens -> features -> models -> (outcomes of earlier nights -> ranker) -> score -> shelves
+
+A fresh log has no stored nights to train a ranker on, so some are made first: three nights seven days apart (a shorter log,
+proportionally) that stop after `candidates`, each with everything as of its own date. In production a workflow starts the
+same jobs; there is no graph of the night.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from pipelines.config import Settings
+from pipelines.progress import stage
+from transforms.errors import UserError
+from transforms.tables.upkeep import states
+from transforms.tables.warehouse import Warehouse, days
+
+
+def night(
+    warehouse: str,
+    day: date,
+    settings: Settings,
+    *,
+    fit_date: date | None = None,
+    shelves: Sequence[str] = (),
+    listeners_file: str | None = None,
+    greedy: bool = False,
+    beam_args: Sequence[str] = (),
+) -> None:
+    """Make the night of `day` and whatever is missing before it.
+
+    Args:
+        fit_date: learn from other listeners only up to this date; default: the night itself.
+        shelves, listeners_file: a preview of some shelves or listeners; printed paths, nothing committed.
+        greedy: the ranker's order under eligibility rules only.
+
+    Raises:
+        UserError: there is no listening to work on, or `fit_date` is later than the night.
+    """
+    place = Warehouse(warehouse)
+    fit = fit_date or day
+    if fit > day:
+        raise UserError(f"--fit-date {fit} is later than the night {day}; a night may only learn from its past")
+    if shelves and not set(shelves) <= {s.shelf_id for s in settings.shelves.shelves}:
+        known = ", ".join(s.shelf_id for s in settings.shelves.shelves)
+        raise UserError(f"unknown shelf among {', '.join(shelves)}; the settings have: {known}")
+    first = first_listens(place, day)
+    earlier, step = bootstrap_nights(place, first, fit, settings)
+    for past in earlier:  # only what is missing: a night is made once
+        fold_to(warehouse, past, settings, beam_args)
+        _models(warehouse, past, settings, beam_args)
+        _score(warehouse, past, past, settings, beam_args, candidates_only=True)
+    for wanted in sorted({fit, day}):
+        fold_to(warehouse, wanted, settings, beam_args)
+    join_outcomes(warehouse, day, settings, beam_args, extra_horizon=step)
+    if fit == day or place.current("models", fit) is None:
+        _models(warehouse, fit, settings, beam_args)
+    if fit == day or place.current("rankers", fit) is None:
+        _ranker(warehouse, fit, settings, step, beam_args)
+    _score(
+        warehouse,
+        day,
+        fit,
+        settings,
+        beam_args,
+        shelves=shelves,
+        listeners_file=listeners_file,
+        greedy=greedy,
+    )
+
+
+def first_listens(place: Warehouse, day: date) -> date:
+    """The first date with listens.
+
+    Raises:
+        UserError: there is none up to `day`.
+    """
+    found = [d for d in place.dates("listens") if d <= day]
+    if not found:
+        raise UserError(f"no listens up to {day} in the warehouse; bring a log in with `nightshelf ingest`")
+    return found[0]
+
+
+def bootstrap_nights(place: Warehouse, first: date, fit: date, settings: Settings) -> tuple[list[date], int]:
+    """Nights to make before the first ranker, and the days between them.
+
+    None where stored nights whose outcomes have closed by the fit date are there already, or the log is too short.
+
+    Returns:
+        the dates to make, in order, and the horizon in days of the labels they give.
+    """
+    wanted = settings.bootstrap
+    step = min(wanted.days_apart, (fit - first).days // (wanted.nights + 1))
+    if step < 1:
+        return [], wanted.days_apart
+    stored = [d for d in place.dates("candidates") if d + timedelta(wanted.days_apart) <= fit]
+    planned = [fit - timedelta(step * n) for n in range(wanted.nights, 0, -1)]
+    if stored and not set(stored) <= set(planned):
+        return [], wanted.days_apart
+    return [n for n in planned if n not in stored], step
+
+
+def fold_to(warehouse: str, day: date, settings: Settings, beam_args: Sequence[str]) -> None:
+    """Fold every date up to `day` that no library holds yet, in one job."""
+    from pipelines.features import features
+
+    place = Warehouse(warehouse)
+    newest = place.newest("library", day)
+    if newest is not None and newest.date == day:
+        return
+    first = newest.date + timedelta(1) if newest else first_listens(place, day)
+    with stage(f"features {first} to {day}") as at:
+        features(warehouse, first, day, settings=settings, beam_args=beam_args)
+        at.rows(sum(m.rows for d in days(first, day) if (m := place.current("sessions", d))))
+
+
+def join_outcomes(
+    warehouse: str, day: date, settings: Settings, beam_args: Sequence[str], extra_horizon: int | None = None
+) -> None:
+    """Outcomes of every stored night whose horizons have closed by `day`."""
+    from pipelines.outcomes import outcomes
+
+    place = Warehouse(warehouse)
+    nights = place.dates("candidates")
+    horizons = sorted({*settings.outcomes.horizons, *([extra_horizon] if extra_horizon else [])})
+    closing = sorted({n + timedelta(h) for n in nights for h in horizons if n + timedelta(h) <= day})
+    done = set(place.dates("outcomes"))
+    for closed in closing:
+        if closed not in done:
+            with stage(f"outcomes {closed}") as at:
+                outcomes(warehouse, closed, settings=settings, horizons=horizons, beam_args=beam_args)
+                at.rows(place.need("outcomes", closed).rows)
+
+
+def _models(warehouse: str, day: date, settings: Settings, beam_args: Sequence[str]) -> None:
+    from pipelines.train import train
+
+    with stage(f"models {day}"):
+        train(warehouse, day, settings=settings, beam_args=beam_args)
+
+
+def _ranker(warehouse: str, fit: date, settings: Settings, horizon: int, beam_args: Sequence[str]) -> None:
+    from pipelines.train_ranker import train_ranker
+
+    with stage(f"ranker {fit}"):
+        train_ranker(warehouse, fit, settings=settings, horizon=horizon, beam_args=beam_args)
+
+
+def _score(
+    warehouse: str,
+    day: date,
+    fit: date,
+    settings: Settings,
+    beam_args: Sequence[str],
+    *,
+    candidates_only: bool = False,
+    shelves: Sequence[str] = (),
+    listeners_file: str | None = None,
+    greedy: bool = False,
+) -> None:
+    from pipelines.score import score
+
+    with stage(f"score {day}") as at:
+        score(
+            warehouse,
+            day,
+            settings=settings,
+            fit_date=fit,
+            candidates_only=candidates_only,
+            shelves=shelves,
+            listeners_file=listeners_file,
+            greedy=greedy,
+            beam_args=beam_args,
+        )
+        manifest = Warehouse(warehouse).current("candidates", day)
+        at.rows(manifest.rows if manifest else 0)
+
+
+def backfill(warehouse: str, first: date, last: date, settings: Settings, beam_args: Sequence[str] = ()) -> None:
+    """Remake every night of a range; what is current is skipped, so only what is out of date costs anything."""
+    place = Warehouse(warehouse)
+    moved = sorted({s.manifest.date for s in states(place) if s.moved and first <= s.manifest.date <= last})
+    if moved:
+        from pipelines.features import features
+
+        with stage(f"features {moved[0]} to {last}"):
+            features(warehouse, moved[0], last, settings=settings, beam_args=beam_args)
+    for day in days(first, last):
+        night(warehouse, day, settings, beam_args=beam_args)

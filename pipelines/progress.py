@@ -1,0 +1,126 @@
+"""Progress of a long run: the stage, its rows and the time so far, redrawn on a terminal, plain lines elsewhere.
+
+    with stage("ingest") as at:
+        at.rows(1_000_000)          # so far; may be called again
+
+On a terminal one line is redrawn while the stage is at work, and stays when it ends. Into a file or a
+scheduler's log go two plain lines a stage, and one a minute between them, so that a log shows where a run hangs. All of
+it goes to stderr: stdout belongs to what a command answers.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+EVERY = 60.0
+
+
+class Stage:
+    """What a stage reports: `rows(n)` so far."""
+
+    def __init__(self, name: str, began: float, changed: Callable[[Stage], None] = lambda stage: None) -> None:
+        self.name = name
+        self.count: int | None = None
+        self._began = began
+        self._changed = changed
+
+    def rows(self, n: int) -> None:
+        """Say how many rows there are so far."""
+        self.count = n
+        self._changed(self)
+
+    def line(self, now: float, state: str) -> str:
+        """`features 2026-01-01 to 2026-01-31: 1,234 rows, 12.3 s, done`."""
+        rows = f"{self.count:,} rows, " if self.count is not None else ""
+        return f"{self.name}: {rows}{seconds(now - self._began)}, {state}"
+
+
+def seconds(value: float) -> str:
+    """A duration for people.
+
+    >>> seconds(3.21), seconds(75), seconds(3700)
+    ('3.2 s', '1 min 15 s', '1 h 1 min')
+    """
+    if value < 60:
+        return f"{value:.1f} s"
+    if value < 3600:
+        return f"{int(value // 60)} min {int(value % 60)} s"
+    return f"{int(value // 3600)} h {int(value % 3600 // 60)} min"
+
+
+@contextmanager
+def stage(
+    name: str, out: TextIO | None = None, clock: Callable[[], float] = time.monotonic, every: float = EVERY
+) -> Iterator[Stage]:
+    """Show a stage while the block is at work; a block that raises is shown as failed.
+
+    Args:
+        name: what to show; no personal id.
+        out: where to; stderr by default. Redrawn if it is a terminal.
+        clock: seconds.
+        every: seconds between the plain lines of a stage at work.
+    """
+    out = out if out is not None else sys.stderr
+    shown = _on_terminal if out.isatty() else _in_lines
+    with shown(name, out, clock, every) as at:
+        yield at
+
+
+@contextmanager
+def _in_lines(name: str, out: TextIO, clock: Callable[[], float], every: float) -> Iterator[Stage]:
+    at = Stage(name, clock())
+    over = threading.Event()
+
+    def say(text: str) -> None:
+        print(text, file=out, flush=True)
+
+    def beat() -> None:
+        while not over.wait(every):
+            say(at.line(clock(), "at work"))
+
+    beats = threading.Thread(target=beat, daemon=True)
+    say(f"{name}: started")
+    beats.start()
+    state = "failed"
+    try:
+        yield at
+        state = "done"
+    finally:
+        over.set()
+        beats.join()
+        say(at.line(clock(), state))
+
+
+@contextmanager
+def _on_terminal(name: str, out: TextIO, clock: Callable[[], float], every: float) -> Iterator[Stage]:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        SpinnerColumn(finished_text="[green]✓[/green]"),
+        TextColumn("{task.description}"),
+        TextColumn("[dim]{task.fields[rows]}[/dim]"),
+        TimeElapsedColumn(),
+        console=Console(file=out),
+        refresh_per_second=4,
+    )
+    task: TaskID = bar.add_task(name, total=1, rows="")
+
+    def changed(at: Stage) -> None:
+        bar.update(task, rows=f"{at.count:,} rows")
+
+    with bar:
+        try:
+            yield Stage(name, clock(), changed)
+        except BaseException:
+            bar.update(task, description=f"[red]{name}: failed[/red]")
+            raise
+        bar.update(task, completed=1)

@@ -1,0 +1,241 @@
+"""Scoring one chunk: retrieval, ranker and assembly together in memory, block by block.
+
+    chunk (listeners, library, sessions, feedback, earlier shelves) -> candidates, listener_embeddings, shelves, draws
+
+A place to put parts together, as `fitting` is: what each part means stands in `transforms.candidates`, `models.ranker` and
+`transforms.shelves`. It runs without Beam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pipelines.fitting import Fitted
+from transforms.blocks import Block, build_blocks
+from transforms.candidates.features import features
+from transforms.candidates.union import explain, retrieve_block
+from transforms.chunks import Chunk
+from transforms.hashing import uniform
+from transforms.library import merge
+from transforms.sessions import last_known
+from transforms.shelves.assemble import assemble
+from transforms.shelves.settings import Night, ShelvesSettings
+
+UNTRAINED = "blend"
+FLUSH_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one night's scoring is to make.
+
+    Attributes:
+        day: the night; fit: nothing learned from other listeners is later.
+        k: candidates a source and listener.
+        keep: share of listeners whose candidates are all stored; below it only what is placed or spare.
+        sample: share of listeners scored at all (nights made to train the first ranker), by hash.
+        shelves: assemble shelves, or stop after candidates.
+        explained: candidates a listener, of each of heard and unheard, that get a reason.
+    """
+
+    day: date
+    fit: date
+    seed: int
+    k: int
+    keep: float
+    sample: float
+    shelves: bool
+    greedy: bool
+    model_version: str
+    ranker_version: str | None
+    versions: dict[str, str]
+    settings: ShelvesSettings
+    only: tuple[str, ...] = ()
+    explained: int = 200
+
+    @property
+    def as_of(self) -> datetime:
+        """The next midnight: the end of the night's date, UTC."""
+        return datetime.combine(self.day + timedelta(1), time(), UTC)
+
+
+class Scorer:
+    """Everything loaded once a process."""
+
+    def __init__(self, plan: Plan, fitted: Fitted, ranker: Any | None, tracks: pl.DataFrame) -> None:
+        self.plan, self.fitted, self.ranker = plan, fitted, ranker
+        self.catalog = fitted.catalog(tracks)
+        self.sources = fitted.sources(self.catalog, plan.day)
+        self.facts = tracks.select(
+            "track_id", "recording_id", "artist_ids", "album_id", "released_on", "markets", "explicit"
+        )
+        self.popular = self._popular()
+
+    def _popular(self) -> pl.DataFrame:
+        popularity = self.fitted.learned.popularity
+        ids = pl.Series(self.catalog.track_ids.tolist(), dtype=pl.String)
+        frames = []
+        for market, row in [("", None), *((m, i) for i, m in enumerate(popularity.markets.tolist()) if m)]:
+            plays = popularity.plays if row is None else np.asarray(popularity.by_market[row].todense()).ravel()
+            best = np.lexsort((self.catalog.tie, -plays))[:500]
+            best = best[plays[best] > 0]
+            frames.append(
+                pl.DataFrame({"market": [market] * len(best), "track_id": ids.gather(best), "score": plays[best].astype(np.float32)})
+            )
+        found = pl.concat(frames).with_columns(market=pl.col("market").replace("", None))
+        return found.join(self.facts, on="track_id", how="left", maintain_order="left")
+
+    def score(self, chunk: Chunk) -> Iterator[Chunk]:
+        """The night's rows of a chunk's listeners; handed on whenever they fill `FLUSH_BYTES`."""
+        roster = self._roster(chunk)
+        library = merge([chunk["library"]]).join(roster, on="listener_id", how="semi")
+        sessions = last_known(chunk["sessions"]).join(roster, on="listener_id", how="semi")
+        previous = chunk.tables.get("shelves")
+        waiting: list[dict[str, pl.DataFrame]] = []
+        for block in build_blocks(roster, library, sessions, self.catalog, self.plan.day):
+            waiting.append(self._block(block, roster, library, chunk["feedback"], previous))
+            if sum(frame.estimated_size() for made in waiting for frame in made.values()) > FLUSH_BYTES:
+                yield _joined(chunk.shard, waiting)
+                waiting = []
+        if waiting:
+            yield _joined(chunk.shard, waiting)
+
+    def _roster(self, chunk: Chunk) -> pl.DataFrame:
+        """Everyone in the listeners table, in the library or heard of through a session, in order."""
+        known = chunk["listeners"].select("listener_id", "market", "time_zone", "explicit_ok")
+        also = pl.concat([chunk[t].select("listener_id") for t in ("library", "sessions")]).unique()
+        roster = known.join(also, on="listener_id", how="full", coalesce=True).sort("listener_id")
+        if self.plan.only:
+            roster = roster.filter(pl.col("listener_id").is_in(list(self.plan.only)))
+        if self.plan.sample < 1:
+            roster = roster.filter(pl.Series(uniform(self.plan.seed, "bootstrap", roster["listener_id"]) < self.plan.sample))
+        return roster
+
+    def _block(
+        self,
+        block: Block,
+        roster: pl.DataFrame,
+        library: pl.DataFrame,
+        feedback: pl.DataFrame,
+        previous: pl.DataFrame | None,
+    ) -> dict[str, pl.DataFrame]:
+        plan = self.plan
+        found = retrieve_block(block, self.catalog, self.sources, plan.k)
+        scored = self.rank(features(block, self.catalog, found, self.fitted.learned, as_of=plan.day, k=plan.k))
+        tables = {"listener_embeddings": self._vectors(block)}
+        stages = None
+        if plan.shelves:
+            here = roster.filter(pl.col("listener_id").is_in(block.listener_ids))
+            made = assemble(
+                self._for_shelves(block, scored, library),
+                here,
+                night=Night(
+                    plan.day, plan.versions.get("shelves", ""), plan.seed, plan.ranker_version or UNTRAINED, plan.greedy
+                ),
+                settings=plan.settings,
+                blocks=feedback,
+                previous=previous if previous is not None and previous.height else None,
+                popular=self.popular,
+                library=self._known(here, library),
+                catalog=self.facts,
+            )
+            tables |= {"shelves": made.shelves, "draws": made.draws}
+            stages = made.stages
+        tables["candidates"] = self._stored(scored, stages)
+        return tables
+
+    def rank(self, candidates: pl.DataFrame) -> pl.DataFrame:
+        """Add `ranker_score`, the heads' probabilities and `ranker_rank` among candidates of equal `heard_before`."""
+        if self.ranker is None:
+            scored = candidates.with_columns(ranker_score=pl.col("f_blend").cast(pl.Float32))
+        else:
+            matrix = candidates.select(self.ranker.names).to_numpy().astype(np.float32)
+            heads = {name: values for name, values in self.ranker.heads(matrix).items() if name != "attributed"}
+            scored = candidates.with_columns(
+                pl.Series("ranker_score", self.ranker.score(matrix), dtype=pl.Float32),
+                *(pl.Series(f"p_{name}", values, dtype=pl.Float32) for name, values in heads.items()),
+            )
+        tie = pl.Series("tie", self.catalog.tie[scored["item"].to_numpy()])
+        return (
+            scored.with_columns(tie)
+            .sort("row", "heard_before", "ranker_score", "tie", descending=[False, False, True, False])
+            .with_columns(ranker_rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("row", "heard_before"))
+            .drop("tie")
+        )
+
+    def _for_shelves(self, block: Block, scored: pl.DataFrame, library: pl.DataFrame) -> pl.DataFrame:
+        """What the shelves' rules and orders read, with reasons for those that may be shown."""
+        told = explain(block, self.catalog, self.sources, scored.filter(pl.col("ranker_rank") <= self.plan.explained))
+        own = (
+            block.history.filter(pl.col("item") > 0)
+            .select("row", "item", "plays", "saved", "activation", "decayed_plays")
+            .unique(["row", "item"], keep="first", maintain_order=True)
+        )
+        return (
+            scored.drop("recording")
+            .join(told.select("row", "item", "source", "reason", "reason_ref"), on=["row", "item"], how="left", maintain_order="left")
+            .join(own, on=["row", "item"], how="left", maintain_order="left")
+            .join(self.facts, on="track_id", how="left", maintain_order="left")
+        )
+
+    def _known(self, roster: pl.DataFrame, library: pl.DataFrame) -> pl.DataFrame:
+        """Everything ever heard or sampled, by recording."""
+        mine = library.join(roster, on="listener_id", how="semi").join(
+            self.facts.select("track_id", "recording_id"), on="track_id", how="left"
+        )
+        heard = (pl.col("heard") > 0) | pl.col("saved")
+        return mine.select(
+            "listener_id",
+            recording_id=pl.coalesce("recording_id", "track_id"),
+            heard=heard,
+            sampled_at=pl.when(~heard).then("last_played_at"),
+            last_heard_at=pl.when(heard).then("last_played_at"),
+        )
+
+    def _vectors(self, block: Block) -> pl.DataFrame:
+        """Table `listener_embeddings` of a block: nobody without a history."""
+        frames = []
+        for source in self.sources:
+            if source.name not in ("als", "two_tower"):
+                continue
+            vectors = source.embed(block)  # type: ignore[attr-defined]
+            known = np.flatnonzero(np.any(vectors != 0, axis=1))
+            frames.append(
+                pl.DataFrame(
+                    {
+                        "listener_id": pl.Series(block.listener_ids, dtype=pl.String).gather(known),
+                        "model": pl.repeat(source.name, len(known), eager=True),
+                        "model_version": pl.repeat(self.plan.model_version, len(known), eager=True),
+                        "vector": pl.Series(np.ascontiguousarray(vectors[known], dtype=np.float32)).arr.to_list(),
+                    },
+                    schema={"listener_id": pl.String, "model": pl.String, "model_version": pl.String, "vector": pl.List(pl.Float32)},
+                )
+            )
+        return pl.concat(frames)
+
+    def _stored(self, scored: pl.DataFrame, stages: pl.DataFrame | None) -> pl.DataFrame:
+        """Table `candidates`: all rows of a hashed share of listeners, of the others what stood on a shelf."""
+        keep = self.plan.keep
+        stored = scored.drop("row", "item", "recording")
+        if stages is not None:
+            first = stages.sort("listener_id", "track_id", "stage").unique(["listener_id", "track_id"], keep="first")
+            stored = stored.join(first, on=["listener_id", "track_id"], how="left", maintain_order="left")
+        else:
+            stored = stored.with_columns(stage=pl.lit(None, dtype=pl.String))
+        whole = pl.Series(uniform(self.plan.seed, "inclusion", stored["listener_id"]) < keep)
+        return stored.filter(whole | pl.col("stage").is_not_null()).with_columns(
+            inclusion=pl.when(pl.col("stage").is_null()).then(keep).otherwise(1.0).cast(pl.Float32),
+            stage=pl.col("stage").fill_null("candidate"),
+        )
+
+
+
+
+def _joined(shard: int, made: list[dict[str, pl.DataFrame]]) -> Chunk:
+    return Chunk(shard, {table: pl.concat([tables[table] for tables in made], how="diagonal") for table in made[0]})

@@ -1,0 +1,198 @@
+"""The job `train`: everything a night learns from other listeners, as of a date.
+
+library, sessions -> examples (hashed sample) -> one fit -> models/date=D, track_embeddings/date=D
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import apache_beam as beam
+import numpy as np
+import polars as pl
+
+from pipelines.artefacts import store_folder
+from pipelines.catalog import newest_or_first, tracks_as_of
+from pipelines.features import library_parts
+from pipelines.fitting import Evidence, Fitted, ModelSettings, fit
+from pipelines.jobs import launch
+from transforms import co_listens, track_stats
+from transforms.chunks import Chunk, specs, split
+from transforms.hashing import stable_hash, uniform
+from transforms.library import merge
+from transforms.sessions import last_known
+from transforms.tables.beam import Commit, ReadChunks
+from transforms.tables.manifest import Manifest
+from transforms.tables.runs import Run, Written, plan, write_frame
+from transforms.tables.upkeep import inputs_of
+from transforms.tables.warehouse import Warehouse, days
+
+if TYPE_CHECKING:
+    from pipelines.config import Settings
+
+STEP = "1"
+COLUMNS = {
+    "library": ("listener_id", "track_id", "plays", "heard", "completions", "skips", "first_played_at", "last_played_at", "latest", "saved"),
+    "sessions": ("listener_id", "started_at", "session_id", "open", "plays", "tracks"),
+}  # fmt: skip
+
+
+def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[str] = ()) -> None:
+    """Fit the models as of the end of `day`.
+
+    Raises:
+        UserError: `day` has no library.
+    """
+    place = Warehouse(warehouse)
+    window = days(day - timedelta(settings.co_listens.window_days - 1), day)
+    library = library_parts(place, day)
+    read = {t: [m for d in window if (m := place.current(t, d))] for t in ("sessions", "co_listens", "track_stats")}
+    catalog = newest_or_first(place, "tracks", day)
+    inputs = inputs_of(place.need("library", day), catalog, *(m for found in read.values() for m in found))
+    described = settings.model_dump(mode="json", include={"models", "co_listens", "track_stats"})
+    runs = {
+        table: plan(
+            place, table, day, shards=settings.shards, inputs=inputs, settings=described, step_version=STEP, seed=settings.seed
+        )
+        for table in ("models", "track_embeddings")
+    }
+    wanted = [run for run in runs.values() if run is not None]
+    if runs["models"] is None:
+        return
+    listeners = newest_or_first(place, "listeners", day)
+    share = min(1.0, settings.models.sample_listeners / max(listeners.rows if listeners else 1, 1))
+    work = specs(place, settings.shards, {"library": library, "sessions": read["sessions"]})
+    job = _Fit(warehouse, day, settings.models, settings.seed, catalog, read["co_listens"], read["track_stats"], settings)
+
+    def define(root: beam.Pipeline) -> None:
+        examples = (
+            root
+            | "Histories" >> ReadChunks(work, COLUMNS)
+            | "Examples" >> beam.ParDo(_Examples(share, settings.seed)).with_output_types(bytes)
+        )
+        written = (
+            root
+            | "One fit" >> beam.Create([wanted], reshuffle=False)
+            | "Fit" >> beam.ParDo(job, beam.pvalue.AsList(examples)).with_output_types(Written).with_resource_hints(min_ram="8GB")
+        )
+        _ = root | "Done" >> Commit(wanted, written)
+
+    launch("train", place, define, beam_args, wanted)
+
+
+class _Examples(beam.DoFn):
+    """A chunk's histories as two Arrow streams behind a one-byte tag, without a listener's id."""
+
+    def __init__(self, share: float, seed: int) -> None:
+        self._share, self._seed = share, seed
+
+    def process(self, chunk: Chunk) -> Iterator[bytes]:
+        library = merge([chunk["library"]])
+        kept = library.select("listener_id").unique()
+        kept = kept.filter(pl.Series(uniform(self._seed, "examples", kept["listener_id"]) < self._share))
+        pairs = library.join(kept, on="listener_id", how="semi").with_columns(value=pl.col("heard") + pl.col("saved").cast(pl.Int32))
+        yield b"L" + _stream(hashed(pairs.filter(pl.col("value") > 0)).select("listener", "track_id", "value"))
+        yield b"P" + _stream(session_plays(chunk["sessions"].join(kept, on="listener_id", how="semi")))
+
+
+def hashed(frame: pl.DataFrame) -> pl.DataFrame:
+    """The same rows with `listener`, a hash, for `listener_id`, sorted by it: order without meaning, and no person."""
+    return (
+        frame.with_columns(listener=pl.Series(stable_hash(frame["listener_id"], purpose="examples"), dtype=pl.UInt64))
+        .drop("listener_id")
+        .sort("listener", maintain_order=True)
+    )
+
+
+def session_plays(sessions: pl.DataFrame) -> pl.DataFrame:
+    """`listener`, `session` (start in microseconds), `track_id`, in order of play."""
+    plays = last_known(sessions).select("listener_id", session=pl.col("started_at").dt.epoch("us"), play="tracks").explode("play").drop_nulls("play")
+    return hashed(plays.select("listener_id", "session", track_id=pl.col("play").struct.field("track_id"))).select(
+        "listener", "session", "track_id"
+    )
+
+
+def _stream(frame: pl.DataFrame) -> bytes:
+    out = frame.write_ipc_stream(None, compression="zstd")
+    return out.getvalue()
+
+
+def gather(parts: Sequence[bytes], tag: bytes) -> pl.DataFrame:
+    """The streams of one tag as one frame, by listener hash: the same whatever order the chunks came in."""
+    frames = [pl.read_ipc_stream(p[1:]) for p in parts if p[:1] == tag]
+    return pl.concat(frames).sort("listener", maintain_order=True)
+
+
+class _Fit(beam.DoFn):
+    def __init__(
+        self,
+        warehouse: str,
+        day: date,
+        models: ModelSettings,
+        seed: int,
+        catalog: Manifest | None,
+        pairs: Sequence[Manifest],
+        stats: Sequence[Manifest],
+        settings: Settings,
+    ) -> None:
+        self._warehouse, self._day, self._models, self._seed = warehouse, day, models, seed
+        self._catalog, self._pairs, self._stats = catalog, list(pairs), list(stats)
+        self._co, self._popular = settings.co_listens, settings.track_stats
+
+    def process(self, runs: Sequence[Run], examples: Sequence[bytes]) -> Iterator[Written]:
+        place, by_table = Warehouse(self._warehouse), {run.table: run for run in runs}
+        tracks = tracks_as_of(place, self._catalog, self._day)
+        library, plays = gather(examples, b"L"), gather(examples, b"P")
+        seen = pl.concat([library["track_id"], plays["track_id"]]).unique()
+        dated = tracks.filter(pl.col("released_on").is_not_null() | pl.col("track_id").is_in(seen.implode()))
+        stats = [(m.date, place.read_manifest(m)) for m in self._stats]
+        popular = self._popular
+        evidence = Evidence(
+            library,
+            plays,
+            dated,
+            co_listens.sum_window(
+                [(m.date, place.read_manifest(m)) for m in self._pairs], self._day, self._co.half_life_days, self._co.window_days
+            ),
+            track_stats.sum_window(stats, self._day, popular.half_life_days, popular.window_days),
+            track_stats.sum_window(stats, self._day, popular.recent_half_life_days, popular.window_days),
+        )
+        fitted = fit(evidence, self._models, self._seed)
+        model = by_table["models"]
+        with tempfile.TemporaryDirectory() as scratch:
+            fitted.save(Path(scratch))
+            for entry in store_folder(model, Path(scratch)):
+                yield Written(model.table, model.day.isoformat(), entry)
+        if "track_embeddings" in by_table:
+            run = by_table["track_embeddings"]
+            for shard, frame in split(embeddings(fitted, model.version), run.shards, by="track_id"):
+                written = write_frame(run, shard, frame)
+                yield Written(run.table, run.day.isoformat(), written)
+
+
+def embeddings(fitted: Fitted, version: str) -> pl.DataFrame:
+    """Table `track_embeddings` of the models that have vectors."""
+    ids = fitted.vocabulary.ids
+    frames = []
+    for name, model in (("als", fitted.als), ("two_tower", fitted.two_tower)):
+        if model is None:
+            continue
+        vectors = np.asarray(model.item_factors if name == "als" else model.items, np.float32)
+        known = np.flatnonzero(np.any(vectors != 0, axis=1))
+        known = known[known > 0]
+        frames.append(
+            pl.DataFrame(
+                {
+                    "model": pl.repeat(name, len(known), eager=True),
+                    "model_version": pl.repeat(version, len(known), eager=True),
+                    "track_id": ids.gather(known),
+                    "vector": pl.Series(vectors[known]).arr.to_list(),
+                }
+            )
+        )
+    return pl.concat(frames)
+

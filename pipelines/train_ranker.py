@@ -1,0 +1,166 @@
+"""The job `train_ranker`: candidates of stored nights + their outcomes -> rankers/date=D.
+
+Three rankers share one interface. Each is fitted on all stored nights but the last and measured on the last; the best is
+fitted again on all of them and committed, and the losers' figures stand beside it in the manifest.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import apache_beam as beam
+import numpy as np
+import polars as pl
+
+from pipelines.artefacts import store_folder
+from pipelines.jobs import launch
+from transforms.errors import UserError
+from transforms.metrics.ranking import score_lists
+from transforms.tables.beam import Commit
+from transforms.tables.manifest import Manifest
+from transforms.tables.runs import Run, Written, plan
+from transforms.tables.upkeep import inputs_of
+from transforms.tables.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from models.settings import RankerSettings
+    from pipelines.config import Settings
+
+STEP = "1"
+LABELS = ("listened", "completed", "saved", "returned")
+
+
+def train_ranker(
+    warehouse: str, day: date, *, settings: Settings, horizon: int = 7, beam_args: Sequence[str] = ()
+) -> None:
+    """Fit the rankers as of `day` on nights whose outcomes of `horizon` days have closed by then.
+
+    Without such a night there is no ranker, and the sources' untrained blend orders the candidates.
+
+    Raises:
+        UserError: a stored night was scored with models later than itself.
+    """
+    place = Warehouse(warehouse)
+    nights = [d for d in place.dates("candidates") if d + timedelta(horizon) <= day][-settings.bootstrap.ranker_nights :]
+    pairs = [
+        (place.need("candidates", d), outcome) for d in nights if (outcome := place.current("outcomes", d + timedelta(horizon)))
+    ]
+    if not pairs:
+        return
+    for night, _ in pairs:
+        refuse_leaks(night)
+    run = plan(
+        place,
+        "rankers",
+        day,
+        shards=1,
+        inputs=inputs_of(*(m for pair in pairs for m in pair)),
+        settings={**settings.model_dump(mode="json", include={"ranker"}), "horizon": horizon},
+        step_version=STEP,
+        seed=settings.seed,
+    )
+    if run is None:
+        return
+    job = _Fit(warehouse, pairs, horizon, settings.ranker, settings.seed)
+
+    def define(root: beam.Pipeline) -> None:
+        written = (
+            root
+            | "Ranker" >> beam.Create([run], reshuffle=False)
+            | "Fit" >> beam.ParDo(job).with_output_types(Written).with_resource_hints(min_ram="16GB")
+        )
+        _ = root | "Done" >> Commit([run], written)
+
+    launch("train_ranker", place, define, beam_args, [run])
+
+
+def refuse_leaks(night: Manifest) -> None:
+    """A night scored with anything later than itself teaches a ranker the future.
+
+    Raises:
+        UserError: it was.
+    """
+    late = [key for key in night.inputs if "@" in key and key.split("@")[0] in ("models", "rankers", "library", "sessions")]
+    worst = max((key.split("@")[1] for key in late), default="")
+    if worst > night.date.isoformat():
+        raise UserError(
+            f"candidates of {night.date} were made with inputs of {worst}, later than the night; make that night again"
+        )
+
+
+def examples(place: Warehouse, pairs: Sequence[tuple[Manifest, Manifest]], horizon: int) -> pl.DataFrame:
+    """Ranker examples of stored nights: features, labels, `group` (night x listener x heard_before), `weight`, `night`.
+
+    All candidates count, never shown items only; a night's outcomes are joined by listener and track.
+    """
+    frames = []
+    for number, (night, outcome) in enumerate(pairs):
+        joined = place.read_manifest(outcome, ("night", "horizon", "listener_id", "track_id", "stage", *LABELS))
+        labels = joined.filter(
+            (pl.col("night") == night.date) & (pl.col("horizon") == horizon) & pl.col("stage").is_in(["candidate", "placed", "shown"])
+        ).unique(["listener_id", "track_id"], keep="first", maintain_order=True)
+        rows = place.read_manifest(night)
+        features = [c for c in rows.columns if c.startswith("f_")]
+        frame = rows.select("listener_id", "track_id", "heard_before", "inclusion", *features).join(
+            labels.select("listener_id", "track_id", *LABELS), on=["listener_id", "track_id"], maintain_order="left"
+        )
+        frames.append(frame.with_columns(night=pl.lit(number, dtype=pl.Int32), weight=1 / pl.col("inclusion")))
+    every = pl.concat(frames, how="diagonal")
+    return every.with_columns(
+        group=pl.struct("night", "listener_id", "heard_before").rank("dense").cast(pl.Int64)
+    ).drop("listener_id", "track_id", "inclusion")
+
+
+def choose(data: pl.DataFrame, names: Sequence[str], settings: RankerSettings, seed: int) -> tuple[str, dict[str, float]]:
+    """The kind to use and every kind's NDCG@50 of unheard candidates on the last night (fitted on those before)."""
+    from models.ranker import fit
+
+    last = data["night"].max()
+    held, rest = data.filter(pl.col("night") == last), data.filter(pl.col("night") < last)
+    if not rest.height or settings.kind != "best":
+        return ("linear" if settings.kind == "best" else settings.kind), {}
+    unheard = held.filter(~pl.col("heard_before"))
+    matrix, found = unheard.select(names).to_numpy().astype(np.float32), {}
+    for kind in ("blend", "linear", "cross", "average"):
+        ranker = fit(rest, names, settings.model_copy(update={"kind": kind}), seed)
+        scores = ranker.score(matrix)
+        found[kind] = ndcg(unheard, scores)
+    return max(found, key=lambda kind: found[kind]), found
+
+
+def ndcg(candidates: pl.DataFrame, scores: np.ndarray) -> float:
+    """Mean NDCG@50 over groups with a listened candidate, of the order by score (equals in the order given)."""
+    frame = candidates.select(listener_id="group", item=pl.int_range(pl.len()), hit=pl.col("listened").fill_null(False))
+    ranked = frame.with_columns(pl.Series("score", scores)).with_columns(
+        rank=pl.col("score").rank("ordinal", descending=True).over("listener_id")
+    )
+    measured = score_lists(ranked, frame.filter("hit").select("listener_id", "item"), (50,))
+    return float(measured["ndcg@50"].mean() or 0.0)  # type: ignore[arg-type]
+
+
+class _Fit(beam.DoFn):
+    def __init__(
+        self, warehouse: str, pairs: Sequence[tuple[Manifest, Manifest]], horizon: int, settings: RankerSettings, seed: int
+    ) -> None:
+        self._warehouse, self._pairs, self._horizon = warehouse, list(pairs), horizon
+        self._settings, self._seed = settings, seed
+
+    def process(self, run: Run) -> Iterator[Written]:
+        from models.ranker import fit
+
+        data = examples(Warehouse(self._warehouse), self._pairs, self._horizon)
+        names = [c for c in data.columns if c.startswith("f_")]
+        kind, figures = choose(data, names, self._settings, self._seed)
+        settings: Any = self._settings.model_copy(update={"kind": kind})
+        ranker = fit(data, names, settings, self._seed)
+        day = run.day.isoformat()
+        with tempfile.TemporaryDirectory() as scratch:
+            ranker.save(Path(scratch))
+            for entry in store_folder(run, Path(scratch)):
+                yield Written(run.table, day, entry)
+        counts = {f"ndcg50_ppm_{name}": round(value * 1e6) for name, value in figures.items()}
+        yield Written(run.table, day, counts={**counts, f"chosen_{kind}": 1, "rows": data.height})

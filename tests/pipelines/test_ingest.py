@@ -1,0 +1,319 @@
+"""The ingest job: accounts that balance, files ingested once, batches in any order, kills that lose nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from pipelines.config import Settings
+from pipelines.ingest import Ingested, ingest
+from transforms import ingest_beam
+from transforms.chunks import shard_of
+from transforms.errors import UserError
+from transforms.tables.manifest import Manifest
+from transforms.tables.runs import finish, plan
+from transforms.tables.warehouse import Warehouse
+
+END = date(2026, 1, 8)
+START = datetime(2026, 1, 5, tzinfo=UTC)
+MAPPING = "columns: {listener_id: u, track_id: t, started_at: at, ms_played: ms}\n"
+
+
+def log(path: Path, *rows: tuple[str, str, float], broken: int = 0) -> str:
+    """A csv log of (listener, track, hours after START)."""
+    lines = [f"{u},{t},{(START + timedelta(hours=h)).isoformat()},60000" for u, t, h in rows]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["u,t,at,ms", *lines, *["broken"] * broken]) + "\n")
+    return str(path)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    (tmp_path / "mapping.yaml").write_text(MAPPING)
+    return tmp_path
+
+
+def run(world: Path, *inputs: str, to: str = "w", shards: int = 2, **over: Any) -> Ingested:
+    given_options = {
+        "mapping": str(world / "mapping.yaml"),
+        "end_date": END,
+        "settings": Settings(shards=shards),
+        **over,
+    }
+    return ingest(str(world / to), "csv", list(inputs), **given_options)
+
+
+def listens(world: Path, to: str = "w") -> pl.DataFrame:
+    place = Warehouse(str(world / to))
+    frames = [place.read("listens", d).with_columns(date=pl.lit(d)) for d in place.dates("listens")]
+    return pl.concat(frames).sort("listener_id", "started_at", "track_id") if frames else pl.DataFrame()
+
+
+def plays(world: Path, to: str = "w") -> list[tuple[str, str, float]]:
+    rows = listens(world, to).select("listener_id", "track_id", "started_at").iter_rows()
+    return [(u, t, (at - START).total_seconds() / 3600) for u, t, at in rows]
+
+
+ROWS = [("ann", "t1", 1), ("ann", "t1", 1), ("bob", "t2", 2), ("ann", "t3", 30), ("bob", "t1", 1000), ("cyd", "t1", 50)]
+
+
+def test_rows_in_equal_listens_duplicates_and_rejects(world: Path) -> None:
+    done = run(world, log(world / "a.csv", *ROWS, broken=2))
+    assert (done.rows, done.listens, done.duplicates, done.rejects) == (8, 4, 1, 3)
+    assert done.reasons == {"broken_line": 2, "future": 1}
+    place = Warehouse(str(world / "w"))
+    account = place.need("rejects", END).extra["batches"][done.batch or ""]
+    assert (account["rows"], account["listens"], account["duplicates"], account["rejects"]) == (8, 4, 1, 3)
+    rejects = place.read("rejects", END)
+    assert rejects.select("file", "line", "reason").rows() == [
+        ("a.csv", 6, "future"),
+        ("a.csv", 8, "broken_line"),
+        ("a.csv", 9, "broken_line"),
+    ]
+    assert rejects["raw"].str.starts_with("sha256:").all()
+
+
+def test_listens_stand_by_date_and_shard_sorted(world: Path) -> None:
+    run(world, log(world / "a.csv", *ROWS), shards=4)
+    place = Warehouse(str(world / "w"))
+    assert place.dates("listens") == [date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 7)]
+    for day in place.dates("listens"):
+        manifest = place.need("listens", day)
+        assert manifest.shards == 4
+        for entry in manifest.files:
+            (frame,) = place.read_files([entry])
+            assert set(shard_of(frame["listener_id"], 4)) == {entry.shard}
+            assert frame.equals(frame.sort("listener_id", "started_at", "track_id"))
+            assert frame["started_at"].dt.date().unique().to_list() == [day]
+
+
+def test_tracks_and_listeners_come_from_the_log_where_there_is_no_catalog(world: Path) -> None:
+    run(world, log(world / "a.csv", *ROWS))
+    place = Warehouse(str(world / "w"))
+    first = date(2026, 1, 5)
+    assert place.dates("tracks") == place.dates("listeners") == [first]
+    tracks = place.read("tracks", first)
+    assert tracks["track_id"].to_list() == ["t1", "t2", "t3"] and tracks["recording_id"].n_unique() == 3
+    who = place.read("listeners", first).sort("listener_id").select("listener_id", "joined_on").rows()
+    assert who == [("ann", first), ("bob", first), ("cyd", date(2026, 1, 7))]
+
+
+def test_a_file_already_ingested_is_left_out_whatever_its_name(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = log(world / "a.csv", *ROWS)
+    run(world, first)
+    before = listens(world)
+    again = log(world / "renamed.csv", *ROWS)
+    done = run(world, again)
+    assert done.batch is None and done.known == ("renamed.csv",)
+    assert "already ingested, left out: renamed.csv" in capsys.readouterr().out
+    assert run(world, first, again, log(world / "b.csv", ("dee", "t9", 3))).rows == 1
+    assert listens(world).filter(pl.col("listener_id") != "dee").equals(before)
+
+
+def test_a_second_batch_adds_files_and_repeats_nothing(world: Path) -> None:
+    run(world, log(world / "a.csv", *ROWS))
+    place = Warehouse(str(world / "w"))
+    before = {f.path: f.sha256 for f in place.need("listens", date(2026, 1, 5)).files}
+    done = run(world, log(world / "b.csv", ("ann", "t1", 1), ("ann", "t4", 1.5), ("bob", "t2", 2.001)))
+    assert (done.listens, done.duplicates) == (1, 2)
+    files = place.need("listens", date(2026, 1, 5)).files
+    assert before.items() <= {f.path: f.sha256 for f in files}.items()
+    assert {f.batch for f in files} == {done.batch, *{f.batch for f in files if f.path in before}}
+    assert place.read("tracks", date(2026, 1, 5))["track_id"].to_list() == ["t1", "t2", "t3", "t4"]
+    assert len(place.need("rejects", END).extra["batches"]) == 2
+
+
+def close(world: Path, day: date) -> None:
+    """As a night would: fold the date into a library."""
+    place = Warehouse(str(world / "w"))
+    folded = plan(place, "library", day, shards=2, inputs={}, settings={}, step_version="1")
+    assert folded is not None
+    finish(folded, [])
+
+
+def test_a_late_listen_is_filed_under_the_oldest_open_date_once(world: Path) -> None:
+    run(world, log(world / "a.csv", ("ann", "t1", 1)))
+    close(world, date(2026, 1, 6))
+    run(world, log(world / "b.csv", ("ann", "t2", 2), ("ann", "t1", 1)))
+    late = listens(world).filter("late")
+    assert late.select("track_id", "date").rows() == [("t2", date(2026, 1, 7))]
+    assert late["started_at"][0] == START + timedelta(hours=2)
+    close(world, date(2026, 1, 7))
+    done = run(world, log(world / "c.csv", ("ann", "t2", 2), ("ann", "t3", 3)))
+    assert (done.listens, done.duplicates) == (1, 1)
+    assert plays(world) == [("ann", "t1", 1), ("ann", "t2", 2), ("ann", "t3", 3)]
+
+
+def content(world: Path, to: str) -> dict[str, Any]:
+    """What readers see: each manifest without the names of runs, each file's content hash."""
+    place = Warehouse(str(world / to))
+    out = {}
+    for table in ("listens", "feedback", "impressions", "tracks", "listeners", "rejects"):
+        for day in place.dates(table):
+            m: Manifest = place.need(table, day)
+            out[f"{table}/{day}"] = (
+                m.version,
+                m.rows,
+                sorted((f.shard, f.rows, f.sha256) for f in m.files),
+                json.dumps(m.extra),
+            )
+    return out
+
+
+class KilledError(Exception):
+    """Stands for a machine that went away."""
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 4], ids=["nothing", "a date", "dates and listeners", "all but the ledger"])
+def test_killed_between_commits_and_run_again_it_ends_the_same(
+    world: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    one, two = (
+        log(world / "a.csv", *ROWS, broken=1),
+        log(world / "b.csv", ("ann", "t1", 1), ("ann", "t9", 29), ("eve", "t1", 51)),
+    )
+    run(world, one, to="whole")
+    shutil.copytree(world / "whole", world / "killed")
+    run(world, two, to="whole")
+    commits = iter(range(100))
+
+    def dies(*args: Any) -> Manifest:
+        if next(commits) == after:
+            raise KilledError
+        return finish(*args)
+
+    monkeypatch.setattr(ingest_beam, "finish", dies)
+    with pytest.raises(Exception, match="Killed"):
+        run(world, two, to="killed")
+    assert len(Warehouse(str(world / "killed")).need("rejects", END).extra["batches"]) == 1
+    monkeypatch.undo()
+    assert run(world, two, to="killed").rows == 3
+    assert content(world, "killed") == content(world, "whole")
+
+
+def test_two_at_once_and_the_loser_says_so(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(world, log(world / "a.csv", ("ann", "t1", 1)))
+    first = iter([True])
+
+    def meanwhile(*args: Any) -> Manifest:
+        if next(first, False):
+            run(world, log(world / "c.csv", ("cyd", "t1", 1.5)))
+        return finish(*args)
+
+    monkeypatch.setattr(ingest_beam, "finish", meanwhile)
+    with pytest.raises(UserError, match="was committed by run"):
+        run(world, log(world / "b.csv", ("bob", "t1", 2)))
+    assert plays(world) == [("ann", "t1", 1), ("cyd", "t1", 1.5)]
+    run(world, str(world / "b.csv"))
+    assert plays(world) == [("ann", "t1", 1), ("bob", "t1", 2), ("cyd", "t1", 1.5)]
+
+
+def test_an_account_that_does_not_balance_commits_nothing(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest_beam, "_by_reason", lambda *_: {})
+    with pytest.raises(ValueError, match="ingest lost count of the log: 7 rows in, but 4 kept"):
+        run(world, log(world / "a.csv", *ROWS, broken=1))
+    assert not Warehouse(str(world / "w")).dates("listens")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield tmp_path_factory.mktemp("property")
+
+
+PLAYS = st.lists(
+    st.tuples(st.sampled_from(["ann", "bob", "cyd", "dee"]), st.sampled_from(["a", "b"]), st.integers(0, 70)),
+    min_size=1,
+    max_size=25,
+)
+
+
+@settings(
+    max_examples=4, phases=[Phase.generate], deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rows=PLAYS, cut=st.integers(0, 25), shards=st.sampled_from([1, 2, 8]), random=st.randoms())
+def test_order_of_input_file_split_and_shards_do_not_matter(
+    place: Path, rows: Any, cut: int, shards: int, random: Any
+) -> None:
+    work = place / str(len(list(place.iterdir())))
+    work.mkdir()
+    (work / "mapping.yaml").write_text(MAPPING)
+    shuffled = list(rows)
+    random.shuffle(shuffled)
+    one = run(work, log(work / "one" / "log.csv", *rows), to="w1", shards=1)
+    log(work / "many" / "x.csv", *shuffled[:cut], broken=1)
+    log(work / "many" / "y.csv", *shuffled[cut:], broken=2)
+    many = run(work, str(work / "many" / "*.csv"), to="w2", shards=shards)
+    assert listens(work, "w1").equals(listens(work, "w2"))
+    assert plays(work, "w1") == sorted({(u, t, float(h)) for u, t, h in rows}, key=lambda r: (r[0], r[2], r[1]))
+    assert one.listens == many.listens and many.rows == many.listens + many.duplicates + many.rejects == len(rows) + 3
+
+
+def test_a_catalog_and_the_other_tables_beside_the_log(world: Path) -> None:
+    pl.DataFrame(
+        {"track_id": ["t1", "t8"], "title": ["Song", "Song - Live"], "artist_ids": [["low"], ["low"]]}
+    ).write_parquet(world / "tracks.parquet")
+    (world / "listeners.csv").write_text("listener_id,market,joined_on\nann,SE,2020-01-01\nzoe,FI,\n")
+    feedback = pl.DataFrame(
+        {"listener_id": ["ann", "ann"], "kind": ["save"] * 2, "target": ["t1"] * 2, "at": [START, START]}
+    )
+    feedback.write_parquet(world / "feedback.parquet")
+    done = run(
+        world,
+        log(world / "a.csv", *ROWS),
+        tracks=str(world / "tracks.parquet"),
+        listeners_file=str(world / "listeners.csv"),
+        feedback=str(world / "feedback.parquet"),
+    )
+    place, first = Warehouse(str(world / "w")), date(2026, 1, 5)
+    assert place.read("tracks", first).select("track_id", "title").rows() == [
+        ("t1", "Song"),
+        ("t2", None),
+        ("t3", None),
+        ("t8", "Song - Live"),
+    ]
+    who = place.read("listeners", first).sort("listener_id").select("listener_id", "market", "joined_on").rows()
+    assert who == [
+        ("ann", "SE", date(2020, 1, 1)),
+        ("bob", None, first),
+        ("cyd", None, date(2026, 1, 7)),
+        ("zoe", "FI", None),
+    ]
+    assert place.read("feedback", first).rows() == [("ann", "save", "t1", START)]
+    assert done.tables["feedback"] == {"rows": 2, "listens": 1, "duplicates": 1, "rejects": 0, "reasons": {}}
+    later = run(world, log(world / "b.csv", ("zoe", "t8", 60)))
+    assert later.listens == 1
+    newest = place.read("tracks", date(2026, 1, 7))
+    assert newest.filter(track_id="t8")["title"].to_list() == ["Song - Live"]
+
+
+@pytest.mark.parametrize(
+    ("over", "message"),
+    [
+        ({"format": "mp3"}, "--format: expected one of csv, .* found 'mp3'"),
+        ({"inputs": ["nowhere/*.csv"]}, "expected a file or a pattern that matches files, found none"),
+        ({"mapping": "nowhere.yaml"}, "--mapping nowhere.yaml: expected a readable YAML file"),
+        ({"format": "lastfm-1k"}, "--mapping: expected the format csv or parquet, found 'lastfm-1k'"),
+        ({"anonymous": True}, "--anonymous: expected the format sessions"),
+        ({"format": "sessions", "mapping": None, "end_date": None}, "--end-date: expected"),
+        ({"beam_args": ["--direct_running_mode=multi_threading"]}, "loses records"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(world: Path, over: dict[str, Any], message: str) -> None:
+    good = {
+        "format": "csv",
+        "inputs": [log(world / "a.csv", *ROWS)],
+        "mapping": str(world / "mapping.yaml"),
+        "end_date": END,
+    }
+    with pytest.raises(UserError, match=message):
+        ingest(str(world / "w"), **{**good, **over})
+    assert not Warehouse(str(world / "w")).dates("listens")

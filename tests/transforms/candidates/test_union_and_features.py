@@ -1,0 +1,185 @@
+"""The union of sources and the ranker's features."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.transforms.candidates.worlds import DAYS, NIGHT, blocks_of, catalog_of, item, learned_from, listens
+from transforms.blocks import Block, Catalog
+from transforms.candidates.base import SparseScores
+from transforms.candidates.features import features, standardise
+from transforms.candidates.learned import default_sources
+from transforms.candidates.union import explain, retrieve_block
+
+
+def night(plays: pl.DataFrame, tracks: pl.DataFrame | None = None, k: int = 10, as_of: date = NIGHT) -> pl.DataFrame:
+    """Candidates and features of the one block."""
+    catalog = catalog_of(plays, tracks)
+    block, learned = blocks_of(plays, catalog, as_of)[0], learned_from(plays, catalog, as_of)
+    found = retrieve_block(block, catalog, default_sources(learned, catalog, as_of), k)
+    return features(block, catalog, found, learned, as_of=as_of, k=k)
+
+
+FOUND = night(listens())
+
+
+def pair(frame: pl.DataFrame, listener: str, track: str) -> dict[str, object]:
+    return frame.row(by_predicate=(pl.col("listener_id") == listener) & (pl.col("track_id") == track), named=True)
+
+
+def test_heard_tracks_come_from_the_library_alone_and_are_scored_by_all() -> None:
+    heard = FOUND.filter(pl.col("heard_before"))
+    assert sorted(heard.filter(listener_id="ann")["track_id"]) == ["a", "b", "c"]
+    assert heard["rank_library"].null_count() == 0
+    assert heard["rank_co_sessions"].null_count() == heard.height == heard["rank_popular"].null_count()
+    assert pair(FOUND, "ann", "a")["score_co_sessions"] > 0
+
+
+def test_unheard_tracks_carry_every_sources_score_and_only_finders_ranks() -> None:
+    found = pair(FOUND, "ann", "d")
+    assert not found["heard_before"] and found["rank_co_sessions"] == 1 and found["rank_library"] is None
+    assert pair(FOUND, "ann", "f")["rank_co_sessions"] is None  # only popular knows it
+    assert pair(FOUND, "ann", "f")["f_agree"] == 1 and found["f_agree"] == 5
+
+
+def test_a_listener_without_history_still_has_candidates() -> None:
+    assert FOUND.filter(listener_id="eve").height == 8
+    assert FOUND.filter(listener_id="eve")["heard_before"].sum() == 0
+
+
+def test_k_counts_after_exclusion() -> None:
+    few = night(listens(), k=1)
+    ann = few.filter(pl.col("listener_id") == "ann", ~pl.col("heard_before"))
+    # a and b are best by every source; being heard, they do not use up the one place
+    for name in ("co_sessions", "last_session", "next_tracks", "similar_listeners", "popular"):
+        assert ann[f"rank_{name}"].drop_nulls().to_list() == [1], name
+    assert pair(few, "ann", "d")["rank_next_tracks"] == 1
+
+
+def test_a_version_of_a_heard_recording_is_no_discovery() -> None:
+    tracks = pl.DataFrame({"track_id": list("abcdefgh"), "recording_id": list("abcafxgh")})
+    found = night(listens(), tracks)
+    assert pair(found, "ann", "a")["heard_before"]
+    assert found.filter(pl.col("listener_id") == "ann", pl.col("track_id") == "d")["heard_before"].to_list() in (
+        [],
+        [True],
+    )
+
+
+def test_order_does_not_depend_on_the_value_of_ids() -> None:
+    renamed = dict(zip("abcdefgh", ["zz", "m1", "q", "b7", "a", "x", "0", "k"], strict=True))
+    other = night(listens({key: [renamed[t] for t in tracks] for key, tracks in DAYS.items()}))
+    back = {new: old for old, new in renamed.items()}
+    other = other.with_columns(pl.col("track_id").replace(back))
+    columns = [c for c in FOUND.columns if c.startswith(("score_", "f_s_", "f_z_", "f_company", "f_t_", "f_o_"))]
+    keys = ["listener_id", "track_id"]
+    one, two = FOUND.sort(keys), other.sort(keys)
+    assert one.select(keys).equals(two.select(keys))
+    np.testing.assert_allclose(one.select(columns).to_numpy(), two.select(columns).to_numpy(), atol=1e-5)
+
+
+def test_events_after_the_night_change_nothing() -> None:
+    plays = listens()
+    later = plays.with_columns(
+        track_id=pl.when(pl.col("date") > date(2024, 3, 9)).then(pl.lit("a")).otherwise("track_id")
+    )
+    catalog = catalog_of(plays)
+    nights = []
+    for log in (plays, later):
+        as_of = date(2024, 3, 9)
+        block, learned = blocks_of(log, catalog, as_of)[0], learned_from(log, catalog, as_of)
+        found = retrieve_block(block, catalog, default_sources(learned, catalog, as_of), 5)
+        nights.append(features(block, catalog, found, learned, as_of=as_of, k=5))
+    assert nights[0].equals(nights[1])
+
+
+def test_a_block_scores_a_listener_as_a_smaller_block_does() -> None:
+    plays = listens()
+    catalog = catalog_of(plays)
+    learned = learned_from(plays, catalog)
+    sources = default_sources(learned, catalog, NIGHT)
+    parts = [
+        features(b, catalog, retrieve_block(b, catalog, sources, 10), learned, as_of=NIGHT, k=10)
+        for b in blocks_of(plays, catalog, size=2)
+    ]
+    assert pl.concat(parts).drop("row").equals(FOUND.drop("row"))
+
+
+def test_company_is_the_share_of_a_candidates_sessions_that_is_heard() -> None:
+    # e stood with b and d once each; ann has heard b, not d; bob heard all of it
+    assert pair(FOUND, "ann", "e")["f_company"] == pytest.approx(0.5, abs=1e-5)
+    assert pair(FOUND, "cat", "h")["f_company"] == pytest.approx(1.0, abs=1e-5)
+    assert pair(FOUND, "cat", "e")["f_company"] == 0
+
+
+def test_standardise_by_group_and_constants_to_zero() -> None:
+    z = standardise(np.array([1.0, 3.0, 5.0, 5.0]), np.array([0, 0, 2, 2]))
+    assert z.tolist() == [-1.0, 1.0, 0.0, 0.0]
+
+
+def test_artists_and_albums_count_where_they_are_known() -> None:
+    tracks = pl.DataFrame(
+        {
+            "track_id": list("abcdefgh"),
+            "artist_ids": [["x"], ["x"], ["y"], ["x", "z"], ["z"], ["q"], ["q"], ["q"]],
+            "album_id": ["k", "k", None, "k", None, "m", "m", "m"],
+            "track_no": [1, 2, None, 3, None, 1, 2, 4],
+            "released_on": [None, None, None, date(2024, 3, 1), None, None, None, date(2024, 4, 1)],
+        }
+    )
+    found = night(listens(), tracks)
+    d, e = pair(found, "ann", "d"), pair(found, "ann", "e")
+    assert d["rank_artists"] == 1 and d["rank_new_releases"] == 1 and e["score_artists"] == 0
+    assert d["f_artist_affinity"] > 0 == e["f_artist_affinity"] and d["f_artist_share"] == pytest.approx(4 / 5)
+    assert d["f_album_heard"] == pytest.approx(2 / 3) and d["f_album_next"] == 1
+    h = pair(found, "cat", "h")  # f and g are heard, h stands two places after g and is not out yet
+    assert h["f_album_next"] == 0 and h["f_album_heard"] == pytest.approx(2 / 3) and h["score_new_releases"] == 0
+    assert all(np.isfinite(found.select(pl.col("^f_.*$")).to_numpy()).ravel())
+
+
+def test_reasons_come_from_the_source_that_ranks_a_candidate_highest() -> None:
+    plays = listens()
+    catalog = catalog_of(plays)
+    learned = learned_from(plays, catalog)
+    block = blocks_of(plays, catalog)[0]
+    sources = default_sources(learned, catalog, NIGHT)
+    told = explain(block, catalog, sources, retrieve_block(block, catalog, sources, 10))
+    d, f, a = pair(told, "ann", "d"), pair(told, "eve", "f"), pair(told, "ann", "a")
+    assert (d["source"], d["reason"], d["reason_ref"]) == ("co_sessions", "played_together_with", "b")
+    assert (f["source"], f["reason"], f["reason_ref"]) == ("popular", "popular_in", None)
+    assert (a["source"], a["reason_ref"]) == ("library", "a")
+
+
+def test_a_broken_score_is_no_evidence_and_never_an_error() -> None:
+    class Broken:
+        name, reason = "broken", "for_you"
+
+        def score(self, block: Block) -> SparseScores:
+            table = block.matrix("plays")
+            table.data[:] = np.nan
+            return SparseScores(table)
+
+        def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+            return np.zeros(len(rows), np.int32)
+
+    plays = listens()
+    catalog = catalog_of(plays)
+    learned = learned_from(plays, catalog)
+    block = blocks_of(plays, catalog)[0]
+    found = retrieve_block(block, catalog, [*default_sources(learned, catalog, NIGHT), Broken()], 10)
+    full = features(block, catalog, found, learned, as_of=NIGHT)
+    assert set(full["score_broken"]) == {0.0} and set(full["f_s_broken"]) == {0.0}
+
+
+def test_nobody_and_nothing_are_no_error() -> None:
+    plays = listens()
+    catalog = Catalog.build([""], pl.DataFrame({"track_id": []}, schema={"track_id": pl.String}))
+    learned = learned_from(plays, catalog)
+    block = blocks_of(plays, catalog)[0]
+    found = retrieve_block(block, catalog, default_sources(learned, catalog, NIGHT), 10)
+    assert features(block, catalog, found, learned, as_of=NIGHT).height == 0
+    assert item(catalog_of(plays), "a") > 0

@@ -1,0 +1,59 @@
+"""Bootstrap intervals: they cover, they do not depend on order, and pairing narrows them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from transforms.hashing import stable_hash
+from transforms.metrics.intervals import interval, intervals, paired_difference, poisson_weights
+
+
+def names(n: int, prefix: str = "l") -> list[str]:
+    return [f"{prefix}{i}" for i in range(n)]
+
+
+def test_weights_are_poisson_one() -> None:
+    w = poisson_weights(stable_hash(names(400)), np.arange(500), seed=3)
+    assert w.mean() == pytest.approx(1.0, abs=0.01)
+    assert w.var() == pytest.approx(1.0, abs=0.02)
+    assert (w == 0).mean() == pytest.approx(np.exp(-1), abs=0.01)
+    between = np.corrcoef(w[:50])
+    assert np.abs(between[~np.eye(50, dtype=bool)]).max() < 0.25
+
+
+def test_the_interval_covers_the_true_mean_about_95_times_in_100() -> None:
+    rng = np.random.default_rng(7)
+    covered = 0
+    for trial in range(200):
+        values = rng.exponential(1.0, size=150)
+        got = interval(names(150, f"t{trial}-"), values, draws=400)
+        covered += got.low <= 1.0 <= got.high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_order_of_listeners_does_not_matter() -> None:
+    rng = np.random.default_rng(1)
+    values, order = rng.random(60), rng.permutation(60)
+    ids = names(60)
+    assert interval(ids, values) == interval([ids[i] for i in order], values[order])
+    assert interval(ids, values, seed=1) != interval(ids, values, seed=2)
+
+
+def test_pairing_cancels_what_listeners_have_in_common() -> None:
+    rng = np.random.default_rng(2)
+    ease = rng.random(300)
+    ours, theirs = ease + 0.02 + rng.normal(0, 0.01, 300), ease
+    difference = paired_difference(names(300), ours, theirs)
+    assert difference.low > 0.0
+    ours_alone = interval(names(300), ours)
+    assert ours_alone.low < theirs.mean() + 0.02 < ours_alone.high
+    assert difference.high - difference.low < 0.1 * (ours_alone.high - ours_alone.low)
+
+
+def test_a_missing_value_does_not_count() -> None:
+    values = np.array([[1.0, np.nan], [0.0, 4.0], [0.5, np.nan]])
+    first, second = intervals(names(3), values)
+    assert (first.value, first.n) == (0.5, 3)
+    assert (second.value, second.low, second.high, second.n) == (4.0, 4.0, 4.0, 1)
+    assert intervals([], np.zeros((0, 1)))[0].n == 0

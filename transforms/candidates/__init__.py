@@ -1,0 +1,1 @@
+"""Candidate sources, one a file, and the ranker's features over their union."""

@@ -1,0 +1,59 @@
+"""Sources that score by a dot product: iALS and the two-tower model. Their scorers are handed in by the job.
+
+No model code is imported here: `embed` turns a block into listeners' vectors (iALS fold-in, query tower), `vectors`
+are the tracks', `top_k` searches them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from transforms.blocks import Block
+from transforms.candidates.base import DenseScores, TopK, numpy_top_k
+from transforms.candidates.history import root_plays
+
+
+@dataclass(frozen=True)
+class DotProduct:
+    """A source whose score is <listener vector, track vector>.
+
+    Attributes:
+        name: source name.
+        embed: block -> float32 [B, d].
+        vectors: float32 [n_items, d]; row 0 (unknown) is never retrieved.
+        top_k: see `DenseScores`; None = plain numpy.
+    """
+
+    name: str
+    embed: Callable[[Block], np.ndarray]
+    vectors: np.ndarray
+    top_k: TopK | None = None
+    reason: str = "because_you_played"
+
+    def score(self, block: Block) -> DenseScores:
+        """Embed once."""
+        return DenseScores(self.embed(block), self.vectors, self.top_k or numpy_top_k(self.vectors))
+
+    def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """The heard track with the largest weight times cosine to the candidate; 0 where none is alike."""
+        history = sparse.csr_matrix(root_plays(block))
+        history.sort_indices()
+        length = np.linalg.norm(self.vectors, axis=1)
+        out = np.zeros(len(rows), np.int32)
+        order = np.argsort(rows, kind="stable")
+        bounds = np.searchsorted(rows[order], np.arange(len(block) + 1))
+        for row in np.unique(rows).tolist():
+            pairs = order[bounds[row] : bounds[row + 1]]
+            part = slice(history.indptr[row], history.indptr[row + 1])
+            heard = history.indices[part]
+            if not len(heard):
+                continue
+            scaled = self.vectors[heard] * (history.data[part] / np.maximum(length[heard], 1e-9))[:, None]
+            links = self.vectors[items[pairs]] @ scaled.T
+            best = links.argmax(axis=1)
+            out[pairs] = np.where(links[np.arange(len(pairs)), best] > 0, heard[best], 0)
+        return out

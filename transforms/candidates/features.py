@@ -1,0 +1,260 @@
+"""The ranker's features of a block's candidates: one way to compute them, for training and for scoring.
+
+Everything is as of the block's night: the block holds nothing later, and what was learned from other listeners comes in
+as fitted artefacts. Four groups, all float32 columns named `f_*`:
+
+- sources: each score standardised among the listener's candidates of equal `heard_before` (`f_z_<source>`;
+  `f_s_<source>` for sources the blend does not sum), its rank (`f_r_<source>` = 1 - log(rank) / log(1 + k), 0 if not
+  retrieved), how many sources agree (`f_agree`), and the sum of standardised scores (`f_blend`), which alone is the
+  untrained ranker;
+- listener: appetite for new tracks, session habits, size of the library;
+- track: popularity, trend, skip and completion rates, age, number of listeners;
+- pair: how much of the candidate's company in sessions the listener knows (`f_company`), artist affinity and recency,
+  albums under way, one's own plays of it where it was heard before.
+
+A feature that the data cannot know is 0 for everyone and costs quality only. Formulas stand with the functions.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from transforms.blocks import Block, Catalog
+from transforms.candidates.artists import affinity
+from transforms.candidates.base import SparseScores, look_up, pair_keys, row_numbers
+from transforms.candidates.history import POSITIVE, last_sessions, root_decayed
+from transforms.candidates.learned import Learned
+from transforms.candidates.neighbours import Neighbours
+
+DEFAULT_BLEND = ("als", "two_tower", "co_sessions", "last_session", "next_tracks", "similar_listeners", "library")
+_AGE_DAYS = 365.0
+_POSITIONS = 1_000_000
+
+
+def features(
+    block: Block,
+    catalog: Catalog,
+    candidates: pl.DataFrame,
+    learned: Learned,
+    *,
+    as_of: date,
+    k: int = 300,
+    blend: tuple[str, ...] = DEFAULT_BLEND,
+) -> pl.DataFrame:
+    """Add every `f_*` column.
+
+    Args:
+        block, catalog: as given to `retrieve_block`.
+        candidates: its result.
+        learned: fitted artefacts.
+        as_of: the night (for the age of releases).
+        k: the k of `retrieve_block`.
+        blend: sources that `f_blend` sums; names without a column are passed over.
+
+    Returns:
+        the candidates in the same order with float32 columns added, never NaN.
+    """
+    rows, items = candidates["row"].to_numpy(), candidates["item"].to_numpy()
+    columns = {
+        **_of_sources(candidates, k, blend),
+        **_of_listener(block, rows),
+        **_of_track(catalog, learned, items, as_of),
+        **_of_company(block, learned.neighbours, rows, items),
+        **_of_own_plays(block, rows, items),
+        **_of_artists(block, catalog, rows, items),
+        **_of_albums(block, catalog, rows, items),
+    }
+    return candidates.with_columns(
+        pl.Series(f"f_{name}", np.nan_to_num(np.asarray(values, np.float32), posinf=0.0, neginf=0.0))
+        for name, values in columns.items()
+    )
+
+
+def standardise(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(x - mean) / deviation within each group, float32; 0 where a group is constant.
+
+    Args:
+        values: float[m].
+        groups: int[m], small non-negative codes.
+    """
+    values = values.astype(np.float64)
+    counts = np.maximum(np.bincount(groups), 1)
+    mean = np.bincount(groups, weights=values) / counts
+    centred = values - mean[groups]
+    deviation = np.sqrt(np.bincount(groups, weights=centred**2) / counts)
+    usable = deviation > 1e-9
+    return np.where(usable[groups], centred / np.where(usable, deviation, 1.0)[groups], 0.0).astype(np.float32)
+
+
+def _of_sources(candidates: pl.DataFrame, k: int, blend: tuple[str, ...]) -> dict[str, np.ndarray]:
+    names = [c.removeprefix("score_") for c in candidates.columns if c.startswith("score_")]
+    groups = candidates["row"].to_numpy().astype(np.int64) * 2 + candidates["heard_before"].to_numpy()
+    out: dict[str, np.ndarray] = {}
+    agree, total = np.zeros(len(candidates), np.float32), np.zeros(len(candidates), np.float32)
+    for name in names:
+        ranks = candidates[f"rank_{name}"].fill_null(0).to_numpy()
+        standard = standardise(candidates[f"score_{name}"].to_numpy(), groups)
+        out[f"{'z' if name in blend else 's'}_{name}"] = standard
+        out[f"r_{name}"] = np.where(ranks > 0, 1 - np.log(np.maximum(ranks, 1)) / np.log(1 + k), 0.0)
+        agree += ranks > 0
+        if name in blend:
+            total += standard
+    return {**out, "agree": agree, "blend": total}
+
+
+def _of_listener(block: Block, rows: np.ndarray) -> dict[str, np.ndarray]:
+    tracks = np.bincount(block.history["row"].to_numpy(), minlength=len(block))
+    activity = block.activity
+    return {
+        "l_novelty": activity["new_share"].to_numpy()[rows],
+        "l_length": np.log1p(activity["mean_length"].to_numpy())[rows],
+        "l_sessions": np.log1p(activity["sessions"].to_numpy())[rows],
+        "l_tracks": np.log1p(tracks)[rows],
+    }
+
+
+def _of_track(catalog: Catalog, learned: Learned, items: np.ndarray, as_of: date) -> dict[str, np.ndarray]:
+    popularity = learned.popularity
+    dated = catalog.released_on[items] >= 0
+    age = np.maximum((as_of - date(1970, 1, 1)).days - catalog.released_on[items], 0)
+    return {
+        "t_plays": np.log1p(popularity.plays[items]),
+        "t_listeners": np.log1p(learned.clusters.listeners[items]),
+        "t_trend": popularity.trend[items],
+        "t_skip_rate": popularity.skip_rate[items],
+        "t_completion_rate": popularity.completion_rate[items],
+        "t_dated": dated,
+        "t_freshness": np.where(dated, np.exp(-age / _AGE_DAYS), 0.0),
+    }
+
+
+def _of_company(block: Block, neighbours: Neighbours, rows: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:
+    """Company of candidate i: t_ji, the decayed co-session mass with each other track j.
+
+    company = sum over heard j of t_ji / mass_i (the share that is heard); company_recent weighs j by min(1, decayed
+    plays), company_last counts only the last session; next_recent and next_last follow decayed plays and the last
+    session; co_recent is the cosine sum over decayed plays.
+    """
+    heard = block.matrix((POSITIVE > 0).cast(pl.Float32))
+    recent = root_decayed(block)
+    capped = recent.minimum(1.0)
+    last = last_sessions(block, sessions=1)
+    last_once = last.copy()
+    last_once.data[:] = 1.0
+    shared = neighbours.shared.T.tocsr()
+    mass = np.maximum(neighbours.mass[items], 1e-9)
+
+    def score(weights: sparse.csr_matrix, matrix: sparse.csr_matrix) -> np.ndarray:
+        return SparseScores(sparse.csr_matrix(weights @ matrix)).of(rows, items)
+
+    return {
+        "company": score(heard, shared) / mass,
+        "company_recent": score(sparse.csr_matrix(capped), shared) / mass,
+        "company_last": score(last_once, shared) / mass,
+        "co_recent": np.log1p(score(recent, neighbours.together)),
+        "next_recent": np.log1p(score(recent, neighbours.after)),
+        "next_last": np.log1p(score(last, neighbours.after)),
+    }
+
+
+def _of_own_plays(block: Block, rows: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:
+    """Own plays of the very track, 0 for tracks never played: counts and decays in log, days as exp(-age / 30)."""
+    mine = block.history.filter(pl.col("item") > 0)
+    keys = pair_keys(mine["row"].to_numpy(), mine["item"].to_numpy(), block.n_items)
+    order = np.argsort(keys)
+    wanted = pair_keys(rows, items, block.n_items)
+
+    def own(expression: pl.Expr) -> np.ndarray:
+        values = mine.select(expression.fill_null(0).cast(pl.Float32)).to_series().to_numpy()
+        return look_up(keys[order], values[order], wanted)
+
+    return {
+        "o_plays": np.log1p(own(pl.col("plays"))),
+        "o_decayed": np.log1p(own(pl.col("decayed_plays"))),
+        "o_decayed_short": np.log1p(own(pl.col("decayed_short"))),
+        "o_activation": own(pl.col("activation").clip(-10, 5) + 10),
+        "o_recency": own((pl.col("last_age") / -30).exp()),
+        "o_spread": np.log1p(own(pl.col("first_age") - pl.col("last_age"))),
+        "o_skips": own(pl.col("skips") / pl.col("plays").clip(lower_bound=1)),
+        "o_completions": own(pl.col("completions") / pl.col("plays").clip(lower_bound=1)),
+        "o_saved": own(pl.col("saved")),
+        "o_sampled": own((pl.col("plays") > 0) & (pl.col("heard") == 0)),
+    }
+
+
+def _of_artists(block: Block, catalog: Catalog, rows: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:
+    """Of the candidate's credited artists: summed affinity, days since one was last played, share of all plays."""
+    if not catalog.artists.shape[1]:
+        return {name: np.zeros(len(rows)) for name in ("artist_affinity", "artist_recency", "artist_share")}
+    liked = affinity(block, catalog)
+    plays = sparse.csr_matrix(block.matrix(POSITIVE) @ catalog.artists)
+    total = np.maximum(np.asarray(plays.sum(axis=1)).ravel(), 1.0)
+    recency = _latest_by_artist(block, catalog)
+    by_artist = sparse.csr_matrix(catalog.artists.T)
+
+    def score(weights: sparse.csr_matrix) -> np.ndarray:
+        return _pair_products(weights, by_artist, rows, items)
+
+    return {
+        "artist_affinity": score(liked),
+        "artist_recency": score(recency),
+        "artist_share": score(plays) / total[rows],
+    }
+
+
+def _latest_by_artist(block: Block, catalog: Catalog) -> sparse.csr_matrix:
+    """exp(-days / 30) since the listener last played each artist: [B, artists]."""
+    mine = block.history.filter((pl.col("item") > 0) & (POSITIVE > 0) & pl.col("last_age").is_not_null())
+    credited = catalog.artists[mine["item"].to_numpy()]
+    at = np.repeat(np.arange(len(mine)), np.diff(credited.indptr))
+    artists = catalog.artists.shape[1]
+    keys = pair_keys(mine["row"].to_numpy()[at], credited.indices, artists)
+    fresh = np.exp(-mine["last_age"].to_numpy()[at] / 30.0)
+    order = np.lexsort((-fresh, keys))
+    first = order[np.r_[True, keys[order][1:] != keys[order][:-1]]] if len(order) else order
+    where = (keys[first] // artists, keys[first] % artists)
+    return sparse.csr_matrix((fresh[first].astype(np.float32), where), shape=(len(block), artists))
+
+
+def _pair_products(
+    weights: sparse.csr_matrix, by_artist: sparse.csr_matrix, rows: np.ndarray, items: np.ndarray
+) -> np.ndarray:
+    """sum_a weights[row, a] * by_artist[a, item] of each pair, reading only the artists each item credits."""
+    of_item = sparse.csr_matrix(by_artist.T)
+    counts = np.diff(of_item.indptr)[items]
+    pair = np.repeat(np.arange(len(items)), counts)
+    first = of_item.indptr[items] - (np.cumsum(counts) - counts)
+    place = np.repeat(first, counts) + np.arange(len(pair))
+    weights.sort_indices()
+    keys = pair_keys(row_numbers(weights), weights.indices, weights.shape[1])
+    values = look_up(keys, weights.data, pair_keys(rows[pair], of_item.indices[place], weights.shape[1]))
+    return np.bincount(pair, weights=values * of_item.data[place], minlength=len(items))
+
+
+def _of_albums(block: Block, catalog: Catalog, rows: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:
+    """Albums under way: share of the candidate's album that is heard, and whether the track before it was heard."""
+    if not (catalog.album >= 0).any():
+        return {"album_heard": np.zeros(len(rows)), "album_next": np.zeros(len(rows))}
+    mine = block.history.filter((pl.col("item") > 0) & (POSITIVE > 0))
+    row, item = mine["row"].to_numpy(), mine["item"].to_numpy()
+    inside = catalog.album[item] >= 0
+    row, item = row[inside], item[inside]
+    albums = int(catalog.album.max()) + 1
+    size = np.bincount(catalog.album[catalog.album >= 0], minlength=albums)
+    keys, heard = np.unique(pair_keys(row, catalog.album[item], albums), return_counts=True)
+    album = np.maximum(catalog.album[items], 0)
+    known = catalog.album[items] >= 0
+    share = look_up(keys, heard, pair_keys(rows, album, albums)) / np.maximum(size[album], 1)
+    position = catalog.album_position.astype(np.int64)
+    item, row = item[position[item] >= 0], row[position[item] >= 0]
+    spots = np.unique(pair_keys(row, catalog.album[item], albums) * _POSITIONS + position[item])
+    before = pair_keys(rows, album, albums) * _POSITIONS + position[items] - 1
+    follows = look_up(spots, np.ones(len(spots), np.float32), before)
+    return {
+        "album_heard": np.where(known, share, 0.0),
+        "album_next": np.where(known & (position[items] > 0), follows, 0.0),
+    }

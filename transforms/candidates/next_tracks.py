@@ -1,0 +1,37 @@
+"""Tracks that come shortly after what one plays: albums in order, playlists, radio habits.
+
+    score(u, i) = sum over j heard by u of sqrt(plays_uj) * after[j, i]
+
+The direction carries signal of its own: half of all artists repeat from one play to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from transforms.blocks import Block
+from transforms.candidates.base import SparseScores, strongest_link
+from transforms.candidates.history import root_plays
+from transforms.candidates.neighbours import Neighbours
+
+
+@dataclass(frozen=True)
+class NextTracks:
+    """Followers of a weighted history; attributes as in `CoSessions`."""
+
+    neighbours: Neighbours
+    name: str = "next_tracks"
+    history: Callable[[Block], sparse.csr_matrix] = root_plays
+    reason: str = "follows"
+
+    def score(self, block: Block) -> SparseScores:
+        """One sparse product."""
+        return SparseScores(sparse.csr_matrix(self.history(block) @ self.neighbours.after))
+
+    def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """The track of the history with the largest term of the sum."""
+        return strongest_link(self.history(block), self.neighbours.towards_after, rows, items)

@@ -1,0 +1,176 @@
+"""What is played much lately, in the listener's market: the fallback that always has an answer.
+
+    score(u, i) = log(1 + plays of i in u's market + plays of i anywhere / 100)
+
+plays being the decayed plays heard of `track_stats`. Counts from everywhere only order what a small market does not
+know. The same fit holds what is known of a track from everybody's plays: trend (recent against usual), skip and
+completion rates, each shrunk towards the mean of all tracks by 20 plays.
+
+    >>> stats = pl.DataFrame({"track_id": ["a", "b"], "market": ["SE", "SE"], "plays": [9.0, 1.0], "heard": [9.0, 1.0],
+    ...                       "listeners": [2.0, 1.0], "completions": [0.0, 0.0], "skips": [0.0, 0.0]})
+    >>> fit_popularity(stats, stats, ["", "a", "b"]).plays.round().tolist()
+    [0.0, 9.0, 1.0]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from transforms.blocks import Block
+from transforms.candidates.arrays import from_csr, load_arrays, save_arrays, to_csr
+from transforms.candidates.base import Candidates
+
+PRIOR_PLAYS = 20.0
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """Fitted popularity over n vocabulary rows.
+
+    Attributes:
+        markets: sorted market names.
+        by_market: float32 CSR [markets, n], decayed plays heard.
+        plays, listeners: float32[n], decayed plays heard and listener-days, all markets.
+        trend: float32[n], log of the recent share of plays over the usual one; 0 = steady.
+        skip_rate, completion_rate: float32[n], shrunk to the mean.
+    """
+
+    markets: np.ndarray
+    by_market: sparse.csr_matrix
+    plays: np.ndarray
+    listeners: np.ndarray
+    trend: np.ndarray
+    skip_rate: np.ndarray
+    completion_rate: np.ndarray
+
+    def save(self, path: str | Path) -> None:
+        """Write one npz without pickles."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        save_arrays(path, {**from_csr("by_market", self.by_market), **arrays})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Popularity:
+        """Read what `save` wrote."""
+        found = load_arrays(path)
+        return cls(by_market=to_csr("by_market", found), **{name: found[name] for name in _ARRAYS})
+
+
+_ARRAYS = ("markets", "plays", "listeners", "trend", "skip_rate", "completion_rate")
+
+
+def fit_popularity(window: pl.DataFrame, recent: pl.DataFrame, track_ids: Sequence[str]) -> Popularity:
+    """Popularity as of a night.
+
+    Args:
+        window: `track_stats` summed over the window (half-life of weeks): track_id, market, plays, listeners, heard,
+            completions, skips.
+        recent: the same with a half-life of days.
+        track_ids: the vocabulary in row order, row 0 a placeholder.
+    """
+    n = len(track_ids)
+    rows = pl.DataFrame(
+        {"track_id": pl.Series(list(track_ids)[1:], dtype=pl.String), "item": np.arange(1, n, dtype=np.int32)}
+    )
+    known = window.join(rows, on="track_id").sort("market", "item")
+    names = known["market"].unique().sort().to_list()
+    market = known["market"].rank("dense").to_numpy() - 1
+    by_market = sparse.csr_matrix(
+        (known["heard"].cast(pl.Float32).to_numpy(), (market, known["item"].to_numpy())), shape=(max(len(names), 1), n)
+    )
+    lately = recent.join(rows, on="track_id").sort("market", "item")
+    heard, usual_plays = _sums(known, "heard", n), _sums(known, "plays", n)
+    now = _sums(lately, "plays", n)
+    expected = usual_plays * (now.sum() / max(usual_plays.sum(), 1e-9))
+    typical = max(float(expected[expected > 0].mean()) if (expected > 0).any() else 1.0, 1e-6)
+    return Popularity(
+        markets=np.array(names or [""], dtype=str),
+        by_market=by_market,
+        plays=heard.astype(np.float32),
+        listeners=_sums(known, "listeners", n).astype(np.float32),
+        trend=np.log((now + typical) / (expected + typical)).astype(np.float32),
+        skip_rate=_rate(_sums(known, "skips", n), usual_plays),
+        completion_rate=_rate(_sums(known, "completions", n), usual_plays),
+    )
+
+
+def _sums(frame: pl.DataFrame, column: str, n: int) -> np.ndarray:
+    return np.bincount(frame["item"].to_numpy(), weights=frame[column].cast(pl.Float64).to_numpy(), minlength=n)
+
+
+def _rate(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    mean = part.sum() / max(whole.sum(), 1e-9)
+    return ((part + PRIOR_PLAYS * mean) / (whole + PRIOR_PLAYS)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class PopularScores:
+    """One list a market, read by each of its listeners."""
+
+    lists: np.ndarray
+    market: np.ndarray
+
+    def top(self, k: int, exclude: sparse.csr_matrix | None) -> Candidates:
+        """See `Scores.top`. Each market is sorted once, deep enough for its listener who has heard most."""
+        items, counts = [np.zeros(0, np.int32)], []
+        most = 0 if exclude is None else int(np.diff(exclude.indptr).max(initial=0))
+        hidden = np.zeros(self.lists.shape[1], np.bool_)
+        order = {m: _descending(self.lists[m], k + most) for m in np.unique(self.market).tolist()}
+        for row, m in enumerate(self.market.tolist()):
+            best = order[m]
+            if exclude is not None:
+                heard = exclude.indices[exclude.indptr[row] : exclude.indptr[row + 1]]
+                hidden[heard] = True
+                best = best[~hidden[best]]
+                hidden[heard] = False
+            items.append(best[:k])
+            counts.append(len(items[-1]))
+        rows = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        found = np.concatenate(items).astype(np.int32)
+        return Candidates(rows, found, self.of(rows, found))
+
+    def of(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """See `Scores.of`."""
+        return self.lists[self.market[rows], items].astype(np.float32)
+
+
+def _descending(scores: np.ndarray, k: int) -> np.ndarray:
+    """The k best rows with a positive score; equals by row."""
+    usable = np.flatnonzero(scores > 0)
+    if len(usable) > k:
+        least = np.partition(scores[usable], len(usable) - k)[len(usable) - k]
+        usable = usable[scores[usable] >= least]
+    return usable[np.lexsort((usable, -scores[usable]))][:k]
+
+
+@dataclass(frozen=True)
+class Popular:
+    """The source `popular`."""
+
+    popularity: Popularity
+    name: str = "popular"
+    reason: str = "popular_in"
+
+    def score(self, block: Block) -> PopularScores:
+        """One dense list for each market in the block, and one for unknown markets."""
+        names = self.popularity.markets.tolist()
+        wanted = sorted(set(block.markets))
+        place = {name: at for at, name in enumerate(wanted)}
+        everywhere = self.popularity.plays
+        lists = np.log1p(
+            np.stack([self._plays(names, name) + everywhere / 100 if name in names else everywhere for name in wanted])
+        )
+        lists[:, 0] = 0
+        return PopularScores(lists.astype(np.float32), np.array([place[m] for m in block.markets], np.int64))
+
+    def _plays(self, names: list[str], name: str) -> np.ndarray:
+        return np.asarray(self.popularity.by_market[names.index(name)].todense()).ravel()
+
+    def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Nothing of one's own history makes a track popular."""
+        return np.zeros(len(rows), np.int32)

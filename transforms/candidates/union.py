@@ -1,0 +1,104 @@
+"""The candidates of a block: the best k unheard tracks of every source, and each one's score by every source.
+
+A track that one source found is scored by all of them, because agreement is what the ranker learns most from.
+Unheard tracks are counted to k after leaving out what was heard (any version of the recording); heard tracks come from
+the source `library`, k a listener. `heard_before` tells the two groups apart: they are ranked apart.
+
+    >>> sources = [CoSessions(neighbours), Popular(popularity), Library()]
+    >>> retrieve_block(block, catalog, sources, k=300).columns[:6]
+    ['row', 'item', 'listener_id', 'track_id', 'recording', 'heard_before']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from transforms.blocks import Block, Catalog
+from transforms.candidates.base import Candidates, Source, look_up, pair_keys, row_numbers
+
+REPEATS = "library"
+
+
+def retrieve_block(block: Block, catalog: Catalog, sources: Sequence[Source], k: int = 300) -> pl.DataFrame:
+    """Union of the sources' best.
+
+    Args:
+        block: listeners as of the night.
+        catalog: the vocabulary's tracks.
+        sources: all sources, the one named `library` among them if heard tracks are wanted.
+        k: tracks a source and listener.
+
+    Returns:
+        One row a pair, sorted by row and item: `row`, `item`, `listener_id`, `track_id`, `recording`, `heard_before`,
+        and for every source `rank_<name>` (int32 from 1; null = not among its k) and `score_<name>` (float32; 0 = no
+        evidence). A NaN or infinite score counts as no evidence.
+    """
+    heard = block.heard(catalog)
+    n = len(catalog)
+    scored = {source.name: source.score(block) for source in sources}
+    found = {name: scores.top(k, None if name == REPEATS else heard) for name, scores in scored.items()}
+    keys = np.unique(np.concatenate([np.zeros(0, np.int64), *(pair_keys(c.rows, c.items, n) for c in found.values())]))
+    rows, items = (keys // n).astype(np.int32), (keys % n).astype(np.int32)
+    heard_keys = pair_keys(row_numbers(heard), heard.indices, n)
+    columns: dict[str, pl.Series | np.ndarray] = {
+        "row": rows,
+        "item": items,
+        "listener_id": pl.Series(block.listener_ids, dtype=pl.String).gather(rows),
+        "track_id": pl.Series(catalog.track_ids[items].tolist(), dtype=pl.String),
+        "recording": catalog.recording[items],
+        "heard_before": look_up(heard_keys, np.ones(len(heard_keys), np.float32), keys) > 0,
+    }
+    for name, scores in scored.items():
+        columns[f"rank_{name}"] = _ranks(found[name], keys, n)
+        columns[f"score_{name}"] = np.nan_to_num(scores.of(rows, items), nan=0.0, posinf=0.0, neginf=0.0)
+    return pl.DataFrame(columns)
+
+
+def _ranks(found: Candidates, keys: np.ndarray, n: int) -> pl.Series:
+    own = pair_keys(found.rows, found.items, n)
+    order = np.argsort(own)
+    ranks = pl.Series(look_up(own[order], found.ranks()[order], keys).astype(np.int32))
+    return ranks.replace(0, None)
+
+
+def best_source(candidates: pl.DataFrame, names: Sequence[str]) -> pl.Series:
+    """The source that ranks each candidate highest, the earlier in `names` among equals; null where none found it."""
+    ranks = np.stack(
+        [candidates[f"rank_{name}"].fill_null(np.iinfo(np.int32).max).to_numpy() for name in names], axis=1
+    )
+    best = ranks.argmin(axis=1)
+    found = ranks[np.arange(len(ranks)), best] < np.iinfo(np.int32).max
+    return pl.Series("source", np.where(found, np.array(names, dtype=object)[best], None), dtype=pl.String)
+
+
+def explain(block: Block, catalog: Catalog, sources: Sequence[Source], candidates: pl.DataFrame) -> pl.DataFrame:
+    """Why each of these candidates: meant for the few that may be shown, not for all.
+
+    Args:
+        block, catalog, sources: as in `retrieve_block`.
+        candidates: any of its rows, in any order.
+
+    Returns:
+        the same rows with `source` (the one that ranks it highest), `reason` (a code of
+        `transforms.shelves.reasons`) and `reason_ref` (track_id of the
+        history track that contributed most, null where the reason needs none).
+    """
+    names = [source.name for source in sources]
+    chosen = best_source(candidates, names).to_numpy()
+    rows, items = candidates["row"].to_numpy(), candidates["item"].to_numpy()
+    reason = np.full(len(chosen), None, dtype=object)
+    reference = np.zeros(len(chosen), np.int32)
+    for source in sources:
+        mine = np.flatnonzero(chosen == source.name)
+        if len(mine):
+            reason[mine] = source.reason
+            reference[mine] = source.explain(block, rows[mine], items[mine])
+    ids = pl.Series(catalog.track_ids.tolist(), dtype=pl.String).gather(reference).replace("", None)
+    return candidates.with_columns(
+        pl.Series("source", chosen, dtype=pl.String),
+        pl.Series("reason", reason, dtype=pl.String),
+        ids.alias("reason_ref"),
+    )

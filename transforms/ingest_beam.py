@@ -1,0 +1,335 @@
+"""The Beam shell of ingest: pieces are parsed, split by listener, gathered by shard, cleaned, written, committed.
+
+    pieces | Parse        -> (table/shard, Arrow bytes), rejects, catalog rows, counts
+           | GroupByKey
+           | CleanShard   -> files of listens, feedback, impressions by date; distinct tracks and listeners; counts
+    root   | WriteListeners, WriteCatalog, WriteRejects, CommitBatch
+
+What is grouped are blocks of about a million rows as Arrow, one byte string a shard, never rows.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator
+from datetime import date
+from typing import Any
+
+import apache_beam as beam
+import polars as pl
+from apache_beam.metrics import Metrics
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from transforms.chunks import split
+from transforms.ingest import clean
+from transforms.ingest_batch import Batch, account, late_from
+from transforms.sources.base import merge_catalog
+from transforms.sources.formats import Piece, parse_log, read_table
+from transforms.sources.tables import EVENT_TIME, rows_of
+from transforms.tables.runs import Run, Written, finish, write_frame
+from transforms.tables.schema import TABLES
+from transforms.tables.warehouse import Warehouse
+from transforms.tracks import merge_tracks
+
+GATHERED_ROWS = 1_000_000
+COUNTS, REJECTS, TRACKS, GIVEN, LISTENERS = "counts", "rejects", "tracks", "given", "listeners"
+
+
+def to_bytes(frame: pl.DataFrame) -> bytes:
+    """A frame as a compressed Arrow stream that holds its own rows only."""
+    out = io.BytesIO()
+    frame.write_ipc_stream(out, compression="lz4", compat_level=pl.CompatLevel.oldest())
+    return out.getvalue()
+
+
+def from_bytes(data: bytes) -> pl.DataFrame:
+    """Back from `to_bytes`."""
+    return pl.read_ipc_stream(data)
+
+
+def _counts(**counts: int) -> beam.pvalue.TaggedOutput:
+    return beam.pvalue.TaggedOutput(COUNTS, json.dumps(counts))
+
+
+class Parse(beam.DoFn):
+    """Piece (JSON) -> (key, bytes) with key `table/shard`; and tagged counts, rejects, tracks, given."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._rows = Metrics.counter("ingest", "rows_in")
+
+    def start_bundle(self) -> None:
+        """Begin to gather."""
+        self._held: dict[str, list[pl.DataFrame]] = {}
+
+    def process(self, element: str) -> Iterator[Any]:
+        """Parse one piece."""
+        piece = Piece.loads(element)
+        role = piece.files[0].role
+        found = self._log(piece) if role == "log" else self._table(piece, role)
+        for table, rows in found:
+            if isinstance(rows, beam.pvalue.TaggedOutput):
+                yield rows
+                continue
+            held = self._held.setdefault(table, [])
+            held.append(rows)
+            if sum(f.height for f in held) >= GATHERED_ROWS:
+                yield from self._flush(table)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        """Hand on what is left."""
+        for table in sorted(self._held):
+            for item in self._flush(table):
+                yield WindowedValue(item, GlobalWindow().max_timestamp(), (GlobalWindow(),))
+
+    def _flush(self, table: str) -> Iterator[tuple[str, bytes]]:
+        frames = [f for f in self._held.pop(table, []) if f.height]
+        if frames:
+            rows = pl.concat(frames, how="diagonal") if len(frames) > 1 else frames[0]
+            for shard, part in split(rows, self._batch.shards):
+                yield f"{table}/{shard}", to_bytes(part)
+
+    def _log(self, piece: Piece) -> Iterator[tuple[str, Any]]:
+        batch = self._batch
+        for number, parsed in parse_log(batch.fmt, piece, batch.options):
+            self._rows.inc(parsed.rows)
+            yield "", _counts(rows=parsed.rows, **_by_reason(parsed.rejects))
+            if parsed.rejects.height:
+                yield "", _rejects(parsed.rejects, number)
+            if len(parsed.catalog.columns) > 1:
+                yield "", beam.pvalue.TaggedOutput(TRACKS, to_bytes(parsed.catalog))
+            if parsed.plays.height:
+                yield "listens", parsed.plays.with_columns(file_no=pl.lit(number, dtype=pl.Int32))
+
+    def _table(self, piece: Piece, role: str) -> Iterator[tuple[str, Any]]:
+        for frame, first, broken in read_table(piece):
+            rows, refused = rows_of(role, frame, first, self._batch.end_date)
+            rejects = pl.concat([broken, refused])
+            counts = {f"{role} rows": frame.height + broken.height, **_by_reason(rejects, f"{role} ")}
+            if role in ("tracks", "listeners"):
+                counts[f"{role} listens"] = rows.height
+            yield "", _counts(**counts)
+            if rejects.height:
+                yield "", _rejects(rejects, piece.numbers[0])
+            if role == "tracks":
+                yield "", beam.pvalue.TaggedOutput(GIVEN, to_bytes(rows))
+            elif rows.height:
+                yield role, rows
+
+
+def _by_reason(rejects: pl.DataFrame, prefix: str = "") -> dict[str, int]:
+    return {f"{prefix}reject {reason}": n for reason, n in rejects["reason"].value_counts(name="n").iter_rows()}
+
+
+def _rejects(rejects: pl.DataFrame, number: int) -> beam.pvalue.TaggedOutput:
+    return beam.pvalue.TaggedOutput(REJECTS, to_bytes(rejects.with_columns(file_no=pl.lit(number, dtype=pl.Int32))))
+
+
+class CleanShard(beam.DoFn):
+    """(table/shard, blocks) -> Written; and tagged counts, rejects, tracks, listeners."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._written = Metrics.counter("ingest", "rows_written")
+
+    def process(self, keyed: tuple[str, Iterable[bytes]]) -> Iterator[Any]:
+        """Clean one shard of one table."""
+        key, blocks = keyed
+        table, _, shard = key.partition("/")
+        rows = pl.concat([from_bytes(b) for b in blocks], how="diagonal")
+        if table == "listens":
+            yield from self._listens(int(shard), rows)
+        elif table == "listeners":
+            given = rows.unique("listener_id", keep="any").with_columns(given=pl.lit(True))
+            yield beam.pvalue.TaggedOutput(LISTENERS, (shard, to_bytes(given)))
+        else:
+            yield from self._events(table, int(shard), rows)
+
+    def _listens(self, shard: int, plays: pl.DataFrame) -> Iterator[Any]:
+        batch = self._batch
+        days = plays["started_at"].dt.date().unique().to_list()
+        closed = [d for d in days if batch.closed is not None and d <= batch.closed]
+        stored = batch.stored(shard, [*days, *_next(batch.closed)], max(closed, default=None))
+        if stored is not None:
+            stored = stored.join(plays.select("listener_id").unique(), on="listener_id", how="semi")
+        done = clean(plays, stored, batch.settings, batch.closed, batch.ingested_at)
+        del plays, stored
+        yield _counts(listens=done.listens.height, duplicates=done.duplicates, **_by_reason(done.rejects))
+        if done.rejects.height:
+            yield beam.pvalue.TaggedOutput(REJECTS, to_bytes(done.rejects))
+        if not done.listens.height:
+            return
+        late = done.listens.filter("late")
+        for day, first in late.group_by("date").agg(pl.col("started_at").min().dt.date()).sort("date").iter_rows():
+            yield _counts(**{f"late {day} {first}": 1})
+        yield beam.pvalue.TaggedOutput(TRACKS, to_bytes(done.listens.select("track_id").unique()))
+        heard = done.listens.group_by("listener_id").agg(joined_on=pl.col("started_at").min().dt.date())
+        yield beam.pvalue.TaggedOutput(LISTENERS, (str(shard), to_bytes(heard)))
+        yield from self._by_date("listens", shard, done.listens)
+
+    def _events(self, table: str, shard: int, rows: pl.DataFrame) -> Iterator[Any]:
+        batch, declared = self._batch, TABLES[table]
+        distinct = rows.unique(declared.key, keep="any", maintain_order=False)
+        day = pl.col(EVENT_TIME[table]).dt.date()
+        filed = pl.max_horizontal(day, pl.lit(_next(batch.closed)[0])) if batch.closed else day
+        distinct = distinct.with_columns(date=filed)
+        warehouse = Warehouse(batch.warehouse)
+        for known in batch.dates(table):
+            manifest = warehouse.need(table, known)
+            files = [f for f in manifest.files if f.batch != batch.id and f.shard == shard]
+            for before in warehouse.read_files(files, declared.key):
+                distinct = distinct.join(before, on=declared.key, how="anti", nulls_equal=True)
+        yield _counts(**{f"{table} listens": distinct.height, f"{table} duplicates": rows.height - distinct.height})
+        yield from self._by_date(table, shard, distinct)
+
+    def _by_date(self, table: str, shard: int, rows: pl.DataFrame) -> Iterator[Written]:
+        parts = rows.partition_by("date", as_dict=True, include_key=False, maintain_order=True)
+        for (day,), part in sorted(parts.items(), key=lambda item: str(item[0])):
+            assert isinstance(day, date)
+            run = self._batch.run(table, day, append=True)
+            entry = write_frame(run, shard, part, self._batch.id, presorted=table == "listens") if run else None
+            self._written.inc(part.height)
+            yield Written(table, day.isoformat(), entry, {"seen": part.height})
+
+
+def _next(closed: date | None) -> list[date]:
+    return [date.fromordinal(closed.toordinal() + 1)] if closed else []
+
+
+class WriteListeners(beam.DoFn):
+    """(shard, blocks) -> Written: who is new, beside who was there."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    def process(self, keyed: tuple[str, Iterable[bytes]], written: Iterable[Written]) -> Iterator[Written]:
+        """Write one shard of `listeners`."""
+        shard, blocks = int(keyed[0]), keyed[1]
+        frames = [from_bytes(b) for b in blocks]
+        given = [f.drop("given") for f in frames if "given" in f.columns]
+        heard = [f for f in frames if "given" not in f.columns]
+        declared = TABLES["listeners"]
+        first = declared.empty().select("listener_id", "joined_on")
+        first = pl.concat([first, *heard]).group_by("listener_id").agg(pl.col("joined_on").min())
+        targets = _targets(self._batch, "listeners", written)
+        for day in targets:
+            run = self._batch.run("listeners", day, append=False)
+            if run is None:
+                continue
+            known = pl.concat([declared.empty(), *given], how="diagonal_relaxed")
+            known = known.unique("listener_id", keep="any")
+            known = pl.concat(
+                [known, _before(self._batch, "listeners", shard).join(known, on="listener_id", how="anti")],
+                how="diagonal",
+            )
+            merged = known.join(first, on="listener_id", how="full", coalesce=True, suffix="_heard")
+            merged = merged.with_columns(joined_on=pl.coalesce("joined_on", "joined_on_heard")).drop("joined_on_heard")
+            entry = write_frame(run, shard, merged, self._batch.id)
+            yield Written("listeners", day.isoformat(), entry, {})
+
+
+class WriteCatalog(beam.DoFn):
+    """One element -> Written of `tracks` (recordings decided over the whole catalog)."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    def process(
+        self, _: int, written: Iterable[Written], found: Iterable[bytes], given: Iterable[bytes]
+    ) -> Iterator[Written]:
+        """Write `tracks` for every date that needs it."""
+        ids = pl.DataFrame(schema={"track_id": pl.String})
+        derived = merge_catalog(pl.concat([ids, *(from_bytes(b) for b in found)], how="diagonal"))
+        rows = pl.concat([TABLES["tracks"].empty(), *(from_bytes(b) for b in given)], how="diagonal_relaxed")
+        if not derived.height and not rows.height:
+            return
+        rows = rows.unique("track_id", keep="first", maintain_order=True)
+        tracks = merge_tracks(_before(self._batch, "tracks"), rows, derived)
+        for day in _targets(self._batch, "tracks", written):
+            run = self._batch.run("tracks", day, append=False)
+            if run is not None:
+                yield Written("tracks", day.isoformat(), write_frame(run, 0, tracks, self._batch.id), {})
+
+
+def _targets(batch: Batch, table: str, written: Iterable[Written]) -> list[date]:
+    """Where a table without dates of its own is filed: the batch's first date, and any later one that has it already.
+
+    A night of any date from the batch's first on then finds it as the newest table up to that date.
+    """
+    filed = [date.fromisoformat(w.day) for w in written if w.table == "listens"]
+    known = batch.dates(table)
+    first = min(filed, default=known[-1] if known else batch.end_date)
+    return sorted({first, *(d for d in known if d > first)})
+
+
+def _before(batch: Batch, table: str, shard: int | None = None) -> pl.DataFrame:
+    """The newest rows of a table, of one shard or all."""
+    dates = batch.dates(table)
+    frames = [TABLES[table].empty()]
+    if dates:
+        warehouse = Warehouse(batch.warehouse)
+        manifest = warehouse.need(table, dates[-1])
+        frames += warehouse.read_files([f for f in manifest.files if shard is None or f.shard == shard])
+    return pl.concat(frames, how="diagonal")
+
+
+class CommitBatch(beam.DoFn):
+    """The last step: check the account, then make the dates current one by one, the ledger last. Yields the account."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    def process(
+        self, _: int, written: Iterable[Written], counts: Iterable[str], rejects: Iterable[bytes]
+    ) -> Iterator[str]:
+        """Commit."""
+        batch, files = self._batch, list(written)
+        counted = [json.loads(c) for c in counts]
+        late = _late(counted)
+        done = account(batch, counted)
+        warehouse = Warehouse(batch.warehouse)
+        for table in ("listens", "feedback", "impressions", "listeners", "tracks"):
+            mine = [w for w in files if w.table == table]
+            for day in sorted({w.day for w in mine}):
+                when = date.fromisoformat(day)
+                current = warehouse.current(table, when)
+                extra: dict[str, Any] = dict(late_from(current, late.get(day))) if table == "listens" else {}
+                run = batch.run(table, when, append=table in ("listens", "feedback", "impressions"), extra=extra)
+                if run is not None:
+                    finish(run, [Written(w.table, w.day, w.file) for w in mine if w.day == day])
+        ledger = self._ledger_run(warehouse, done)
+        if ledger is not None:
+            refused = self._refused(rejects)
+            entry = write_frame(ledger, 0, refused, batch.id)
+            finish(ledger, [Written("rejects", batch.end_date.isoformat(), entry)])
+        yield json.dumps(done)
+
+    def _ledger_run(self, warehouse: Warehouse, done: dict[str, Any]) -> Run | None:
+        current = warehouse.current("rejects", self._batch.end_date)
+        before = current.extra.get("batches", {}) if current else {}
+        extra = {"batches": {**before, self._batch.id: done}}
+        return self._batch.run("rejects", self._batch.end_date, append=True, extra=extra)
+
+    def _refused(self, rejects: Iterable[bytes]) -> pl.DataFrame:
+        names = pl.DataFrame(
+            {"file_no": range(len(self._batch.files)), "file": [f.name for f in self._batch.files]},
+            schema={"file_no": pl.Int32, "file": pl.String},
+        )
+        empty = TABLES["rejects"].empty().drop("batch", "file").with_columns(file_no=pl.lit(0, dtype=pl.Int32))
+        frames = [from_bytes(b) for b in rejects]
+        rows = pl.concat([empty, *frames], how="diagonal").join(names, on="file_no", how="left").drop("file_no")
+        rows = rows.with_columns(batch=pl.lit(self._batch.id))
+        return rows.sort("file", "line", "reason", "raw")
+
+
+def _late(counted: list[dict[str, int]]) -> dict[str, str]:
+    """Filing date -> earliest true date of its late listens; taken out of the counts."""
+    out: dict[str, str] = {}
+    for counts in counted:
+        for name in [n for n in counts if n.startswith("late ")]:
+            _, day, first = name.split(" ")
+            out[day] = min(first, out.get(day, first))
+            del counts[name]
+    return out

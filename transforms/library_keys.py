@@ -1,0 +1,65 @@
+"""Which of some pairs of listener and track a stored library already holds.
+
+A night asks this for the pairs of its day alone (what was new to the listener?), while the library grows with the
+years. So nothing but three columns is read, row groups without one of the day's listeners are passed over, and a row
+is looked at as a number in its row group's dictionary before any string is made of it.
+
+    library, years of it     ann a, ann b, bob a, cid c, ...
+    pairs of the day         ann b, ann x, cid c          ->   ann b, cid c
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.library import PAIR
+from transforms.tables.warehouse import Warehouse
+
+
+def known_pairs(warehouse: Warehouse, paths: Iterable[str], pairs: pl.DataFrame) -> pl.DataFrame:
+    """The pairs that the library's files hold with at least one play.
+
+    Args:
+        warehouse: where the files are.
+        paths: files of table `library`, a base's and deltas'.
+        pairs: listener_id, track_id (strings).
+
+    Returns:
+        listener_id, track_id; a pair stands once for each file that holds it.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    pairs = pairs.select(PAIR).unique()
+    listeners = pairs["listener_id"].unique().sort()
+    found = [part.join(pairs, on=PAIR, how="semi") for path in paths for part in _rows(warehouse, path, listeners)]
+    return pl.concat([pairs.clear(), *found])
+
+
+def _rows(warehouse: Warehouse, path: str, listeners: pl.Series) -> Iterator[pl.DataFrame]:
+    """Played pairs of these (sorted) listeners, row group by row group."""
+    meta = warehouse.open_parquet(path).metadata
+    # of listeners a row group has few, so they are best read as numbers; of tracks it may have as many as rows
+    file = pq.ParquetFile(warehouse.store.open(path), metadata=meta, read_dictionary=["listener_id"])
+    for group in range(meta.num_row_groups):
+        held = meta.row_group(group).column(0).statistics
+        if held is not None and held.has_min_max and not _any_between(listeners, held.min, held.max):
+            continue
+        table = file.read_row_group(group, columns=[*PAIR, "plays"]).unify_dictionaries()
+        owner = table.column("listener_id").combine_chunks()
+        names = pl.Series(pl.from_arrow(owner.dictionary)).cast(pl.String)
+        numbers = owner.indices.to_numpy()
+        wanted = names.is_in(listeners.implode()).to_numpy()[numbers] & (table.column("plays").to_numpy() > 0)
+        if wanted.any():
+            tracks = table.column("track_id").filter(pa.array(wanted))
+            yield pl.DataFrame(
+                {"listener_id": names.gather(numbers[wanted]), "track_id": pl.Series(pl.from_arrow(tracks))}
+            )
+
+
+def _any_between(ordered: pl.Series, low: str, high: str) -> bool:
+    return bool(ordered.search_sorted(low, side="left") < ordered.search_sorted(high, side="right"))

@@ -1,0 +1,114 @@
+"""What the report tells, as plain values: a test can make one by hand, a reader can see what is told.
+
+>>> Night(day=date(2026, 1, 31), warehouse="w").samples
+()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job that ran."""
+
+    name: str
+    dates: str
+    seconds: float
+    peak_mb: float
+    rows_read: int
+    rows_written: int
+    megabytes: float
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """One table of the night: rows of its inputs, rows made."""
+
+    table: str
+    day: date
+    rows_in: int | None
+    rows: int
+    bytes: int
+    files: int
+    version: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """One ingest batch: rows = listens + duplicates + rejects."""
+
+    batch: str
+    format: str
+    files: int
+    rows: int
+    listens: int
+    duplicates: int
+    rejects: int
+    reasons: dict[str, int]
+
+
+@dataclass(frozen=True)
+class ShelfItem:
+    """One track of a sample shelf, as words."""
+
+    position: int
+    title: str
+    artists: str
+    why: str
+    source: str
+    drawn: str = ""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """One shelf of a sample listener."""
+
+    title: str
+    shelf_id: str
+    status: str
+    status_reason: str
+    items: tuple[ShelfItem, ...]
+    more: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A listener whose shelves are shown, and how much they had played."""
+
+    listener_id: str
+    about: str
+    shelves: tuple[Shelf, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A registry entry."""
+
+    name: str
+    kind: str
+    version: str
+    fit_date: str
+    metrics: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Night:
+    """Everything the page tells; whatever is missing is left out of it."""
+
+    day: date
+    warehouse: str
+    evaluation: pl.DataFrame | None = None
+    evaluated_days: int | None = None
+    statuses: dict[str, dict[str, int]] = field(default_factory=dict)
+    jobs: Sequence[Job] = ()
+    tables: Sequence[TableRows] = ()
+    batches: Sequence[Ledger] = ()
+    samples: Sequence[Sample] = ()
+    models: Sequence[Model] = ()
+    listeners: int = 0

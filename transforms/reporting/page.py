@@ -1,0 +1,119 @@
+"""The report's page: facts in, one self-contained HTML document out.
+
+The facts are `facts.Night`. The template is `page.html`, its look `style.css`; nothing is loaded from outside, and no
+script runs. Text is escaped by the template engine, since titles and ids come from other people's logs.
+
+    >>> page = render(Night(day=date(2026, 1, 31), warehouse="w"))
+    >>> page.startswith("<!doctype html>"), "http" in page
+    (True, False)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date  # noqa: F401  (the example above)
+from importlib.resources import files
+
+import polars as pl
+
+from transforms.reporting.charts import Mark, bar_chart, number, quantity
+from transforms.reporting.facts import Ledger, Night
+from transforms.reporting.quality import PRIMARY, differences_from_baseline, metric_table, quality, values_of
+
+BEYOND = ("coverage@50", "artist_gini@50", "novelty@50", "new_artist_share@50")
+WORDS = {
+    "ndcg": "NDCG",
+    "recall": "Recall",
+    "hit": "Hit rate",
+    "mrr": "MRR",
+    "coverage": "Coverage",
+    "artist_gini": "Artist Gini",
+    "novelty": "Novelty, bits",
+    "new_artist_share": "New artists",
+}
+
+
+def render(night: Night) -> str:
+    """The page.
+
+    Returns:
+        A whole HTML document, the same for the same facts.
+    """
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    home = files("transforms.reporting")
+    environment = Environment(
+        loader=FunctionLoader(lambda name: home.joinpath(name).read_text(encoding="utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        number=number, quantity=quantity, thousands=lambda n: f"{n:,}", took=took, metric=metric_words
+    )
+    return environment.get_template("page.html").render(
+        night=night,
+        style=home.joinpath("style.css").read_text(encoding="utf-8"),
+        cards=cards(night),
+        quality=quality(night.evaluation),
+        beyond=metric_table(night.evaluation, "unheard", BEYOND),
+        beyond_names=BEYOND,
+        jobs=bar_chart([Mark(f"{j.name} {j.dates}", j.seconds, note=took(j.seconds)) for j in night.jobs]),
+        rejects=bar_chart(reject_marks(night.batches)),
+        status_names=sorted({s for counts in night.statuses.values() for s in counts}),
+    )
+
+
+def took(seconds: float) -> str:
+    """A duration for people.
+
+    >>> took(4.26), took(61.0)
+    ('4.3 s', '1 min 1 s')
+    """
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def metric_words(name: str) -> str:
+    """`ndcg@50` -> `NDCG@50`."""
+    kind, _, k = name.partition("@")
+    word = WORDS.get(kind, kind)
+    if name in BEYOND:
+        return word
+    return f"{word}@{k}" if k else word
+
+
+def cards(night: Night) -> list[tuple[str, str, str]]:
+    """(what, value, remark) of the page's head."""
+    out = []
+    if night.evaluation is not None:
+        main = values_of(night.evaluation, "unheard", "ndcg@50").filter(pl.col("model") == PRIMARY)
+        for row in main.iter_rows(named=True):
+            remark = f"{number(row['low'])} to {number(row['high'])}, {row['n']:,} listeners"
+            out.append(("NDCG@50, unheard, ranker", number(row["value"]), remark))
+        differences = differences_from_baseline(night.evaluation, "unheard")
+        for row in differences.filter(pl.col("model") == PRIMARY).iter_rows(named=True):
+            remark = f"{number(row['low'], True)} to {number(row['high'], True)}"
+            out.append((f"against {row['versus']}", number(row["value"], True), remark))
+    if night.listeners:
+        shelves = sum(sum(counts.values()) for counts in night.statuses.values())
+        out.append(("listeners with shelves", f"{night.listeners:,}", f"{shelves:,} shelves"))
+    if night.batches:
+        rows = sum(b.rows for b in night.batches)
+        duplicates, refused = (sum(n) for n in zip(*((b.duplicates, b.rejects) for b in night.batches), strict=True))
+        remark = f"{duplicates:,} duplicates, {refused:,} refused"
+        out.append(("lines ingested", f"{rows:,}", remark))
+    if night.jobs:
+        peak = max(j.peak_mb for j in night.jobs)
+        out.append(("time of all jobs", took(sum(j.seconds for j in night.jobs)), f"peak {quantity(peak * 1e6)}"))
+    return out
+
+
+def reject_marks(batches: Sequence[Ledger]) -> list[Mark]:
+    """Refused lines by reason, over all batches, most first."""
+    total: dict[str, int] = {}
+    for batch in batches:
+        for reason, n in batch.reasons.items():
+            total[reason] = total.get(reason, 0) + n
+    ordered = sorted(total.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [Mark(reason, float(n), note=f"{n:,}", kind="refused") for reason, n in ordered]

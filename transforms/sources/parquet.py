@@ -1,0 +1,119 @@
+"""Parquet of any columns, by a mapping file (or none, where the columns are called like ours already).
+
+Only the mapped columns are read, some row groups at a time; a row's number in the file, from 1, stands for its line.
+Times may be Parquet timestamps (without a zone they are UTC), whatever the mapping's `time` says, or text or numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.errors import UserError
+from transforms.sources.base import Options, Parsed, accept
+from transforms.sources.csv import mapped
+from transforms.sources.mapping import IDENTITY
+
+PIECE_ROWS = 1_000_000
+
+
+@dataclass(frozen=True)
+class RowGroups:
+    """Some row groups of a file. `first_row` is the number, from 0, of their first row."""
+
+    groups: tuple[int, ...]
+    first_row: int
+    rows: int
+
+
+def pieces(file: pq.ParquetFile, rows: int = PIECE_ROWS) -> Iterator[RowGroups]:
+    """Runs of row groups of about `rows` rows each."""
+    groups: list[int] = []
+    first = held = 0
+    for group in range(file.num_row_groups):
+        groups.append(group)
+        held += file.metadata.row_group(group).num_rows
+        if held >= rows or group == file.num_row_groups - 1:
+            yield RowGroups(tuple(groups), first, held)
+            first, held, groups = first + held, 0, []
+
+
+def open_file(source: str | IO[bytes], name: str) -> pq.ParquetFile:
+    """Open a file.
+
+    Raises:
+        UserError: it is not Parquet.
+    """
+    try:
+        return pq.ParquetFile(source)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(
+            f"{name}: expected a Parquet file, found one that is not ({str(error).split('.')[0]})."
+        ) from None
+
+
+def check(file: pq.ParquetFile, name: str, options: Options) -> None:
+    """See that the mapped columns are there and hold what they should.
+
+    Raises:
+        UserError: a column is missing, or is of a type that cannot be read as ours.
+    """
+    mapping = options.mapping or IDENTITY
+    schema = file.schema_arrow
+    found = mapping.present(schema.names, name)
+    kind = schema.field(found["started_at"]).type
+    if pa.types.is_integer(kind) and mapping.time == "iso":
+        raise UserError(
+            f"{name}: expected times as timestamps or ISO text in column {found['started_at']!r}, found {kind}; "
+            "say time: unix_s, unix_ms or unix_us in the mapping file."
+        )
+    for ours in ("listener_id", "track_id"):
+        kind = schema.field(found[ours]).type
+        if pa.types.is_nested(kind) or pa.types.is_floating(kind):
+            raise UserError(f"{name}: expected text or integers in column {found[ours]!r} for {ours}, found {kind}.")
+
+
+def parse(file: pq.ParquetFile, piece: RowGroups, name: str, options: Options) -> Parsed:
+    """Parse some row groups.
+
+    Raises:
+        UserError: a mapped column is missing, or the row groups are damaged.
+    """
+    mapping = options.mapping or IDENTITY
+    found = mapping.present(file.schema_arrow.names, name)
+    frame = read(file, piece.groups, list(found.values()), name).with_columns(
+        line=pl.int_range(piece.first_row + 1, piece.first_row + piece.rows + 1, dtype=pl.Int64)
+    )
+    ours = mapped(frame, found, mapping.time)
+    if isinstance(kind := ours.schema["started_at"], pl.Datetime):
+        started = pl.col("started_at").cast(pl.Datetime("us", kind.time_zone))
+        zoned = started.dt.convert_time_zone("UTC") if kind.time_zone else started.dt.replace_time_zone("UTC")
+        ours = ours.with_columns(started_at=zoned)
+
+    def raw(lines: list[int]) -> dict[int, str]:
+        rows = frame[[n - 1 - piece.first_row for n in lines]].drop("line")
+        return {
+            n: "\t".join("" if v is None else str(v) for v in row)
+            for n, row in zip(lines, rows.iter_rows(), strict=True)
+        }
+
+    return accept(ours, raw, options)
+
+
+def read(file: pq.ParquetFile, groups: Sequence[int], columns: list[str], name: str) -> pl.DataFrame:
+    """Columns of some row groups.
+
+    Raises:
+        UserError: the bytes are damaged.
+    """
+    try:
+        return pl.DataFrame(pl.from_arrow(file.read_row_groups(list(groups), columns=columns)))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(
+            f"{name}: expected a readable Parquet file, found damaged row groups ({str(error)[:80]})."
+        ) from None

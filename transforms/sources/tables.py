@@ -1,0 +1,82 @@
+"""Files that are a table already: a catalog, listeners, feedback or impressions, in the columns of their schema.
+
+Parquet or CSV with a header. Columns the schema lets be null may be missing, and columns it does not know are left
+out. In CSV, lists are `;`-joined. A row that lacks what its table requires is refused as `broken_line`, one from
+after the end date as `future`; a row from the catalog or the list of listeners names no time and is never in the
+future.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+
+from transforms.errors import UserError
+from transforms.sources.base import end_of, hashed, rejects_frame
+from transforms.sources.times import read_bool, read_time
+from transforms.tables.schema import TABLES
+
+EVENT_TIME = {"feedback": "at", "impressions": "shown_at"}
+_OPTIONAL = {"tracks": {"recording_id"}}
+
+
+def check_columns(table: str, names: list[str], file: str) -> None:
+    """See that a file has the columns its table requires.
+
+    Raises:
+        UserError: one is missing.
+    """
+    declared = TABLES[table]
+    required = [c.name for c in declared.columns if not c.nullable and c.name not in _OPTIONAL.get(table, ())]
+    missing = [c for c in required if c not in names]
+    if missing:
+        found = ", ".join(repr(n) for n in names[:12]) or "none"
+        raise UserError(
+            f"{file}: expected the columns of table {table!r}, {', '.join(required)} at least, found {found}."
+        )
+
+
+def rows_of(
+    table: str, frame: pl.DataFrame, first_row: int, end_date: date | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows of a table from a file's columns.
+
+    Args:
+        table: its name.
+        frame: the file's columns, text where it is CSV.
+        first_row: number of the first row in the file, from 1.
+        end_date: events after its end are refused; None = none are.
+
+    Returns:
+        rows in the table's declared columns (those that may be null and are not in the file are left out), and
+        rejects (line, reason, raw).
+    """
+    declared = TABLES[table]
+    wanted = [c for c in declared.columns if c.name in frame.columns]
+    rows = frame.select(_read(c.name, frame.schema[c.name], declared.polars[c.name]) for c in wanted)
+    required = [pl.col(c.name).is_null() for c in wanted if not c.nullable and c.name not in _OPTIONAL.get(table, ())]
+    reason = pl.when(pl.any_horizontal(required)).then(pl.lit("broken_line"))
+    if end_date is not None and table in EVENT_TIME:
+        reason = reason.when(pl.col(EVENT_TIME[table]) >= end_of(end_date)).then(pl.lit("future"))
+    found = rows.select(reason.alias("reason")).to_series()
+    bad = found.is_not_null().arg_true()
+    rejects = rejects_frame((first_row + int(n), found[int(n)], hashed(repr(frame.row(int(n))))) for n in bad.to_list())
+    return (rows if not len(bad) else rows.filter(found.is_null())), rejects
+
+
+def _read(name: str, kind: pl.DataType, wanted: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    if isinstance(kind, pl.Datetime) and isinstance(wanted, pl.Datetime):
+        aware = column.dt.convert_time_zone("UTC") if kind.time_zone else column.dt.replace_time_zone("UTC")
+        return aware.cast(wanted)
+    if kind != pl.String:
+        return column.cast(wanted, strict=False)
+    readers: dict[type, pl.Expr] = {
+        pl.Datetime: read_time(column, "iso"),
+        pl.List: column.str.split(";"),
+        pl.Boolean: read_bool(column),
+        pl.Date: column.str.to_date("%Y-%m-%d", strict=False),
+        pl.Int32: column.cast(pl.Float64, strict=False).round(0).cast(wanted, strict=False),
+    }
+    return readers.get(type(wanted), column).alias(name)
