@@ -79,7 +79,9 @@ class Sequences:
         place = np.where(there, place, 0)
         if not len(self.items):
             return np.zeros(there.shape, np.int32), np.zeros(there.shape, np.int32)
-        return np.where(there, self.items[place], 0).astype(np.int32), np.where(there, self.gaps[place], 0).astype(np.int32)
+        return np.where(there, self.items[place], 0).astype(np.int32), np.where(there, self.gaps[place], 0).astype(
+            np.int32
+        )
 
     def windows(self, length: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Begins and ends (int64) of one epoch's windows of at most length + 1 listens; neighbours share one listen.

@@ -51,7 +51,9 @@ class HistorySettings(BaseModel, frozen=True, extra="forbid"):
 class LinearSettings(BaseModel, frozen=True, extra="forbid"):
     """Settings of the linear ranker."""
 
-    l2: float = Field(1000.0, ge=0, description="pull of a weight towards zero, in groups: added to the sum over groups")
+    l2: float = Field(
+        1000.0, ge=0, description="pull of a weight towards zero, in groups: added to the sum over groups"
+    )
     iterations: int = Field(200, ge=1, description="most steps of L-BFGS")
     group_power: float = Field(0.5, ge=0, le=1, description="a group weighs (its positives)^power")
 
@@ -97,7 +99,10 @@ class SequenceSettings(BaseModel, frozen=True, extra="forbid"):
     epochs: int = Field(30, ge=1, description="passes over the sequences")
     batch: int = Field(32, ge=1, description="sequences a step")
     positions: float = Field(
-        0.5, gt=0, le=1, description="share of a step's targets that enter the loss, drawn anew; the softmax is the cost"
+        0.5,
+        gt=0,
+        le=1,
+        description="share of a step's targets that enter the loss, drawn anew; the softmax is the cost",
     )
     learning_rate: float = Field(1e-3, gt=0, description="Adam's peak rate; it falls linearly to zero")
     warm_up: int = Field(200, ge=0, description="steps over which the rate rises")

@@ -1,10 +1,10 @@
 """Exact top-K by dot product over a whole catalog, blocks of listeners at a time, with each listener's own exclusions.
 
-Sorting 200,000 scores for every listener costs more than computing them. Items are therefore cut into blocks of 32
-and only each block's maximum is ranked: the K best items lie in the K blocks with the largest maxima, for were one
-in another block, K blocks would each hold something better. Excluded items are set to -inf before the maxima are
-taken, so the answer stays exact however much a listener has heard. Equal scores go to the smaller row, which in a
-`Vocabulary` is the order of hash(track_id).
+Sorting 200,000 scores for every listener costs more than computing them. TensorFlow multiplies, and keeps the maximum
+of every 32 tracks; only these maxima are searched. With e excluded tracks let t be the (K + e)-th largest maximum: at
+least K + e tracks score t or more, so the K best that are not excluded do too, and they all lie in blocks whose
+maximum does. A thousand scores are left to look at, sort and filter. Equal scores go to the smaller row, which in a
+`Vocabulary` is the order of hash(track_id). The next block of listeners is multiplied while this one is searched.
 
     >>> ids, scores = top_k(np.float32([[1, 0]]), np.float32([[3, 0], [5, 0], [4, 0]]), k=2)
     >>> ids.tolist(), scores.tolist()
@@ -13,8 +13,8 @@ taken, so the answer stays exact however much a listener has heard. Equal scores
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
@@ -36,44 +36,22 @@ class TopK:
     def __init__(self, items: np.ndarray, skip: Sequence[int] | np.ndarray = (), block: int = 256) -> None:
         self.n, self.d = items.shape
         self.block = int(block)
-        self._padded = max(-(-self.n // _WIDTH), 1) * _WIDTH
-        columns = np.zeros((self.d, self._padded), np.float32)
-        columns[:, : self.n] = np.asarray(items, np.float32).T
+        # Rows that nobody gets are left out of the matrix, so that they cost nothing and need no mask.
+        self._kept = np.setdiff1d(np.arange(self.n, dtype=np.int32), np.asarray(skip, np.int64))
+        self._place = np.full(self.n, NONE, np.int32)
+        self._place[self._kept] = np.arange(len(self._kept), dtype=np.int32)
+        self._blocks = max(-(-len(self._kept) // _WIDTH), 1)
+        columns = np.zeros((self.d, self._blocks * _WIDTH), np.float32)
+        columns[:, : len(self._kept)] = np.asarray(items, np.float32)[self._kept].T
         self._columns = tf.constant(columns)
-        self._skip = np.concatenate([np.unique(np.asarray(skip, np.int64)), np.arange(self.n, self._padded)])
-        self._skip_everywhere = (np.arange(self.block)[:, None] * self._padded + self._skip).ravel()
-        self._graphs: dict[int, Any] = {}
-
-    def _graph(self, k: int) -> Any:
-        """The compiled search for one k."""
-        if k not in self._graphs:
-            self._graphs[k] = self._compile(k)
-        return self._graphs[k]
-
-    def _compile(self, k: int) -> Any:
-        blocks = self._padded // _WIDTH
-
-        def best(queries: tf.Tensor, excluded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            flat = tf.reshape(tf.linalg.matmul(queries, self._columns), [-1])
-            flat = tf.tensor_scatter_nd_update(flat, excluded[:, None], tf.fill(tf.shape(excluded), -np.inf))
-            if k * 3 >= blocks * 2:
-                scores, rows = tf.math.top_k(tf.reshape(flat, [self.block, -1]), k)
-                return rows, scores
-            table = tf.reshape(flat, [self.block, blocks, _WIDTH])
-            kept = tf.math.top_k(tf.reduce_max(table, axis=2), k, sorted=False).indices
-            # In row order, so that top_k's preference for the first of equals is preference for the smaller row.
-            kept = tf.sort(kept, axis=1)
-            scores, place = tf.math.top_k(tf.reshape(tf.gather(table, kept, batch_dims=1), [self.block, -1]), k)
-            return tf.gather(kept, place // _WIDTH, batch_dims=1) * _WIDTH + place % _WIDTH, scores
-
-        return tf.function(
-            best,
-            input_signature=[
-                tf.TensorSpec([self.block, self.d], tf.float32),
-                tf.TensorSpec([None], tf.int64),
-            ],
-            autograph=False,
+        self._multiply = tf.function(
+            self._scores, input_signature=[tf.TensorSpec([self.block, self.d], tf.float32)], autograph=False
         )
+
+    def _scores(self, queries: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scores [block, blocks * 32] and the maxima of each 32, [block, blocks]."""
+        scores = tf.linalg.matmul(queries, self._columns)
+        return scores, tf.reduce_max(tf.reshape(scores, [self.block, self._blocks, _WIDTH]), axis=2)
 
     def __call__(
         self, queries: np.ndarray, exclude: csr_matrix | None = None, k: int = 500
@@ -83,7 +61,7 @@ class TopK:
         Args:
             queries: float32 [B, d], any B.
             exclude: sparse [B, n]; the places stored in it (whatever their value) are left out.
-            k: how many items a listener gets; each k that is asked for is compiled once.
+            k: how many items a listener gets.
 
         Returns:
             rows int32 [B, k] and scores float32 [B, k], best first, equal scores by row. A listener with fewer than
@@ -98,26 +76,72 @@ class TopK:
             raise ValueError(f"exclusions have shape {exclude.shape}; expected {(len(queries), self.n)}")
         ids = np.full((len(queries), k), NONE, np.int32)
         scores = np.full((len(queries), k), -np.inf, np.float32)
-        graph, found_k = self._graph(min(k, self._padded)), min(k, self._padded)
-        for start in range(0, len(queries), self.block):
-            part = np.asarray(queries[start : start + self.block], np.float32)
-            rows = len(part)
-            if rows < self.block:
-                part = np.concatenate([part, np.zeros((self.block - rows, self.d), np.float32)])
-            found, value = graph(tf.constant(part), tf.constant(self._excluded(exclude, start, rows)))
-            ids[start : start + rows, :found_k] = found.numpy()[:rows]
-            scores[start : start + rows, :found_k] = value.numpy()[:rows]
-        ids[np.isneginf(scores)] = NONE
+        nothing = np.zeros(0, np.int32)
+        excluded = np.zeros(self._blocks * _WIDTH, bool)
+        excluded[len(self._kept) :] = True
+        for start, table, maxima in self._multiplied(queries):
+            for row in range(start, min(start + self.block, len(queries))):
+                gone = nothing if exclude is None else self._excluded(exclude, row)
+                excluded[gone] = True
+                places, best = _search(table[row - start], maxima[row - start], k, excluded, len(gone))
+                excluded[gone] = False
+                ids[row, : len(places)] = self._kept[places]
+                scores[row, : len(places)] = best
         return ids, scores
 
-    def _excluded(self, exclude: csr_matrix | None, start: int, rows: int) -> np.ndarray:
-        """Flat places of a block's score table that must not be chosen."""
-        if exclude is None:
-            return self._skip_everywhere
-        ptr = exclude.indptr[start : start + rows + 1].astype(np.int64)
-        row = np.repeat(np.arange(rows), np.diff(ptr))
-        own = row * self._padded + exclude.indices[ptr[0] : ptr[-1]]
-        return np.concatenate([own, self._skip_everywhere])
+    def _multiplied(self, queries: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """First row, scores and maxima of each block; a second thread is one block ahead."""
+
+        def multiply(start: int) -> tuple[int, np.ndarray, np.ndarray]:
+            part = np.asarray(queries[start : start + self.block], np.float32)
+            part = np.pad(part, ((0, self.block - len(part)), (0, 0)))
+            table, maxima = self._multiply(tf.constant(part))
+            return start, table.numpy(), maxima.numpy()
+
+        with ThreadPoolExecutor(1) as ahead:
+            coming = None
+            for start in range(0, len(queries), self.block):
+                done, coming = coming, ahead.submit(multiply, start)
+                if done is not None:
+                    yield done.result()
+            if coming is not None:
+                yield coming.result()
+
+    def _excluded(self, exclude: csr_matrix, row: int) -> np.ndarray:
+        """Places in the score table of what a listener must not get."""
+        places = self._place[exclude.indices[exclude.indptr[row] : exclude.indptr[row + 1]]]
+        return places[places >= 0]
+
+
+def _search(
+    table: np.ndarray, maxima: np.ndarray, k: int, excluded: np.ndarray, exclusions: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places and scores of one listener's best.
+
+    Args:
+        table: float32 [blocks * 32], scores.
+        maxima: float32 [blocks].
+        excluded: bool [blocks * 32].
+        exclusions: how many of the listener's own are in it.
+    """
+    # Padding beyond the catalog scores 0 and is excluded: at most 31 more.
+    needed = k + exclusions + _WIDTH - 1
+    if needed * 2 < len(maxima):
+        threshold = np.partition(maxima, len(maxima) - needed)[len(maxima) - needed]
+        blocks = np.flatnonzero(maxima >= threshold)
+        inside = table.reshape(-1, _WIDTH)[blocks].ravel()
+        found = np.flatnonzero(inside >= threshold)
+        places = blocks[found // _WIDTH] * _WIDTH + found % _WIDTH
+        places = places[~excluded[places]]
+    else:
+        places = np.flatnonzero(~excluded)
+    best = table[places]
+    if len(best) > 4 * k:
+        # All that ties with the k-th stays, so that the stable sort below decides between equals.
+        enough = best >= np.partition(best, len(best) - k)[len(best) - k]
+        places, best = places[enough], best[enough]
+    order = np.argsort(-best, kind="stable")[:k]
+    return places[order], best[order]
 
 
 def top_k(

@@ -101,8 +101,8 @@ def jobs(place: Warehouse, run_ids: set[str]) -> Iterator[Job]:
             dates=dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
             seconds=seconds,
             peak_mb=records[0].get("peak_mb", 0.0),
-            rows_read=counters.get("read.rows", 0),
-            rows_written=counters.get("write.rows", 0),
+            rows_read=counters.get("read.rows", counters.get("ingest.rows_in", 0)),
+            rows_written=counters.get("write.rows", counters.get("ingest.rows_written", 0)),
             megabytes=counters.get("write.bytes", 0) / 1e6,
         )
 

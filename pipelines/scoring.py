@@ -156,10 +156,10 @@ class Scorer:
             scored = candidates.with_columns(ranker_score=pl.col("f_blend").cast(pl.Float32))
         else:
             matrix = candidates.select(self.ranker.names).to_numpy().astype(np.float32)
-            heads = {name: values for name, values in self.ranker.heads(matrix).items() if name != "attributed"}
+            heads = {name: values for name, values in self.ranker.heads(matrix).items() if name != "p_attributed"}
             scored = candidates.with_columns(
                 pl.Series("ranker_score", self.ranker.score(matrix), dtype=pl.Float32),
-                *(pl.Series(f"p_{name}", values, dtype=pl.Float32) for name, values in heads.items()),
+                *(pl.Series(name, values, dtype=pl.Float32) for name, values in heads.items()),
             )
         tie = pl.Series("tie", self.catalog.tie[scored["item"].to_numpy()])
         return (

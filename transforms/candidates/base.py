@@ -226,19 +226,22 @@ def strongest_link(
     Returns:
         int32 item j of each pair, the smaller of equals; 0 where no link exists.
     """
-    counts = np.diff(towards.indptr)[items]
-    pair = np.repeat(np.arange(len(items)), counts)
-    inside = np.arange(len(pair)) - np.repeat(np.cumsum(counts) - counts, counts)
-    place = np.repeat(towards.indptr[items], counts) + inside
-    linked = towards.indices[place]
-    weights = sparse.csr_matrix(weights)
-    weights.sort_indices()
-    n = weights.shape[1]
-    keys = pair_keys(row_numbers(weights), weights.indices, n)
-    share = look_up(keys, weights.data, pair_keys(rows[pair], linked, n)) * towards.data[place]
-    order = np.lexsort((linked, -share, pair))
-    order = order[share[order] > 0]
-    first = order[np.r_[True, pair[order][1:] != pair[order][:-1]]] if len(order) else order
     out = np.zeros(len(items), np.int32)
-    out[pair[first]] = linked[first]
+    weight_of_all = np.zeros(weights.shape[1], np.float32)
+    order = np.argsort(rows, kind="stable")
+    bounds = np.searchsorted(rows[order], np.arange(weights.shape[0] + 1))
+    for row in np.unique(rows).tolist():
+        pairs = order[bounds[row] : bounds[row + 1]]
+        own = slice(weights.indptr[row], weights.indptr[row + 1])
+        weight_of_all[weights.indices[own]] = weights.data[own]
+        counts = np.diff(towards.indptr)[items[pairs]]
+        first = towards.indptr[items[pairs]] - (np.cumsum(counts) - counts)
+        place = np.repeat(first, counts) + np.arange(int(counts.sum()))
+        share = weight_of_all[towards.indices[place]] * towards.data[place]
+        weight_of_all[weights.indices[own]] = 0
+        linked = np.flatnonzero(share > 0)
+        pair, link, share = np.repeat(pairs, counts)[linked], towards.indices[place[linked]], share[linked]
+        # the last written wins: the largest share, the smaller row among equals
+        best = np.lexsort((-link, share))
+        out[pair[best]] = link[best]
     return out

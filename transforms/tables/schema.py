@@ -455,7 +455,7 @@ _DECLARED = (
     Table(
         "evaluation",
         "metric",
-        ("model", "target", "segment", "metric"),
+        ("model", "target", "segment", "metric", "versus"),
         (
             Column("model", pa.string(), "shelf, ranker, source or baseline"),
             Column("target", pa.string(), "unheard, repeat or all"),
