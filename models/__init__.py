@@ -9,3 +9,5 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+# TensorFlow reports a missing GPU as an error; what matters is raised, not logged.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

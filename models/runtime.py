@@ -16,6 +16,9 @@ import numpy as np
 import tensorflow as tf
 from scipy.sparse import csr_matrix
 
+# A night loads one model a date, so equal graphs are traced more than once, and on purpose.
+tf.get_logger().setLevel("ERROR")
+
 
 def deterministic(seed: int) -> None:
     """Turn on op determinism and seed every generator TensorFlow and Keras may reach for."""

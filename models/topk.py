@@ -96,7 +96,8 @@ class TopK:
             part = np.asarray(queries[start : start + self.block], np.float32)
             part = np.pad(part, ((0, self.block - len(part)), (0, 0)))
             table, maxima = self._multiply(tf.constant(part))
-            return start, table.numpy(), maxima.numpy()
+            # `numpy()` would copy 200 MB; the buffer is only read, and lives as long as the array does.
+            return start, np.asarray(memoryview(table)), np.asarray(memoryview(maxima))
 
         with ThreadPoolExecutor(1) as ahead:
             coming = None
@@ -129,19 +130,21 @@ def _search(
     if needed * 2 < len(maxima):
         threshold = np.partition(maxima, len(maxima) - needed)[len(maxima) - needed]
         blocks = np.flatnonzero(maxima >= threshold)
-        inside = table.reshape(-1, _WIDTH)[blocks].ravel()
+        inside = np.take(table.reshape(-1, _WIDTH), blocks, axis=0).ravel()
         found = np.flatnonzero(inside >= threshold)
-        places = blocks[found // _WIDTH] * _WIDTH + found % _WIDTH
-        places = places[~excluded[places]]
+        places, best = blocks[found // _WIDTH] * _WIDTH + found % _WIDTH, inside[found]
+        allowed = ~excluded[places]
+        places, best = places[allowed], best[allowed]
     else:
         places = np.flatnonzero(~excluded)
-    best = table[places]
-    if len(best) > 4 * k:
-        # All that ties with the k-th stays, so that the stable sort below decides between equals.
-        enough = best >= np.partition(best, len(best) - k)[len(best) - k]
-        places, best = places[enough], best[enough]
-    order = np.argsort(-best, kind="stable")[:k]
-    return places[order], best[order]
+        best = table[places]
+    # One integer that sorts as (score, best first; then place): a float's bits, turned over where it is negative.
+    bits = (best + np.float32(0)).view(np.int32).astype(np.int64)
+    keys = ~np.where(bits < 0, bits ^ 0x7FFFFFFF, bits) << 32 | places
+    if len(keys) > 2 * k:
+        keys = np.partition(keys, k)[:k]
+    places = np.sort(keys)[:k] & 0xFFFFFFFF
+    return places, table[places]
 
 
 def top_k(

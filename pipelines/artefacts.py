@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from datetime import date
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
+from models.registry import read_entry, require_fit_by
 from transforms.errors import UserError
 from transforms.tables.manifest import FileEntry, Manifest
 from transforms.tables.runs import Run
@@ -14,18 +16,25 @@ from transforms.tables.store import LocalStore
 from transforms.tables.warehouse import Warehouse
 
 
-def run_folder(manifest: Manifest) -> str:
-    """Folder of the run a manifest names, relative to the warehouse."""
-    return f"{manifest.table}/date={manifest.date.isoformat()}/run={manifest.run_id}"
+MODEL = "model"
 
 
-def fetch(warehouse: str, manifest: Manifest) -> Path:
-    """A local folder with the run's files; in place where the warehouse is local, else downloaded once a process.
+def model_folder(manifest: Manifest) -> str:
+    """Folder of the model a manifest names, relative to the warehouse."""
+    return f"{manifest.table}/date={manifest.date.isoformat()}/run={manifest.run_id}/{MODEL}"
+
+
+def fetch(warehouse: str, manifest: Manifest, night: date) -> Path:
+    """A local folder with a model's files; in place where the warehouse is local, else downloaded once a process.
+
+    Every file is checked against the manifest and the model's own entry before anything is loaded.
 
     Raises:
-        UserError: a file is missing or is not what was committed.
+        UserError: a file is missing or is not what was committed, or the model is later than the night it is to serve.
     """
-    return _fetch(warehouse, run_folder(manifest), manifest.files)
+    folder = _fetch(warehouse, model_folder(manifest), manifest.files)
+    require_fit_by(read_entry(folder, verify=False), night)
+    return folder
 
 
 @lru_cache(maxsize=8)
@@ -47,12 +56,12 @@ def _fetch(warehouse: str, folder: str, files: tuple[FileEntry, ...]) -> Path:
 
 
 def store_folder(run: Run, local: Path) -> list[FileEntry]:
-    """Put every file of a local folder into a run's folder; returns their entries."""
+    """Put every file of a model's local folder into a run; returns their entries."""
     store = Warehouse(run.warehouse).store
     entries = []
     for path in sorted(p for p in local.rglob("*") if p.is_file()):
         data = path.read_bytes()
-        name = f"{run.folder}/{path.relative_to(local).as_posix()}"
+        name = f"{run.folder}/{MODEL}/{path.relative_to(local).as_posix()}"
         store.write(name, data)
         entries.append(FileEntry(path=name, bytes=len(data), sha256=sha256(data).hexdigest()))
     return entries

@@ -25,7 +25,9 @@ def _settings(path: str | None) -> Any:
 
 _warehouse = click.option("--warehouse", default="./warehouse", show_default=True, help="Folder or gs://bucket/prefix.")
 _config = click.option("--config", type=click.Path(), help="Settings file; `nightshelf config` prints one.")
-_day = click.option("--date", "day", type=_DAY, required=True, help="The night: everything as of the end of this date, UTC.")
+_day = click.option(
+    "--date", "day", type=_DAY, required=True, help="The night: everything as of the end of this date, UTC."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -41,7 +43,9 @@ def cli() -> None:
 @click.option("--listeners", default=500, show_default=True)
 @click.option("--tracks", default=5000, show_default=True)
 @click.option("--days", default=60, show_default=True)
-@click.option("--out", default="./world", show_default=True, help="Where the world is written; the warehouse stands beside it.")
+@click.option(
+    "--out", default="./world", show_default=True, help="Where the world is written; the warehouse stands beside it."
+)
 @click.option("--seed", default=1, show_default=True)
 @_config
 def demo(listeners: int, tracks: int, days: int, out: str, seed: int, config: str | None) -> None:
@@ -71,7 +75,9 @@ def simulate(ctx: click.Context, **o: Any) -> None:
 
 
 @cli.command(context_settings=_BEAM)
-@click.option("--format", "fmt", required=True, help="csv, parquet, lastfm-1k, listenbrainz, spotify-history, sessions.")
+@click.option(
+    "--format", "fmt", required=True, help="csv, parquet, lastfm-1k, listenbrainz, spotify-history, sessions."
+)
 @click.option("--input", "inputs", multiple=True, required=True, help="File or glob; may be given several times.")
 @click.option("--mapping", help="YAML: which column is what (csv, parquet).")
 @click.option("--tracks", help="Catalog file (Parquet or CSV) in the columns of table `tracks`.")
@@ -111,7 +117,9 @@ def ingest(ctx: click.Context, **o: Any) -> None:
 @_config
 @click.option("--fit-date", type=_DAY, help="Learn from other listeners only up to this date.")
 @click.option("--shelf", "shelves", multiple=True, help="Preview: only this shelf; nothing is committed.")
-@click.option("--listeners", type=click.Path(exists=True), help="Preview: a file of listener ids; nothing is committed.")
+@click.option(
+    "--listeners", type=click.Path(exists=True), help="Preview: a file of listener ids; nothing is committed."
+)
 @click.option("--greedy", is_flag=True, help="The ranker's order under eligibility rules only.")
 @click.pass_context
 def run_night(ctx: click.Context, **o: Any) -> None:

@@ -99,10 +99,12 @@ class Fitted:
         """The two-tower model's listener vectors of a block."""
         from models.histories import matrix
 
-        assert self.two_tower is not None  # noqa: S101
+        assert self.two_tower is not None
         played = block.history.filter(pl.col("last_age").is_not_null() & (pl.col("heard") > 0))
         when = (-played["last_age"] * 86_400_000).cast(pl.Int64).to_numpy()
-        rows = matrix(played["row"].to_numpy(), played["item"].to_numpy(), when, (len(block), block.n_items), self.history)
+        rows = matrix(
+            played["row"].to_numpy(), played["item"].to_numpy(), when, (len(block), block.n_items), self.history
+        )
         return self.two_tower.embed(rows)
 
     def _search(self, name: str, vectors: np.ndarray) -> TopK:
@@ -115,6 +117,17 @@ class Fitted:
     @cached_property
     def _searches(self) -> dict[str, TopK]:
         return {}
+
+    def metrics(self) -> dict[str, float]:
+        """What the registry notes of the fit: sizes, and the two-tower model's last loss."""
+        found = {
+            "tracks": float(len(self.vocabulary) - 1),
+            "neighbours": float(self.learned.neighbours.together.nnz),
+            "clusters": float(max(len(self.learned.clusters.members) - 1, 0)),
+        }
+        if self.two_tower is not None and self.two_tower.losses:
+            found["two_tower_loss"] = self.two_tower.losses[-1]
+        return found
 
     def save(self, folder: Path) -> None:
         """Write every part below a folder."""
@@ -182,11 +195,17 @@ def fit(evidence: Evidence, settings: ModelSettings, seed: int, checkpoints: str
         fit_popularity(evidence.stats, evidence.recent, ids),
         fit_clusters(heard, nearest, settings.profiles),
     )
-    tower = _two_tower(evidence, vocabulary, als.item_factors, settings, seed, checkpoints) if settings.use_two_tower else None
+    tower = (
+        _two_tower(evidence, vocabulary, als.item_factors, settings, seed, checkpoints)
+        if settings.use_two_tower
+        else None
+    )
     return Fitted(vocabulary, als, tower, settings.history, learned)
 
 
-def in_blocks(function: Callable[[sparse.csr_matrix], np.ndarray], rows: sparse.csr_matrix, size: int = 4096) -> np.ndarray:
+def in_blocks(
+    function: Callable[[sparse.csr_matrix], np.ndarray], rows: sparse.csr_matrix, size: int = 4096
+) -> np.ndarray:
     """A function of sparse rows, applied a slice at a time."""
     parts = [function(rows[n : n + size]) for n in range(0, rows.shape[0], size)]
     return np.concatenate(parts) if parts else function(rows)
@@ -217,7 +236,13 @@ def content_bags(tracks: pl.DataFrame, vocabulary: Vocabulary) -> dict[str, spar
 
     bags = {}
     for name, column, width in (("artists", "artist_ids", ARTIST_BUCKETS), ("tags", "tags", TAG_BUCKETS)):
-        pairs = tracks.select("track_id", value=column).explode("value").drop_nulls("value").unique().sort("track_id", "value")
+        pairs = (
+            tracks.select("track_id", value=column)
+            .explode("value")
+            .drop_nulls("value")
+            .unique()
+            .sort("track_id", "value")
+        )
         if not pairs.height:
             continue
         at = vocabulary.rows(pairs["track_id"])
@@ -226,5 +251,3 @@ def content_bags(tracks: pl.DataFrame, vocabulary: Vocabulary) -> dict[str, spar
         bag.sum_duplicates()
         bags[name] = bag
     return bags
-
-

@@ -117,5 +117,11 @@ def write_record(warehouse: Warehouse, record: Record, runs: Sequence[Run]) -> N
     """Write `runs/<run_id>.json` of each run of the job."""
     machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
     for run in runs:
-        body = {**record.__dict__, "table": run.table, "date": run.day.isoformat(), "machine": machine, "at": time.time()}
+        body = {
+            **record.__dict__,
+            "table": run.table,
+            "date": run.day.isoformat(),
+            "machine": machine,
+            "at": time.time(),
+        }
         warehouse.store.write(f"runs/{run.run_id}.json", json.dumps(body, indent=1, sort_keys=True).encode())

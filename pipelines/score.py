@@ -183,8 +183,8 @@ class _Score(beam.DoFn):
     def setup(self) -> None:
         from models.ranker import load
 
-        fitted = Fitted.load(fetch(self._warehouse, self._models), self._settings)
-        ranker = load(fetch(self._warehouse, self._ranker)) if self._ranker else None
+        fitted = Fitted.load(fetch(self._warehouse, self._models, self._what.day), self._settings)
+        ranker = load(fetch(self._warehouse, self._ranker, self._what.day)) if self._ranker else None
         tracks = tracks_as_of(Warehouse(self._warehouse), self._catalog, self._what.day)
         self._scorer = Scorer(self._what, fitted, ranker, tracks)
 

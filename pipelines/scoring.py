@@ -86,7 +86,13 @@ class Scorer:
             best = np.lexsort((self.catalog.tie, -plays))[:500]
             best = best[plays[best] > 0]
             frames.append(
-                pl.DataFrame({"market": [market] * len(best), "track_id": ids.gather(best), "score": plays[best].astype(np.float32)})
+                pl.DataFrame(
+                    {
+                        "market": [market] * len(best),
+                        "track_id": ids.gather(best),
+                        "score": plays[best].astype(np.float32),
+                    }
+                )
             )
         found = pl.concat(frames).with_columns(market=pl.col("market").replace("", None))
         return found.join(self.facts, on="track_id", how="left", maintain_order="left")
@@ -114,7 +120,9 @@ class Scorer:
         if self.plan.only:
             roster = roster.filter(pl.col("listener_id").is_in(list(self.plan.only)))
         if self.plan.sample < 1:
-            roster = roster.filter(pl.Series(uniform(self.plan.seed, "bootstrap", roster["listener_id"]) < self.plan.sample))
+            roster = roster.filter(
+                pl.Series(uniform(self.plan.seed, "bootstrap", roster["listener_id"]) < self.plan.sample)
+            )
         return roster
 
     def _block(
@@ -179,7 +187,12 @@ class Scorer:
         )
         return (
             scored.drop("recording")
-            .join(told.select("row", "item", "source", "reason", "reason_ref"), on=["row", "item"], how="left", maintain_order="left")
+            .join(
+                told.select("row", "item", "source", "reason", "reason_ref"),
+                on=["row", "item"],
+                how="left",
+                maintain_order="left",
+            )
             .join(own, on=["row", "item"], how="left", maintain_order="left")
             .join(self.facts, on="track_id", how="left", maintain_order="left")
         )
@@ -214,7 +227,12 @@ class Scorer:
                         "model_version": pl.repeat(self.plan.model_version, len(known), eager=True),
                         "vector": pl.Series(np.ascontiguousarray(vectors[known], dtype=np.float32)).arr.to_list(),
                     },
-                    schema={"listener_id": pl.String, "model": pl.String, "model_version": pl.String, "vector": pl.List(pl.Float32)},
+                    schema={
+                        "listener_id": pl.String,
+                        "model": pl.String,
+                        "model_version": pl.String,
+                        "vector": pl.List(pl.Float32),
+                    },
                 )
             )
         return pl.concat(frames)
@@ -233,8 +251,6 @@ class Scorer:
             inclusion=pl.when(pl.col("stage").is_null()).then(keep).otherwise(1.0).cast(pl.Float32),
             stage=pl.col("stage").fill_null("candidate"),
         )
-
-
 
 
 def _joined(shard: int, made: list[dict[str, pl.DataFrame]]) -> Chunk:

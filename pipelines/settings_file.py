@@ -81,7 +81,9 @@ def _dump(settings: BaseModel, lines: list[str], depth: int) -> None:
         else:
             dumped = settings.model_dump(mode="json")[name]
             lists = isinstance(dumped, list) and not any(isinstance(x, dict) for x in dumped)
-            body = yaml.safe_dump({name: dumped}, default_flow_style=False, sort_keys=False, allow_unicode=True, width=110)
+            body = yaml.safe_dump(
+                {name: dumped}, default_flow_style=False, sort_keys=False, allow_unicode=True, width=110
+            )
             if lists:
                 body = f"{name}: {yaml.safe_dump(dumped, default_flow_style=True, width=110)}"
             lines.extend(pad + line for line in body.rstrip().splitlines())

@@ -204,7 +204,7 @@ def ranker_contributions(place: Warehouse, candidates: Manifest) -> Contribution
     # Trained again since: another ranker's weights would explain scores it did not give.
     if manifest is None or manifest.version != version:
         return untrained
-    ranker = load(fetch(place.url, manifest))
+    ranker = load(fetch(place.url, manifest, candidates.date))
 
     def explain(rows: pl.DataFrame) -> pl.DataFrame:
         missing = sorted(set(ranker.names) - set(rows.columns))

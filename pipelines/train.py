@@ -15,6 +15,7 @@ import apache_beam as beam
 import numpy as np
 import polars as pl
 
+from models.registry import write_entry
 from pipelines.artefacts import store_folder
 from pipelines.catalog import newest_or_first, tracks_as_of
 from pipelines.features import library_parts
@@ -28,6 +29,7 @@ from transforms.sessions import last_known
 from transforms.tables.beam import Commit, ReadChunks
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import Run, Written, plan, write_frame
+from transforms.tables.schema import TABLES
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse, days
 
@@ -36,9 +38,9 @@ if TYPE_CHECKING:
 
 STEP = "1"
 COLUMNS = {
-    "library": ("listener_id", "track_id", "plays", "heard", "completions", "skips", "first_played_at", "last_played_at", "latest", "saved"),
+    "library": tuple(TABLES["library"].polars),
     "sessions": ("listener_id", "started_at", "session_id", "open", "plays", "tracks"),
-}  # fmt: skip
+}
 
 
 def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[str] = ()) -> None:
@@ -56,7 +58,14 @@ def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[
     described = settings.model_dump(mode="json", include={"models", "co_listens", "track_stats"})
     runs = {
         table: plan(
-            place, table, day, shards=settings.shards, inputs=inputs, settings=described, step_version=STEP, seed=settings.seed
+            place,
+            table,
+            day,
+            shards=settings.shards,
+            inputs=inputs,
+            settings=described,
+            step_version=STEP,
+            seed=settings.seed,
         )
         for table in ("models", "track_embeddings")
     }
@@ -66,7 +75,9 @@ def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[
     listeners = newest_or_first(place, "listeners", day)
     share = min(1.0, settings.models.sample_listeners / max(listeners.rows if listeners else 1, 1))
     work = specs(place, settings.shards, {"library": library, "sessions": read["sessions"]})
-    job = _Fit(warehouse, day, settings.models, settings.seed, catalog, read["co_listens"], read["track_stats"], settings)
+    job = _Fit(
+        warehouse, day, settings.models, settings.seed, catalog, read["co_listens"], read["track_stats"], settings
+    )
 
     def define(root: beam.Pipeline) -> None:
         examples = (
@@ -77,7 +88,10 @@ def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[
         written = (
             root
             | "One fit" >> beam.Create([wanted], reshuffle=False)
-            | "Fit" >> beam.ParDo(job, beam.pvalue.AsList(examples)).with_output_types(Written).with_resource_hints(min_ram="8GB")
+            | "Fit"
+            >> beam.ParDo(job, beam.pvalue.AsList(examples))
+            .with_output_types(Written)
+            .with_resource_hints(min_ram="8GB")
         )
         _ = root | "Done" >> Commit(wanted, written)
 
@@ -94,7 +108,9 @@ class _Examples(beam.DoFn):
         library = merge([chunk["library"]])
         kept = library.select("listener_id").unique()
         kept = kept.filter(pl.Series(uniform(self._seed, "examples", kept["listener_id"]) < self._share))
-        pairs = library.join(kept, on="listener_id", how="semi").with_columns(value=pl.col("heard") + pl.col("saved").cast(pl.Int32))
+        pairs = library.join(kept, on="listener_id", how="semi").with_columns(
+            value=pl.col("heard") + pl.col("saved").cast(pl.Int32)
+        )
         yield b"L" + _stream(hashed(pairs.filter(pl.col("value") > 0)).select("listener", "track_id", "value"))
         yield b"P" + _stream(session_plays(chunk["sessions"].join(kept, on="listener_id", how="semi")))
 
@@ -110,7 +126,12 @@ def hashed(frame: pl.DataFrame) -> pl.DataFrame:
 
 def session_plays(sessions: pl.DataFrame) -> pl.DataFrame:
     """`listener`, `session` (start in microseconds), `track_id`, in order of play."""
-    plays = last_known(sessions).select("listener_id", session=pl.col("started_at").dt.epoch("us"), play="tracks").explode("play").drop_nulls("play")
+    plays = (
+        last_known(sessions)
+        .select("listener_id", session=pl.col("started_at").dt.epoch("us"), play="tracks")
+        .explode("play")
+        .drop_nulls("play")
+    )
     return hashed(plays.select("listener_id", "session", track_id=pl.col("play").struct.field("track_id"))).select(
         "listener", "session", "track_id"
     )
@@ -156,7 +177,10 @@ class _Fit(beam.DoFn):
             plays,
             dated,
             co_listens.sum_window(
-                [(m.date, place.read_manifest(m)) for m in self._pairs], self._day, self._co.half_life_days, self._co.window_days
+                [(m.date, place.read_manifest(m)) for m in self._pairs],
+                self._day,
+                self._co.half_life_days,
+                self._co.window_days,
             ),
             track_stats.sum_window(stats, self._day, popular.half_life_days, popular.window_days),
             track_stats.sum_window(stats, self._day, popular.recent_half_life_days, popular.window_days),
@@ -165,6 +189,16 @@ class _Fit(beam.DoFn):
         model = by_table["models"]
         with tempfile.TemporaryDirectory() as scratch:
             fitted.save(Path(scratch))
+            write_entry(
+                scratch,
+                name="retrieval",
+                version=model.version,
+                fit_date=self._day,
+                inputs=model.inputs,
+                settings=self._models.model_dump(mode="json"),
+                seed=self._seed,
+                metrics=fitted.metrics(),
+            )
             for entry in store_folder(model, Path(scratch)):
                 yield Written(model.table, model.day.isoformat(), entry)
         if "track_embeddings" in by_table:
@@ -195,4 +229,3 @@ def embeddings(fitted: Fitted, version: str) -> pl.DataFrame:
             )
         )
     return pl.concat(frames)
-

@@ -16,6 +16,7 @@ import apache_beam as beam
 import numpy as np
 import polars as pl
 
+from models.registry import write_entry
 from pipelines.artefacts import store_folder
 from pipelines.jobs import launch
 from transforms.errors import UserError
@@ -45,9 +46,13 @@ def train_ranker(
         UserError: a stored night was scored with models later than itself.
     """
     place = Warehouse(warehouse)
-    nights = [d for d in place.dates("candidates") if d + timedelta(horizon) <= day][-settings.bootstrap.ranker_nights :]
+    nights = [d for d in place.dates("candidates") if d + timedelta(horizon) <= day][
+        -settings.bootstrap.ranker_nights :
+    ]
     pairs = [
-        (place.need("candidates", d), outcome) for d in nights if (outcome := place.current("outcomes", d + timedelta(horizon)))
+        (place.need("candidates", d), outcome)
+        for d in nights
+        if (outcome := place.current("outcomes", d + timedelta(horizon)))
     ]
     if not pairs:
         return
@@ -84,7 +89,9 @@ def refuse_leaks(night: Manifest) -> None:
     Raises:
         UserError: it was.
     """
-    late = [key for key in night.inputs if "@" in key and key.split("@")[0] in ("models", "rankers", "library", "sessions")]
+    late = [
+        key for key in night.inputs if "@" in key and key.split("@")[0] in ("models", "rankers", "library", "sessions")
+    ]
     worst = max((key.split("@")[1] for key in late), default="")
     if worst > night.date.isoformat():
         raise UserError(
@@ -101,7 +108,9 @@ def examples(place: Warehouse, pairs: Sequence[tuple[Manifest, Manifest]], horiz
     for number, (night, outcome) in enumerate(pairs):
         joined = place.read_manifest(outcome, ("night", "horizon", "listener_id", "track_id", "stage", *LABELS))
         labels = joined.filter(
-            (pl.col("night") == night.date) & (pl.col("horizon") == horizon) & pl.col("stage").is_in(["candidate", "placed", "shown"])
+            (pl.col("night") == night.date)
+            & (pl.col("horizon") == horizon)
+            & pl.col("stage").is_in(["candidate", "placed", "shown"])
         ).unique(["listener_id", "track_id"], keep="first", maintain_order=True)
         rows = place.read_manifest(night)
         features = [c for c in rows.columns if c.startswith("f_")]
@@ -115,7 +124,9 @@ def examples(place: Warehouse, pairs: Sequence[tuple[Manifest, Manifest]], horiz
     ).drop("listener_id", "track_id", "inclusion")
 
 
-def choose(data: pl.DataFrame, names: Sequence[str], settings: RankerSettings, seed: int) -> tuple[str, dict[str, float]]:
+def choose(
+    data: pl.DataFrame, names: Sequence[str], settings: RankerSettings, seed: int
+) -> tuple[str, dict[str, float]]:
     """The kind to use and every kind's NDCG@50 of unheard candidates on the last night (fitted on those before)."""
     from models.ranker import fit
 
@@ -144,7 +155,12 @@ def ndcg(candidates: pl.DataFrame, scores: np.ndarray) -> float:
 
 class _Fit(beam.DoFn):
     def __init__(
-        self, warehouse: str, pairs: Sequence[tuple[Manifest, Manifest]], horizon: int, settings: RankerSettings, seed: int
+        self,
+        warehouse: str,
+        pairs: Sequence[tuple[Manifest, Manifest]],
+        horizon: int,
+        settings: RankerSettings,
+        seed: int,
     ) -> None:
         self._warehouse, self._pairs, self._horizon = warehouse, list(pairs), horizon
         self._settings, self._seed = settings, seed
@@ -160,6 +176,17 @@ class _Fit(beam.DoFn):
         day = run.day.isoformat()
         with tempfile.TemporaryDirectory() as scratch:
             ranker.save(Path(scratch))
+            write_entry(
+                scratch,
+                name="ranker",
+                kind=kind,
+                version=run.version,
+                fit_date=run.day,
+                inputs=run.inputs,
+                settings=self._settings.model_dump(mode="json"),
+                seed=self._seed,
+                metrics={f"ndcg@50 {name}": value for name, value in figures.items()},
+            )
             for entry in store_folder(run, Path(scratch)):
                 yield Written(run.table, day, entry)
         counts = {f"ndcg50_ppm_{name}": round(value * 1e6) for name, value in figures.items()}

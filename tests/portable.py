@@ -38,7 +38,10 @@ def portable_args(folder: Path) -> Iterator[list[str]]:
     env = "apache_beam.runners"
     with open(folder / "portable.log", "wb") as log:
         commands = [
-            (jobs, [f"{env}.portability.local_job_service_main", f"--port={jobs}", f"--staging_dir={folder / 'staged'}"]),
+            (
+                jobs,
+                [f"{env}.portability.local_job_service_main", f"--port={jobs}", f"--staging_dir={folder / 'staged'}"],
+            ),
             (pool, [f"{env}.worker.worker_pool_main", f"--service_port={pool}"]),
         ]
         started = []

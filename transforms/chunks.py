@@ -80,7 +80,9 @@ def check_shards(shards: int) -> int:
         UserError: it is not.
     """
     if shards < 1 or shards & (shards - 1):
-        raise UserError(f"the number of shards must be a power of two, so that it can double on any date; found {shards}")
+        raise UserError(
+            f"the number of shards must be a power of two, so that it can double on any date; found {shards}"
+        )
     return shards
 
 
@@ -88,7 +90,10 @@ def shard_of(ids: pl.Series, shards: int) -> np.ndarray:
     """Shard of each id: the first 4 bytes of md5(utf-8), big-endian, mod `shards`. Only distinct ids are hashed."""
     encoded = ids.to_arrow(compat_level=pl.CompatLevel.oldest()).dictionary_encode()
     numbers = np.fromiter(
-        (int.from_bytes(md5(v.encode(), usedforsecurity=False).digest()[:4], "big") for v in encoded.dictionary.to_pylist()),
+        (
+            int.from_bytes(md5(v.encode(), usedforsecurity=False).digest()[:4], "big")
+            for v in encoded.dictionary.to_pylist()
+        ),
         dtype=np.int64,
         count=len(encoded.dictionary),
     )

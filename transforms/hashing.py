@@ -43,7 +43,9 @@ def _hash_column(values: Column) -> np.ndarray:
     if series.dtype.is_integer() or series.dtype.is_temporal():
         numbers = series if series.dtype == pl.UInt64 else series.cast(pl.Int64)
         return _mix(numbers.to_numpy().astype(np.uint64))
-    encoded = series.cast(pl.String).fill_null("\x00").to_arrow(compat_level=pl.CompatLevel.oldest()).dictionary_encode()
+    encoded = (
+        series.cast(pl.String).fill_null("\x00").to_arrow(compat_level=pl.CompatLevel.oldest()).dictionary_encode()
+    )
     distinct = encoded.dictionary.to_pylist()
     hashes = np.fromiter((hash_text(v) for v in distinct), dtype=np.uint64, count=len(distinct))
     return hashes[encoded.indices.to_numpy()]

@@ -1,9 +1,9 @@
 """The thin Beam shell around chunks and runs: read shards, write chunks, commit.
 
-    root | ReadChunks(specs, columns={"listens": [...]})   # -> Chunk
-         | "Sessionize" >> beam.Map(step)                  # Chunk -> Chunk, a pure function
-         | WriteChunks(runs)                               # -> Written
-    root | Commit(runs, written)                           # one atomic step a table, in the order given
+root | ReadChunks(specs, columns={"listens": [...]})   # -> Chunk
+     | "Sessionize" >> beam.Map(step)                  # Chunk -> Chunk, a pure function
+     | WriteChunks(runs)                               # -> Written
+root | Commit(runs, written)                           # one atomic step a table, in the order given
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,9 @@ def plan(
     Raises:
         UserError: the current manifest is pinned and of another version.
     """
-    version = version_of(table, day, schema_signature(table), inputs, {**settings, "shards": shards}, step_version, seed)
+    version = version_of(
+        table, day, schema_signature(table), inputs, {**settings, "shards": shards}, step_version, seed
+    )
     current, token = warehouse.current_with_token(table, day)
     if current is not None and current.version == version:
         return None
@@ -180,9 +183,7 @@ def _write(run: Run, shard: int, arrow: pa.Table, group_by: str, batch: str | No
         Warehouse(run.warehouse).store.adopt(scratch, name)
     finally:
         Path(scratch).unlink(missing_ok=True)
-    return FileEntry(
-        path=name, shard=shard, rows=arrow.num_rows, bytes=size, sha256=digest.hexdigest(), batch=batch
-    )
+    return FileEntry(path=name, shard=shard, rows=arrow.num_rows, bytes=size, sha256=digest.hexdigest(), batch=batch)
 
 
 def row_groups(keys: pa.ChunkedArray, size: int) -> list[tuple[int, int]]:
@@ -198,7 +199,7 @@ def row_groups(keys: pa.ChunkedArray, size: int) -> list[tuple[int, int]]:
         if stop < len(series):
             stop = int(series.search_sorted(series[stop - 1], side="right"))
         cuts.append(stop)
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(pairwise(cuts))
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,9 @@ def finish(run: Run, written: Sequence[Written]) -> Manifest:
     if current is not None and current.run_id == run.run_id:
         return current
     if current is not None and current.pinned:
-        raise LostRace(f"{run.table} of {run.day} was pinned to run {current.run_id} while run {run.run_id} was at work")
+        raise LostRace(
+            f"{run.table} of {run.day} was pinned to run {current.run_id} while run {run.run_id} was at work"
+        )
     warehouse.store.write(f"{run.folder}/{RUN_MANIFEST}", manifest.to_json())
     warehouse.commit(manifest, run.token)
     return manifest

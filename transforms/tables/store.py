@@ -225,6 +225,6 @@ def open_store(url: str) -> Store:
     if url.startswith("gs://"):
         return GcsStore(url)
     if "://" in url:
-        scheme = url.split("://")[0]
+        scheme = url.split("://", maxsplit=1)[0]
         raise UserError(f"a warehouse is a folder or gs://bucket/prefix; found the scheme {scheme!r}")
     return LocalStore(url)

@@ -26,7 +26,9 @@ class RetentionSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     previous_runs: int = Field(1, ge=0, description="runs kept behind the current one of each date, for rollback")
-    outcome_days: int = Field(28, ge=28, description="days back in which an outcome window still needs a night as shown")
+    outcome_days: int = Field(
+        28, ge=28, description="days back in which an outcome window still needs a night as shown"
+    )
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,7 @@ def removable(warehouse: Warehouse, settings: RetentionSettings, abandoned: bool
     Args:
         abandoned: also runs that never committed. Only while no run is at work.
     """
-    chained = {
-        part["run_id"] for d in warehouse.dates("library") for part in _chain(warehouse.current("library", d))
-    }
+    chained = {part["run_id"] for d in warehouse.dates("library") for part in _chain(warehouse.current("library", d))}
     newest = max((d for t in LISTENED for d in warehouse.dates(t)), default=None)
     needed = _shown_versions(warehouse, newest, settings) if newest else set()
     for table in tables(warehouse):
@@ -118,10 +118,16 @@ def removable(warehouse: Warehouse, settings: RetentionSettings, abandoned: bool
             back: Manifest | None = current
             for _ in range(settings.previous_runs):
                 back = _run_manifest(warehouse, table, day, back.previous_run) if back and back.previous_run else None
-                keep |= {back.run_id} | {f.path.split("/")[2].removeprefix("run=") for f in back.files} if back else set()
+                keep |= (
+                    {back.run_id} | {f.path.split("/")[2].removeprefix("run=") for f in back.files} if back else set()
+                )
             for name in warehouse.store.folders(folder(table, day)):
                 run_id = name.removeprefix("run=")
-                if run_id in keep or (table == "library" and run_id in chained) or (table == "shelves" and run_id.rsplit("-", 1)[0] in needed):
+                if (
+                    run_id in keep
+                    or (table == "library" and run_id in chained)
+                    or (table == "shelves" and run_id.rsplit("-", 1)[0] in needed)
+                ):
                     continue
                 if _run_manifest(warehouse, table, day, run_id) is None and not abandoned:
                     continue
@@ -156,5 +162,3 @@ def check_table(warehouse: Warehouse, manifest: Manifest) -> list[str]:
         if sha256(data).hexdigest() != entry.sha256:
             wrong.append(f"{entry.path} has another content than was committed")
     return wrong
-
-

@@ -1,9 +1,9 @@
 """A warehouse: tables by date, read through their manifests.
 
-    warehouse = Warehouse("./warehouse")
-    warehouse.current("shelves", date(2026, 1, 31))        # the manifest, or None
-    warehouse.read("shelves", date(2026, 1, 31))           # a Polars frame
-    warehouse.newest("tracks", date(2026, 1, 31))          # tracks and listeners: the newest date up to D
+warehouse = Warehouse("./warehouse")
+warehouse.current("shelves", date(2026, 1, 31))        # the manifest, or None
+warehouse.read("shelves", date(2026, 1, 31))           # a Polars frame
+warehouse.newest("tracks", date(2026, 1, 31))          # tracks and listeners: the newest date up to D
 """
 
 from __future__ import annotations

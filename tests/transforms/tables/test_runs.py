@@ -111,9 +111,7 @@ def test_rollback_without_an_earlier_run_says_so(warehouse: Warehouse) -> None:
 
 def test_status_names_the_input_that_moved(warehouse: Warehouse) -> None:
     source = make(warehouse, 1, ["ann"])
-    run = plan(
-        warehouse, "feedback", DAY, shards=1, inputs=upkeep.inputs_of(source), settings={}, step_version="1"
-    )
+    run = plan(warehouse, "feedback", DAY, shards=1, inputs=upkeep.inputs_of(source), settings={}, step_version="1")
     assert run is not None
     finish(run, [])
     assert [s.moved for s in upkeep.states(warehouse) if s.manifest.table == "feedback"] == [()]
