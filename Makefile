@@ -3,13 +3,14 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+EMULATORS := .venv-emulators
 WORLD ?= ./world
 LISTENERS ?= 2000
 TRACKS ?= 20000
 DAYS ?= 60
 SEED ?= 1
 
-.PHONY: install nightly test lint types docs bench clean
+.PHONY: install emulators nightly test lint types docs bench clean
 
 install: $(STAMP)
 
@@ -24,10 +25,22 @@ $(STAMP): setup.py constraints.txt
 	fi
 	touch $(STAMP)
 
+# BigQuery for the tests: an environment of its own, since the emulator wants other versions than the program.
+emulators: install $(EMULATORS)/.installed
+
+$(EMULATORS)/.installed: tests/emulators.txt
+	$(PYTHON) -m venv $(EMULATORS)
+	if [ -x $(BIN)/uv ]; then \
+	  $(BIN)/uv pip install -q --python $(EMULATORS)/bin/python -r tests/emulators.txt; \
+	else \
+	  $(EMULATORS)/bin/pip install -q -r tests/emulators.txt; \
+	fi
+	touch $@
+
 nightly: install
 	$(BIN)/nightshelf demo --listeners $(LISTENERS) --tracks $(TRACKS) --days $(DAYS) --seed $(SEED) --out $(WORLD)
 
-test: install
+test: install emulators
 	$(BIN)/python -m pytest tests --ignore=tests/benchmarks
 
 lint: install

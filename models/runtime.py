@@ -10,22 +10,51 @@ CSR matrix by length so that padding stays below half of the work and no batch e
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf import text_format
 from scipy.sparse import csr_matrix
+from tensorflow.core.protobuf import saved_model_pb2
 
 # A night loads one model a date, so equal graphs are traced more than once, and on purpose.
 tf.get_logger().setLevel("ERROR")
+_COUNTED = re.compile(r"\b(__(?:inference|forward|backward)_\w*?_|PartitionedCall-)(\d+)(?!\w)")
+_CAPTURED = re.compile(r'(key: "_user_specified_name"\s+value \{\s+s: )"\d+"')
 
 
 def deterministic(seed: int) -> None:
     """Turn on op determinism and seed every generator TensorFlow and Keras may reach for."""
     tf.config.experimental.enable_op_determinism()
+    tf.keras.backend.reset_uids()  # a layer's name stands in what is saved
     random.seed(seed)
     np.random.seed(seed % 2**32)
     tf.random.set_seed(seed)
+
+
+def canonical(export: Path) -> None:
+    """Rewrite a SavedModel so that equal models are equal files, whatever the process had traced before.
+
+    Function names end in a count of everything the process has made so far (they are numbered anew, in that order), and
+    so do the names of captured variables (they are called the same: nothing reads them). The fingerprint, a random id
+    beside checksums of the file as it was, is left out; loading does without it.
+    """
+    path = export / "saved_model.pb"
+    text = text_format.MessageToString(saved_model_pb2.SavedModel.FromString(path.read_bytes()))
+    found = sorted(set(_COUNTED.findall(text)), key=lambda name: int(name[1]))
+    order = {name: n for n, name in enumerate(found)}
+    text = _COUNTED.sub(lambda m: f"{m[1]}{order[m[1], m[2]]:06d}", text)
+    text = _CAPTURED.sub(r'\1"captured"', text)
+    model = text_format.Parse(text, saved_model_pb2.SavedModel())
+    for meta in model.meta_graphs:
+        functions = sorted(meta.graph_def.library.function, key=lambda f: f.signature.name)
+        del meta.graph_def.library.function[:]
+        meta.graph_def.library.function.extend(functions)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    (export / "fingerprint.pb").unlink(missing_ok=True)
 
 
 def buckets(lengths: np.ndarray, cells: int, most: int = 1 << 30) -> Iterator[tuple[np.ndarray, int]]:

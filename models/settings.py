@@ -14,7 +14,7 @@ class AlsSettings(BaseModel, frozen=True, extra="forbid"):
     """Settings of iALS."""
 
     factors: int = Field(128, ge=1, description="dimensions of a vector")
-    iterations: int = Field(20, ge=1, description="pairs of half-steps")
+    iterations: int = Field(15, ge=1, description="pairs of half-steps")
     alpha: float = Field(30.0, gt=0, description="weight of one play beside a pair never played")
     log_counts: bool = Field(True, description="weigh alpha * log(1 + value) instead of alpha * value")
     unobserved: float = Field(1.0, gt=0, description="a0, the weight of every pair, heard or not")
@@ -27,11 +27,11 @@ class TwoTowerSettings(BaseModel, frozen=True, extra="forbid"):
 
     dims: int = Field(64, ge=2, description="dimensions of a vector, before the item bias is appended")
     hidden: int = Field(128, ge=1, description="width of the listener tower's hidden layer")
-    epochs: int = Field(4, ge=1, description="passes over the examples")
-    batch: int = Field(128, ge=1, description="examples a step")
+    epochs: int = Field(2, ge=1, description="passes over the examples")
+    batch: int = Field(256, ge=1, description="examples a step")
     targets: int = Field(8, ge=1, description="targets of an example in one epoch, drawn anew each epoch")
     negatives: int = Field(2048, ge=1, description="shared negatives of a step")
-    full_softmax: int = Field(20_000, ge=0, description="catalogs up to this size need no sampling")
+    full_softmax: int = Field(5_000, ge=0, description="catalogs up to this size need no sampling")
     learning_rate: float = Field(1e-3, gt=0, description="Adam's peak rate; it falls linearly to zero")
     history_dropout: float = Field(0.5, ge=0, lt=1, description="share of a history left out while training")
     first_scale: float = Field(12.0, gt=0, description="e^t at the start")
@@ -45,7 +45,9 @@ class HistorySettings(BaseModel, frozen=True, extra="forbid"):
     length: int = Field(200, ge=1, description="most distinct tracks of a history")
     half_life: float = Field(50.0, gt=0, description="tracks after which a track's weight has halved")
     cuts: int = Field(40, ge=1, description="most training examples of a listener, the latest sessions first")
-    examples: int = Field(300_000, ge=1, description="most training examples, a hashed sample beyond")
+    examples: int = Field(
+        20_000, ge=1, description="most training examples, a hashed sample beyond; more pay with a larger audience"
+    )
 
 
 class LinearSettings(BaseModel, frozen=True, extra="forbid"):
@@ -78,6 +80,9 @@ class RankerSettings(BaseModel, frozen=True, extra="forbid"):
 
     kind: Choice = Field(
         "best", description="blend, linear, cross, average (of both), or the best on the last stored night"
+    )
+    examples: int = Field(
+        600_000, ge=1, description="candidates learned from at most, about: a hashed sample of listeners beyond"
     )
     label: Literal["listened", "completed", "saved", "returned"] = Field(
         "listened", description="what the order is for"

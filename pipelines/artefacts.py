@@ -15,7 +15,6 @@ from transforms.tables.runs import Run
 from transforms.tables.store import LocalStore
 from transforms.tables.warehouse import Warehouse
 
-
 MODEL = "model"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -76,10 +77,10 @@ def simulate(ctx: click.Context, **o: Any) -> None:
 
 @cli.command(context_settings=_BEAM)
 @click.option(
-    "--format", "fmt", required=True, help="csv, parquet, lastfm-1k, listenbrainz, spotify-history, sessions."
+    "--format", "fmt", required=True, help="csv, parquet, bigquery, lastfm-1k, listenbrainz, spotify-history, sessions."
 )
-@click.option("--input", "inputs", multiple=True, required=True, help="File or glob; may be given several times.")
-@click.option("--mapping", help="YAML: which column is what (csv, parquet).")
+@click.option("--input", "inputs", multiple=True, required=True, help="File, glob or BigQuery table; may be repeated.")
+@click.option("--mapping", help="YAML: which column is what (csv, parquet, bigquery).")
 @click.option("--tracks", help="Catalog file (Parquet or CSV) in the columns of table `tracks`.")
 @click.option("--listeners-file", help="Listeners file in the columns of table `listeners`.")
 @click.option("--feedback", help="Feedback file in the columns of table `feedback`.")
@@ -233,6 +234,27 @@ def report(day: datetime, warehouse: str) -> None:
     from pipelines.report import report as run
 
     click.echo(run(warehouse, day.date()))
+
+
+@cli.command()
+@click.option("--date", "day", type=_DAY, help="The night; with --rollback, the night to withdraw.")
+@click.option("--to", required=True, help="bigquery:PROJECT.DATASET")
+@click.option("--table", "tables", multiple=True, default=["shelves"], show_default=True, help="May be repeated.")
+@click.option("--rollback", "back", is_flag=True, help="Point the views back at what they read before.")
+@click.option("--keep-days", default=7, show_default=True, help="Days until a run that no view reads expires.")
+@_warehouse
+def publish(day: datetime | None, to: str, tables: Sequence[str], back: bool, keep_days: int, warehouse: str) -> None:
+    """Load a night into BigQuery, count its rows, then replace the view that consumers read."""
+    from pipelines import publish as job
+
+    if back:
+        done = job.rollback(to, tables, day=_date(day), keep_days=keep_days)
+    elif day is None:
+        raise click.UsageError("--date is required, except with --rollback")
+    else:
+        done = job.publish(warehouse, day.date(), to, tables, keep_days=keep_days)
+    for one in done:
+        click.echo(one)
 
 
 @cli.command("config")

@@ -32,7 +32,7 @@ from transforms.candidates.popular import fit_popularity
 from transforms.candidates.similar_listeners import ProfileSettings, fit_clusters
 from transforms.candidates.two_tower import two_tower_source
 
-TAG_BUCKETS, ARTIST_BUCKETS = 2048, 65_536
+BUCKETS = {"artists": 65_536, "tags": 2048}
 
 
 class ModelSettings(BaseModel):
@@ -235,7 +235,7 @@ def content_bags(tracks: pl.DataFrame, vocabulary: Vocabulary) -> dict[str, spar
     from transforms.hashing import stable_hash
 
     bags = {}
-    for name, column, width in (("artists", "artist_ids", ARTIST_BUCKETS), ("tags", "tags", TAG_BUCKETS)):
+    for name, column in (("artists", "artist_ids"), ("tags", "tags")):
         pairs = (
             tracks.select("track_id", value=column)
             .explode("value")
@@ -245,6 +245,8 @@ def content_bags(tracks: pl.DataFrame, vocabulary: Vocabulary) -> dict[str, spar
         )
         if not pairs.height:
             continue
+        # Twice as many buckets as values keeps collisions rare; a wider table would only cost time in every step.
+        width = min(BUCKETS[name], 2 << int(pairs["value"].n_unique() - 1).bit_length())
         at = vocabulary.rows(pairs["track_id"])
         bucket = (stable_hash(pairs["value"], purpose=name) % np.uint64(width)).astype(np.int64)
         bag = sparse.csr_matrix((np.ones(len(at), np.float32), (at, bucket)), shape=(len(vocabulary), width))

@@ -12,17 +12,19 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.imports import BIGQUERY, gathered
 from pipelines.jobs import launch
 from transforms.errors import UserError
 from transforms.ingest_batch import Batch, ledger, plan_batch
 from transforms.sources.base import Options
-from transforms.sources.files import InputFile, find, identify
+from transforms.sources.files import InputFile
 from transforms.sources.formats import FORMATS, check, pieces
 from transforms.sources.mapping import Mapping, load_mapping
 from transforms.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import apache_beam as beam
+    from google.cloud import bigquery
 
     from pipelines.config import Settings
 
@@ -74,20 +76,23 @@ def ingest(
     listener: str | None = None,
     settings: Settings | None = None,
     beam_args: Sequence[str] = (),
+    client: bigquery.Client | None = None,
 ) -> Ingested:
     """Bring a log's files into a warehouse; a file that was ingested before is left out.
 
     Args:
         warehouse: folder or bucket URL.
-        format: one of FORMATS.
+        format: one of FORMATS, or bigquery: then inputs are tables, project.dataset.table, and so may be the other
+            files, as bigquery:project.dataset.table.
         inputs: files or globs.
-        mapping: mapping file, for csv and parquet.
+        mapping: mapping file, for csv, parquet and bigquery.
         tracks, listeners_file, feedback, impressions: files in the columns of those tables.
         end_date: the last date of the batch; later events are refused. Default: today, UTC.
         anonymous: sessions: each line is a listener of its own.
         listener: spotify-history: whose export it is.
         settings: the program's settings; None = defaults.
         beam_args: Beam options.
+        client: to BigQuery; None = one with the machine's credentials.
 
     Raises:
         UserError: a wrong file, format, mapping or option; nothing was committed.
@@ -96,8 +101,8 @@ def ingest(
         from pipelines.config import Settings as Defaults
 
         settings = Defaults()
-    if format not in FORMATS:
-        raise UserError(f"--format: expected one of {', '.join(FORMATS)}, found {format!r}.")
+    if format not in (*FORMATS, BIGQUERY):
+        raise UserError(f"--format: expected one of {', '.join((*FORMATS, BIGQUERY))}, found {format!r}.")
     if anonymous and format != "sessions":
         raise UserError(f"--anonymous: expected the format sessions, found {format!r}, whose listeners have names.")
     if format == "sessions" and end_date is None:
@@ -108,24 +113,23 @@ def ingest(
     end = end_date or datetime.now(UTC).date()
     options = Options(end, _mapping(format, mapping), anonymous, listener)
     others = {"tracks": tracks, "listeners": listeners_file, "feedback": feedback, "impressions": impressions}
-    files = identify(find(inputs))
-    for role, path in others.items():
-        files += identify(find([path]), role) if path else []
-    fresh, known = _new(files, ledger(place))
-    result = Ingested(known=tuple(known))
-    if fresh:
-        logs = [f for f in fresh if f.role == "log"]
-        for file in logs:
-            check(format, file, options, alone=len(logs) == 1)
-        batch = plan_batch(
-            place, format, fresh, options, settings=settings.ingest, shards=settings.shards, end_date=end
-        )
-        ledger_run = batch.run("rejects", end, append=True)
-        runs = [ledger_run] if ledger_run else []
-        record = launch("ingest", place, lambda root: define(root, batch), beam_args, runs)
-        done = place.need("rejects", end).extra["batches"][batch.id]
-        counted = {k: done[k] for k in ("rows", "listens", "duplicates", "rejects", "reasons", "tables")}
-        result = Ingested(batch.id, tuple(known), **counted, seconds=record.seconds, peak_mb=record.peak_mb)
+    with gathered(place, format, inputs, others, options.mapping, client) as (files, tables_known):
+        fmt = "parquet" if format == BIGQUERY else format
+        fresh, known = _new(files, ledger(place))
+        result = Ingested(known=(*tables_known, *known))
+        if fresh:
+            logs = [f for f in fresh if f.role == "log"]
+            for file in logs:
+                check(fmt, file, options, alone=len(logs) == 1)
+            batch = plan_batch(
+                place, fmt, fresh, options, settings=settings.ingest, shards=settings.shards, end_date=end
+            )
+            ledger_run = batch.run("rejects", end, append=True)
+            runs = [ledger_run] if ledger_run else []
+            record = launch("ingest", place, lambda root: define(root, batch), beam_args, runs)
+            done = place.need("rejects", end).extra["batches"][batch.id]
+            counted = {k: done[k] for k in ("rows", "listens", "duplicates", "rejects", "reasons", "tables")}
+            result = Ingested(batch.id, result.known, **counted, seconds=record.seconds, peak_mb=record.peak_mb)
     print(result)
     return result
 
@@ -196,8 +200,10 @@ def _new(files: Sequence[InputFile], known: dict[str, str]) -> tuple[list[InputF
 def _mapping(fmt: str, path: str | None) -> Mapping | None:
     if path is None:
         return None
-    if fmt not in ("csv", "parquet"):
-        raise UserError(f"--mapping: expected the format csv or parquet, found {fmt!r}, whose columns are known.")
+    if fmt not in ("csv", "parquet", BIGQUERY):
+        raise UserError(
+            f"--mapping: expected the format csv, parquet or bigquery, found {fmt!r}, whose columns are known."
+        )
     try:
         return load_mapping(Path(path).read_text(), path)
     except (OSError, UnicodeDecodeError):

@@ -108,9 +108,7 @@ def score(
             root
             | "Listeners" >> ReadChunks(work)
             | "Score"
-            >> beam.ParDo(_Score(warehouse, what, settings.models, models, ranker, catalog))
-            .with_output_types(Chunk)
-            .with_resource_hints(min_ram="8GB")
+            >> beam.ParDo(_Score(warehouse, what, settings.models, models, ranker, catalog)).with_output_types(Chunk)
             | "Tables" >> WriteChunks(wanted)
         )
         if not preview:

@@ -113,9 +113,11 @@ class Scorer:
             yield _joined(chunk.shard, waiting)
 
     def _roster(self, chunk: Chunk) -> pl.DataFrame:
-        """Everyone in the listeners table, in the library or heard of through a session, in order."""
-        known = chunk["listeners"].select("listener_id", "market", "time_zone", "explicit_ok")
+        """Everyone who had joined by the night, is in the library or heard of through a session, in order."""
         also = pl.concat([chunk[t].select("listener_id") for t in ("library", "sessions")]).unique()
+        joined = pl.col("joined_on").is_null() | (pl.col("joined_on") <= self.plan.day)
+        known = chunk["listeners"].filter(joined | pl.col("listener_id").is_in(also["listener_id"].implode()))
+        known = known.select("listener_id", "market", "time_zone", "explicit_ok")
         roster = known.join(also, on="listener_id", how="full", coalesce=True).sort("listener_id")
         if self.plan.only:
             roster = roster.filter(pl.col("listener_id").is_in(list(self.plan.only)))

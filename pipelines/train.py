@@ -67,7 +67,7 @@ def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[
             step_version=STEP,
             seed=settings.seed,
         )
-        for table in ("models", "track_embeddings")
+        for table in ("track_embeddings", "models")  # in commit order: the night enters at the models
     }
     wanted = [run for run in runs.values() if run is not None]
     if runs["models"] is None:

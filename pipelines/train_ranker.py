@@ -20,6 +20,7 @@ from models.registry import write_entry
 from pipelines.artefacts import store_folder
 from pipelines.jobs import launch
 from transforms.errors import UserError
+from transforms.hashing import uniform
 from transforms.metrics.ranking import score_lists
 from transforms.tables.beam import Commit
 from transforms.tables.manifest import Manifest
@@ -99,25 +100,40 @@ def refuse_leaks(night: Manifest) -> None:
         )
 
 
-def examples(place: Warehouse, pairs: Sequence[tuple[Manifest, Manifest]], horizon: int) -> pl.DataFrame:
+def examples(
+    place: Warehouse, pairs: Sequence[tuple[Manifest, Manifest]], horizon: int, most: int, seed: int
+) -> pl.DataFrame:
     """Ranker examples of stored nights: features, labels, `group` (night x listener x heard_before), `weight`, `night`.
 
-    All candidates count, never shown items only; a night's outcomes are joined by listener and track.
+    All candidates count, never shown items only; a night's outcomes are joined by listener and track. Beyond about `most`
+    rows a hashed sample of listeners is read, the same ones in every night.
     """
+    share = min(1.0, most / max(sum(night.rows for night, _ in pairs), 1))
+
+    def sampled(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.filter(pl.Series(uniform(seed, "ranker examples", frame["listener_id"]) < share))
+
     frames = []
     for number, (night, outcome) in enumerate(pairs):
-        joined = place.read_manifest(outcome, ("night", "horizon", "listener_id", "track_id", "stage", *LABELS))
-        labels = joined.filter(
-            (pl.col("night") == night.date)
-            & (pl.col("horizon") == horizon)
-            & pl.col("stage").is_in(["candidate", "placed", "shown"])
-        ).unique(["listener_id", "track_id"], keep="first", maintain_order=True)
-        rows = place.read_manifest(night)
-        features = [c for c in rows.columns if c.startswith("f_")]
-        frame = rows.select("listener_id", "track_id", "heard_before", "inclusion", *features).join(
-            labels.select("listener_id", "track_id", *LABELS), on=["listener_id", "track_id"], maintain_order="left"
-        )
-        frames.append(frame.with_columns(night=pl.lit(number, dtype=pl.Int32), weight=1 / pl.col("inclusion")))
+        joined = [
+            sampled(part).filter(
+                (pl.col("night") == night.date)
+                & (pl.col("horizon") == horizon)
+                & pl.col("stage").is_in(["candidate", "placed", "shown"])
+            )
+            for file in outcome.files
+            for part in place.read_files([file], ("night", "horizon", "listener_id", "track_id", "stage", *LABELS))
+        ]
+        if not joined:
+            continue
+        labels = pl.concat(joined).unique(["listener_id", "track_id"], keep="first", maintain_order=True)
+        for file in night.files:
+            columns = [c for c in place.open_parquet(file.path).schema_arrow.names if c.startswith("f_")]
+            (rows,) = place.read_files([file], ("listener_id", "track_id", "heard_before", "inclusion", *columns))
+            known = sampled(rows).join(
+                labels.select("listener_id", "track_id", *LABELS), on=["listener_id", "track_id"], maintain_order="left"
+            )
+            frames.append(known.with_columns(night=pl.lit(number, dtype=pl.Int32), weight=1 / pl.col("inclusion")))
     every = pl.concat(frames, how="diagonal")
     return every.with_columns(
         group=pl.struct("night", "listener_id", "heard_before").rank("dense").cast(pl.Int64)
@@ -135,12 +151,22 @@ def choose(
     if not rest.height or settings.kind != "best":
         return ("linear" if settings.kind == "best" else settings.kind), {}
     unheard = held.filter(~pl.col("heard_before"))
-    matrix, found = unheard.select(names).to_numpy().astype(np.float32), {}
-    for kind in ("blend", "linear", "cross", "average"):
-        ranker = fit(rest, names, settings.model_copy(update={"kind": kind}), seed)
-        scores = ranker.score(matrix)
-        found[kind] = ndcg(unheard, scores)
+    matrix, groups = unheard.select(names).to_numpy().astype(np.float32), unheard["group"]
+    scores = {
+        kind: fit(rest, names, settings.model_copy(update={"kind": kind}), seed).score(matrix)
+        for kind in ("blend", "linear", "cross")
+    }
+    # What `average` would be, without fitting its two members a second time.
+    scores["average"] = np.sum([scores[kind] / spread(scores[kind], groups) for kind in ("linear", "cross")], axis=0)
+    found = {kind: ndcg(unheard, values) for kind, values in scores.items()}
     return max(found, key=lambda kind: found[kind]), found
+
+
+def spread(scores: np.ndarray, groups: pl.Series) -> float:
+    """Standard deviation of scores around their group's mean; 1 where they do not differ."""
+    frame = pl.DataFrame({"group": groups, "score": scores})
+    centred = frame.select(pl.col("score") - pl.col("score").mean().over("group")).to_series()
+    return float(centred.std() or 1.0)  # type: ignore[arg-type]
 
 
 def ndcg(candidates: pl.DataFrame, scores: np.ndarray) -> float:
@@ -168,7 +194,7 @@ class _Fit(beam.DoFn):
     def process(self, run: Run) -> Iterator[Written]:
         from models.ranker import fit
 
-        data = examples(Warehouse(self._warehouse), self._pairs, self._horizon)
+        data = examples(Warehouse(self._warehouse), self._pairs, self._horizon, self._settings.examples, self._seed)
         names = [c for c in data.columns if c.startswith("f_")]
         kind, figures = choose(data, names, self._settings, self._seed)
         settings: Any = self._settings.model_copy(update={"kind": kind})

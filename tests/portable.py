@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 180) -> None:
     """Return once something listens; raise if the process ends first."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -45,11 +46,15 @@ def portable_args(folder: Path) -> Iterator[list[str]]:
             (pool, [f"{env}.worker.worker_pool_main", f"--service_port={pool}"]),
         ]
         started = []
+        # The pool starts workers as `python`; the search path makes that this interpreter.
+        here = str(Path(sys.executable).parent)
+        environment = {**os.environ, "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}"}
+        environment.pop("PYTHONPATH", None)
         try:
             for port, command in commands:
                 # The working directory is not the project's: workers find only the installed package.
                 process = subprocess.Popen(
-                    [sys.executable, "-m", *command], cwd=folder, stdout=log, stderr=subprocess.STDOUT
+                    [sys.executable, "-m", *command], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
                 )
                 started.append(process)
                 wait_for(port, process)

@@ -89,14 +89,8 @@ def check_shards(shards: int) -> int:
 def shard_of(ids: pl.Series, shards: int) -> np.ndarray:
     """Shard of each id: the first 4 bytes of md5(utf-8), big-endian, mod `shards`. Only distinct ids are hashed."""
     encoded = ids.to_arrow(compat_level=pl.CompatLevel.oldest()).dictionary_encode()
-    numbers = np.fromiter(
-        (
-            int.from_bytes(md5(v.encode(), usedforsecurity=False).digest()[:4], "big")
-            for v in encoded.dictionary.to_pylist()
-        ),
-        dtype=np.int64,
-        count=len(encoded.dictionary),
-    )
+    digests = [md5(v.encode(), usedforsecurity=False).digest()[:4] for v in encoded.dictionary.to_pylist()]
+    numbers = np.frombuffer(b"".join(digests), dtype=">u4").astype(np.int64)
     return numbers[encoded.indices.to_numpy()] % check_shards(shards)
 
 

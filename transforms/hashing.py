@@ -18,6 +18,7 @@ from hashlib import blake2b
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 Column = pl.Series | Sequence[str] | Sequence[int] | np.ndarray
 
@@ -38,6 +39,12 @@ def hash_text(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
+def hash_texts(texts: Sequence[str]) -> np.ndarray:
+    """`hash_text` of each, uint64."""
+    digests = b"".join([blake2b(t.encode(), digest_size=8).digest() for t in texts])
+    return np.frombuffer(digests, dtype=">u8").astype(np.uint64)
+
+
 def _hash_column(values: Column) -> np.ndarray:
     series = values if isinstance(values, pl.Series) else pl.Series(values)
     if series.dtype.is_integer() or series.dtype.is_temporal():
@@ -46,9 +53,7 @@ def _hash_column(values: Column) -> np.ndarray:
     encoded = (
         series.cast(pl.String).fill_null("\x00").to_arrow(compat_level=pl.CompatLevel.oldest()).dictionary_encode()
     )
-    distinct = encoded.dictionary.to_pylist()
-    hashes = np.fromiter((hash_text(v) for v in distinct), dtype=np.uint64, count=len(distinct))
-    return hashes[encoded.indices.to_numpy()]
+    return hash_texts(encoded.dictionary.to_pylist())[encoded.indices.to_numpy()]
 
 
 def stable_hash(*columns: Column, seed: int = 0, purpose: str = "") -> np.ndarray:
@@ -76,5 +81,13 @@ def uniform(seed: int, purpose: str, *columns: Column) -> np.ndarray:
 
 def hex_id(*columns: Column, purpose: str = "") -> pl.Series:
     """16 hex characters that identify a row, e.g. a session by (listener, first start)."""
-    hashes = stable_hash(*columns, purpose=purpose)
-    return pl.Series("id", [f"{h:016x}" for h in hashes.tolist()], dtype=pl.String)
+    return hex_text(stable_hash(*columns, purpose=purpose)).alias("id")
+
+
+def hex_text(numbers: np.ndarray) -> pl.Series:
+    """uint64 as 16 hex characters each, without a Python object a row."""
+    pairs = np.frombuffer("".join(f"{i:02x}" for i in range(256)).encode(), dtype=np.uint16)
+    text = pairs[numbers.astype(">u8").view(np.uint8)].view(np.uint8)
+    offsets = np.arange(0, 16 * (len(numbers) + 1), 16, dtype=np.int64)
+    array = pa.LargeStringArray.from_buffers(len(numbers), pa.py_buffer(offsets), pa.py_buffer(text))
+    return pl.Series("hex", pl.from_arrow(array), dtype=pl.String)

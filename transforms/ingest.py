@@ -26,7 +26,7 @@ import polars as pl
 import pyarrow as pa
 from pydantic import BaseModel, Field
 
-from transforms.hashing import hash_text, stable_hash
+from transforms.hashing import hash_texts, hex_text, stable_hash
 
 DAY_US = 86_400_000_000
 _NEIGHBOURS = 8
@@ -156,16 +156,7 @@ def _ranked(ids: pl.Series) -> tuple[np.ndarray, list[str]]:
 
 
 def _hashes(values: list[str]) -> np.ndarray:
-    return np.fromiter((hash_text(v) for v in values), dtype=np.uint64, count=len(values)).view(np.int64)
-
-
-def hex_text(numbers: np.ndarray) -> pl.Series:
-    """uint64 as 16 hex characters each, without a Python object a row."""
-    pairs = np.frombuffer("".join(f"{i:02x}" for i in range(256)).encode(), dtype=np.uint16)
-    text = pairs[numbers.astype(">u8").view(np.uint8)].view(np.uint8)
-    offsets = np.arange(0, 16 * (len(numbers) + 1), 16, dtype=np.int64)
-    array = pa.LargeStringArray.from_buffers(len(numbers), pa.py_buffer(offsets), pa.py_buffer(text))
-    return pl.Series("hex", pl.from_arrow(array), dtype=pl.String)
+    return hash_texts(values).view(np.int64)
 
 
 def _settle_ties(plays: pl.DataFrame, keys: _Keys, order: np.ndarray) -> tuple[np.ndarray, _Keys]:

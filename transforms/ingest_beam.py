@@ -22,12 +22,14 @@ from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from transforms.background import Background
 from transforms.chunks import split
 from transforms.ingest import clean
 from transforms.ingest_batch import Batch, account, late_from
 from transforms.sources.base import merge_catalog
 from transforms.sources.formats import Piece, parse_log, read_table
 from transforms.sources.tables import EVENT_TIME, rows_of
+from transforms.tables.order import by_date
 from transforms.tables.runs import Run, Written, finish, write_frame
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
@@ -63,6 +65,7 @@ class Parse(beam.DoFn):
     def start_bundle(self) -> None:
         """Begin to gather."""
         self._held: dict[str, list[pl.DataFrame]] = {}
+        self._beside = Background()
 
     def process(self, element: str) -> Iterator[Any]:
         """Parse one piece."""
@@ -83,13 +86,15 @@ class Parse(beam.DoFn):
         for table in sorted(self._held):
             for item in self._flush(table):
                 yield WindowedValue(item, GlobalWindow().max_timestamp(), (GlobalWindow(),))
+        self._beside.close()
 
     def _flush(self, table: str) -> Iterator[tuple[str, bytes]]:
         frames = [f for f in self._held.pop(table, []) if f.height]
         if frames:
             rows = pl.concat(frames, how="diagonal") if len(frames) > 1 else frames[0]
-            for shard, part in split(rows, self._batch.shards):
-                yield f"{table}/{shard}", to_bytes(part)
+            parts = split(rows, self._batch.shards)
+            blocks = self._beside.map(to_bytes, [part for _, part in parts])
+            yield from ((f"{table}/{shard}", block) for (shard, _), block in zip(parts, blocks, strict=True))
 
     def _log(self, piece: Piece) -> Iterator[tuple[str, Any]]:
         batch = self._batch
@@ -134,11 +139,21 @@ class CleanShard(beam.DoFn):
         self._batch = batch
         self._written = Metrics.counter("ingest", "rows_written")
 
+    def start_bundle(self) -> None:
+        """Make ready to write."""
+        self._beside = Background()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        """Wait for the last files."""
+        for item in self._beside.results():
+            yield WindowedValue(item, GlobalWindow().max_timestamp(), (GlobalWindow(),))
+        self._beside.close()
+
     def process(self, keyed: tuple[str, Iterable[bytes]]) -> Iterator[Any]:
         """Clean one shard of one table."""
         key, blocks = keyed
         table, _, shard = key.partition("/")
-        rows = pl.concat([from_bytes(b) for b in blocks], how="diagonal")
+        rows = pl.concat(self._beside.map(from_bytes, blocks), how="diagonal")
         if table == "listens":
             yield from self._listens(int(shard), rows)
         elif table == "listeners":
@@ -185,13 +200,17 @@ class CleanShard(beam.DoFn):
         yield from self._by_date(table, shard, distinct)
 
     def _by_date(self, table: str, shard: int, rows: pl.DataFrame) -> Iterator[Written]:
-        parts = rows.partition_by("date", as_dict=True, include_key=False, maintain_order=True)
-        for (day,), part in sorted(parts.items(), key=lambda item: str(item[0])):
-            assert isinstance(day, date)
-            run = self._batch.run(table, day, append=True)
-            entry = write_frame(run, shard, part, self._batch.id, presorted=table == "listens") if run else None
+        # one shard is being written while the next one is cleaned, never more
+        yield from self._beside.results()
+        for day, part in by_date(rows):
             self._written.inc(part.height)
-            yield Written(table, day.isoformat(), entry, {"seen": part.height})
+            self._beside.submit(_filed, self._batch, table, day, shard, part)
+
+
+def _filed(batch: Batch, table: str, day: date, shard: int, part: pl.DataFrame) -> Written:
+    run = batch.run(table, day, append=True)
+    entry = write_frame(run, shard, part, batch.id, presorted=table == "listens") if run else None
+    return Written(table, day.isoformat(), entry, {"seen": part.height})
 
 
 def _next(closed: date | None) -> list[date]:

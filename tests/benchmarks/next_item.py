@@ -111,7 +111,8 @@ def main() -> None:
         minutes = (time.perf_counter() - started) / 60
         if valid["ndcg@10"] >= max(history):
             best.update(epoch={"epoch": epoch + 1}, valid=valid, test=measure(model, 1, test_target))
-        print(f"epoch {epoch + 1} {minutes:.1f} min {valid}", file=sys.stderr, flush=True)
+        line = {"epoch": epoch + 1, "minutes": round(minutes, 1), "valid": valid, "best_so_far": best}
+        print(json.dumps(line), file=sys.stderr, flush=True)
         stale = len(history) - 1 - int(np.argmax(history))
         return minutes * (1 + 1 / (epoch + 1)) > a.minutes or stale >= a.patience
 

@@ -12,7 +12,8 @@ from scipy.sparse import csr_matrix
 
 from models import histories
 from models.settings import HistorySettings, TwoTowerSettings
-from models.two_tower import Content, TwoTower, _Data, _Towers, fit
+from models.two_tower import Content, TwoTower, _Towers, fit
+from models.two_tower_data import Data
 
 QUICK = TwoTowerSettings(dims=8, hidden=8, epochs=12, batch=16, negatives=64, learning_rate=0.02, history=20)
 
@@ -80,7 +81,7 @@ def test_sampled_loss_estimates_the_loss_over_the_whole_catalog() -> None:
     towers.bias.assign(np.random.default_rng(1).standard_normal(41).astype(np.float32))
 
     def loss(settings: TwoTowerSettings, epoch: int) -> float:
-        data = _Data(x, csr_matrix(y), Content(), settings, 0, {})
+        data = Data(x, csr_matrix(y), Content(), settings, 0, {})
         (batch,) = data.batches(epoch)
         step = tf.function(towers.compute_loss)
         return float(step(tf.nest.map_structure(tf.constant, batch)))

@@ -61,7 +61,11 @@ def parse(block: Block, options: Options) -> Parsed:
             rows[name].append(_text(_at(listen, path)))
         for name, path in lists:
             rows[name].append(_texts(_at(listen, path)))
-    schema = {"line": pl.Int64, **dict.fromkeys(_FIELDS, pl.String), **dict.fromkeys(_LISTS, pl.List(pl.String))}
+    schema: dict[str, Any] = {
+        "line": pl.Int64,
+        **dict.fromkeys(_FIELDS, pl.String),
+        **dict.fromkeys(_LISTS, pl.List(pl.String)),
+    }
     return accept(_ours(pl.DataFrame(rows, schema=schema)), block.raw, options, rejects_frame(broken))
 
 

@@ -105,7 +105,8 @@ def _entries(data: bytes, file: str) -> tuple[list[tuple[int, Any]], list[tuple[
         return list(enumerate(json.loads(text), 1)), []
     except ValueError:
         pass
-    decoder, at, entries = json.JSONDecoder(), text.index("[") + 1, []
+    entries: list[tuple[int, Any]] = []
+    decoder, at = json.JSONDecoder(), text.index("[") + 1
     while True:
         while at < len(text) and text[at] in _SPACE:
             at += 1

@@ -9,6 +9,7 @@ future.
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import polars as pl
 
@@ -56,7 +57,7 @@ def rows_of(
     wanted = [c for c in declared.columns if c.name in frame.columns]
     rows = frame.select(_read(c.name, frame.schema[c.name], declared.polars[c.name]) for c in wanted)
     required = [pl.col(c.name).is_null() for c in wanted if not c.nullable and c.name not in _OPTIONAL.get(table, ())]
-    reason = pl.when(pl.any_horizontal(required)).then(pl.lit("broken_line"))
+    reason: Any = pl.when(pl.any_horizontal(required)).then(pl.lit("broken_line"))
     if end_date is not None and table in EVENT_TIME:
         reason = reason.when(pl.col(EVENT_TIME[table]) >= end_of(end_date)).then(pl.lit("future"))
     found = rows.select(reason.alias("reason")).to_series()

@@ -18,8 +18,12 @@ import apache_beam as beam
 import polars as pl
 from apache_beam.coders import Coder, registry
 from apache_beam.metrics import Metrics
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
 
+from transforms.background import Background
 from transforms.chunks import CHUNK_BYTES, Chunk, Spec, read_chunks
+from transforms.tables.order import by_date
 from transforms.tables.runs import Run, Written, finish, write_frame
 
 
@@ -43,6 +47,10 @@ class ChunkCoder(Coder):
             tables[name] = pl.read_ipc_stream(encoded[stop : stop + length])
             stop += length
         return Chunk(shard, tables)
+
+    def estimate_size(self, value: Chunk) -> int:
+        """Bytes in memory. Beam asks between fused steps too, where encoding a chunk would cost as much as the step."""
+        return sum(int(frame.estimated_size()) for frame in value.tables.values())
 
     def is_deterministic(self) -> bool:
         return True
@@ -123,7 +131,12 @@ class _Write(beam.DoFn):
         self._rows = Metrics.counter("write", "rows")
         self._bytes = Metrics.counter("write", "bytes")
 
+    def start_bundle(self) -> None:
+        self._beside = Background()
+
     def process(self, chunk: Chunk) -> Iterator[Written]:
+        # one chunk is being written while the next one is read and computed, never more
+        yield from self._done()
         for table, frame in chunk.tables.items():
             runs = self._runs.get(table)
             if not runs or not frame.height:
@@ -133,18 +146,26 @@ class _Write(beam.DoFn):
                     raise ValueError(f"table {table}: rows for {len(runs)} dates need a `date` column")
                 parts = {next(iter(runs)): frame}
             else:
-                parts = {
-                    str(key[0]): part
-                    for key, part in frame.partition_by("date", as_dict=True, include_key=False).items()
-                }
+                parts = {day.isoformat(): part for day, part in by_date(frame)}
             for day, part in sorted(parts.items()):
-                if day not in runs:
-                    continue
-                entry = write_frame(runs[day], chunk.shard, part, self._batch)
-                if entry is not None:
-                    self._rows.inc(entry.rows)
-                    self._bytes.inc(entry.bytes)
-                    yield Written(table, day, entry)
+                if day in runs:
+                    self._beside.submit(_written, runs[day], chunk.shard, part, self._batch)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for item in self._done():
+            yield WindowedValue(item, GlobalWindow().max_timestamp(), (GlobalWindow(),))
+        self._beside.close()
+
+    def _done(self) -> Iterator[Written]:
+        for item in self._beside.results():
+            if item.file is not None:
+                self._rows.inc(item.file.rows)
+                self._bytes.inc(item.file.bytes)
+                yield item
+
+
+def _written(run: Run, shard: int, part: pl.DataFrame, batch: str | None) -> Written:
+    return Written(run.table, run.day.isoformat(), write_frame(run, shard, part, batch))
 
 
 @dataclass

@@ -169,7 +169,12 @@ def _write(run: Run, shard: int, arrow: pa.Table, group_by: str, batch: str | No
     os.close(handle)
     try:
         with pq.ParquetWriter(
-            scratch, arrow.schema, compression="zstd", compression_level=1, use_compliant_nested_type=True
+            scratch,
+            arrow.schema,
+            compression="zstd",
+            compression_level=1,
+            use_compliant_nested_type=True,
+            use_dictionary=_worth_a_dictionary(arrow.schema, group_by),  # type: ignore[arg-type]
         ) as out:
             for start, stop in row_groups(arrow.column(group_by), ROW_GROUPS.get(run.table, ROW_GROUP)):
                 out.write_table(arrow.slice(start, stop - start), row_group_size=max(1, stop - start))
@@ -184,6 +189,15 @@ def _write(run: Run, shard: int, arrow: pa.Table, group_by: str, batch: str | No
     finally:
         Path(scratch).unlink(missing_ok=True)
     return FileEntry(path=name, shard=shard, rows=arrow.num_rows, bytes=size, sha256=digest.hexdigest(), batch=batch)
+
+
+def _worth_a_dictionary(schema: pa.Schema, group_by: str) -> list[str]:
+    """Columns that repeat few values: words, and the id that rows stand together by.
+
+    Of other ids, times and counts a dictionary of a row group is nearly as long as the column: it doubles the time of
+    writing, and compression alone leaves fewer bytes.
+    """
+    return [f.name for f in schema if f.name == group_by or (pa.types.is_string(f.type) and not f.name.endswith("_id"))]
 
 
 def row_groups(keys: pa.ChunkedArray, size: int) -> list[tuple[int, int]]:

@@ -132,7 +132,10 @@ class Table:
             if c.nullable and c.name not in frame.columns
         )
         schema = self.arrow_for(frame.columns)
-        arrow = frame.select(schema.names).to_arrow(compat_level=pl.CompatLevel.oldest())
+        # text goes over as views of Polars' own bytes, to be copied once, by the cast; Arrow has no cast for encoded views
+        encoded = any(kind in str(t) for t in frame.dtypes for kind in ("Categorical", "Enum"))
+        level = pl.CompatLevel.oldest() if encoded else pl.CompatLevel.newest()
+        arrow = frame.select(schema.names).to_arrow(compat_level=level)
         for f in schema:
             if not f.nullable and arrow.column(f.name).null_count:
                 raise ValueError(f"table {self.name}: column {f.name!r} must not be null")

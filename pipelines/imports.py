@@ -1,0 +1,67 @@
+"""The input files of an ingest: files as they are, BigQuery tables exported for as long as the ingest takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from transforms.ingest_batch import ledger
+from transforms.sources.files import InputFile, find, identify
+from transforms.sources.mapping import Mapping as ColumnMapping
+from transforms.tables.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from google.cloud import bigquery
+
+    from transforms.sources.bigquery import Export
+
+BIGQUERY = "bigquery"
+
+
+@contextmanager
+def gathered(
+    place: Warehouse,
+    fmt: str,
+    inputs: Sequence[str],
+    others: Mapping[str, str | None],
+    mapping: ColumnMapping | None,
+    client: bigquery.Client | None = None,
+) -> Iterator[tuple[list[InputFile], list[str]]]:
+    """Files to ingest, and the names of tables that were ingested as they are now.
+
+    Args:
+        inputs: files or globs of the log; tables where the format is `bigquery`.
+        others: role -> file, or `bigquery:project.dataset.table`.
+        client: to BigQuery; None = one with the machine's credentials, if a table is named at all.
+
+    Raises:
+        UserError: a file or table that is not there; the exports are removed.
+    """
+    files = [] if fmt == BIGQUERY else identify(find(inputs))
+    tables = [(name, "log") for name in inputs] if fmt == BIGQUERY else []
+    for role, path in others.items():
+        if path and path.startswith(f"{BIGQUERY}:"):
+            tables.append((path, role))
+        elif path:
+            files += identify(find([path]), role)
+    if not tables:
+        yield files, []
+        return
+    from pipelines.publish import client_of
+    from transforms.sources import bigquery as source
+
+    known, seen = [], ledger(place)
+    exports: list[Export] = []
+    try:
+        for name, role in tables:
+            at = client or client_of(source.table_name(name).split(".")[0])
+            one = source.describe(at, name, role, mapping)
+            if one.identity in seen:
+                known.append(one.table)
+                continue
+            exports.append(one)
+            files += source.export(at, one, place.store)
+        yield files, known
+    finally:
+        source.remove(exports, place.store)

@@ -1,0 +1,47 @@
+"""Makes a night or an ingest in this process and kills it, as a power cut would, at the n-th finished file of a kind.
+
+    python -m tests.pipelines.killer night WAREHOUSE "library/*/_current.json" 1
+
+Every file of a warehouse comes to its name by a rename; the process dies right before one, its bytes already on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+
+def kill_at(root: Path, pattern: str, n: int) -> None:
+    """Let `os.replace` kill this process before the n-th target below `root` that matches `pattern`."""
+    rename, seen = os.replace, 0
+
+    def replace(source: Any, target: Any, **more: Any) -> None:
+        nonlocal seen
+        path = Path(target)
+        if path.is_relative_to(root) and fnmatch(path.relative_to(root).as_posix(), pattern):
+            seen += 1
+            if seen == n:
+                os.kill(os.getpid(), signal.SIGKILL)
+        rename(source, target, **more)
+
+    os.replace = replace  # type: ignore[assignment]
+
+
+def main(what: str, warehouse: str, pattern: str, n: str, log: str = "") -> None:
+    """Run until killed."""
+    from pipelines.nightly import night
+    from tests.pipelines.world import NIGHT, SETTINGS, ingested
+
+    kill_at(Path(warehouse).resolve(), pattern, int(n))
+    if what == "ingest":
+        ingested(Path(log), Path(warehouse))
+    else:
+        night(warehouse, NIGHT, SETTINGS)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,93 @@
+"""A run killed anywhere leaves nothing a reader can see, and running again gives the bytes of a run that was not."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from pipelines.nightly import night
+from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, ingested, manifests, without
+from transforms.tables.upkeep import check_table, states
+from transforms.tables.warehouse import Warehouse
+
+# In the order of the night; each is killed where the one before left off.
+POINTS = [
+    ("co_listens/*.parquet", 3),  # half of the features' files
+    ("track_stats/*/_current.json", 1),  # some tables of a job current, others not
+    (f"library/date={NIGHT}/_current.json", 1),  # all but the last
+    ("models/*/saved_model/*", 2),  # half a model
+    ("models/*/_current.json", 1),  # its embeddings are current, the model is not
+    ("rankers/*/_manifest.json", 1),
+    ("shelves/*.parquet", 2),  # half the listeners have shelves
+    ("draws/*/_current.json", 1),  # candidates are current, what follows from them is not
+    ("runs/*", 2),  # everything is current, the record of the job is not
+]
+
+
+def killed(what: str, place: Warehouse, pattern: str, n: int, log: Path | None = None) -> None:
+    """Run in a process of its own that dies at the point."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.pipelines.killer",
+        what,
+        place.url,
+        pattern,
+        str(n),
+        *([str(log)] if log else []),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, (pattern, done.stderr[-2000:])
+
+
+def assert_readable(place: Warehouse) -> None:
+    """Every manifest's files are there with the committed bytes, made of inputs that are current."""
+    for key, manifest in manifests(place).items():
+        assert check_table(place, manifest) == [], key
+    assert [s.manifest.table for s in states(place) if s.moved] == []
+
+
+def assert_equal(place: Warehouse, other: Warehouse) -> None:
+    made, whole = hashes(place), hashes(other)
+    assert made.keys() == whole.keys()
+    assert [key for key in whole if made[key] != whole[key]] == []
+    versions = [{k: m.version for k, m in manifests(w).items()} for w in (place, other)]
+    assert versions[0] == versions[1]
+
+
+def test_a_night_killed_again_and_again_ends_with_the_bytes_of_one_that_was_not(world, tmp_path):
+    place = World.copy(world.made, tmp_path / "killed")
+    without(place, NIGHT)
+    seen = [set(manifests(place))]
+    for pattern, n in POINTS:
+        killed("night", place, pattern, n)
+        assert_readable(place)
+        seen.append(set(manifests(place)))
+        assert seen[-1] >= seen[-2]
+        shelves = f"shelves@{NIGHT}" in seen[-1]
+        assert shelves == (
+            pattern == "runs/*"
+        )  # readers enter at the shelves: they come last, and all of a night with them
+    assert {f"candidates@{NIGHT}"} == {k for k in seen[-2] - seen[-3]}
+    night(place.url, NIGHT, SETTINGS)
+    assert_equal(place, world.place)
+
+
+def test_an_ingest_killed_again_and_again(world, tmp_path):
+    place = Warehouse(str(tmp_path / "killed"))
+    reached = []
+    for pattern, n in (
+        ("listens/*.parquet", 5),
+        ("listens/*/_current.json", 4),
+        ("tracks/*/_current.json", 1),
+        ("rejects/*/_current.json", 1),
+    ):
+        killed("ingest", place, pattern, n, world.log)
+        assert_readable(place)
+        reached.append(len(manifests(place)))
+        assert place.dates("rejects") == []  # the ledger comes last: the files do not count as ingested
+    assert reached == sorted(set(reached)) and reached[0] == 0
+    assert ingested(world.log, Path(place.url)).url == place.url
+    assert_equal(place, Warehouse(str(world.ingested)))

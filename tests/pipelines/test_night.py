@@ -1,0 +1,283 @@
+"""A whole small night: what it promises its readers, and that it equals a direct computation in memory."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from models.ranker import load
+from pipelines.artefacts import fetch
+from pipelines.catalog import tracks_as_of
+from pipelines.features import library_parts
+from pipelines.fitting import Fitted
+from pipelines.nightly import night
+from pipelines.scoring import Plan, Scorer
+from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, manifests, without
+from transforms.chunks import Chunk
+from transforms.errors import UserError
+from transforms.tables.order import ordered
+from transforms.tables.schema import TABLES
+from transforms.tables.warehouse import Warehouse, days
+
+SHELVES = [s.shelf_id for s in SETTINGS.shelves.shelves]
+
+
+@pytest.fixture(scope="module")
+def shelves(world: World) -> pl.DataFrame:
+    return world.place.read("shelves", NIGHT)
+
+
+@pytest.fixture(scope="module")
+def shown(shelves: pl.DataFrame) -> pl.DataFrame:
+    """One row an item or spare, with its recording."""
+    return pl.concat([of(shelves, kind) for kind in ("items", "spares")])
+
+
+def of(shelves: pl.DataFrame, kind: str) -> pl.DataFrame:
+    """`listener_id`, `shelf_id`, `kind` and the fields of every item or spare, in the order they stand."""
+    rows = shelves.select("listener_id", "shelf_id", "status", pl.lit(kind).alias("kind"), entry=pl.col(kind))
+    return rows.explode("entry").drop_nulls("entry").unnest("entry")
+
+
+def recordings(place: Warehouse) -> pl.DataFrame:
+    newest = place.newest("tracks", NIGHT)
+    assert newest is not None
+    return place.read_manifest(newest, ["track_id", "recording_id", "artist_ids", "markets", "explicit"])
+
+
+def heard(place: Warehouse) -> pl.DataFrame:
+    """`listener_id`, `recording_id` of everything heard or saved up to the night, from listens and feedback alone."""
+    filed = [place.read("listens", d) for d in place.dates("listens") if d <= NIGHT]
+    # a play without a length counts as heard unless it was skipped
+    known = pl.col("ms_played").is_not_null()
+    long = pl.when(known).then(pl.col("ms_played") >= 30_000).otherwise(~pl.col("skipped").fill_null(False))
+    plays = pl.concat(filed).filter(pl.col("completed").fill_null(False) | long)
+    acts = pl.concat([place.read("feedback", d) for d in place.dates("feedback") if d <= NIGHT])
+    saves = acts.filter(pl.col("kind") == "save").select("listener_id", track_id="target")
+    both = pl.concat([plays.select("listener_id", "track_id"), saves])
+    return both.join(recordings(place), on="track_id", how="left").select(
+        "listener_id", recording_id=pl.coalesce("recording_id", "track_id")
+    )
+
+
+def test_every_listener_has_every_shelf_with_a_valid_status(world, shelves):
+    everyone = world.place.read_newest("listeners", NIGHT)
+    roster = everyone.filter(pl.col("joined_on") <= NIGHT)["listener_id"]  # one joins the day after
+    assert shelves.height == roster.len() * len(SHELVES) == (everyone.height - 1) * 5 == 79 * 5
+    assert_frame_equal(
+        shelves.select("listener_id", "shelf_id").sort(pl.all()),
+        roster.to_frame().join(pl.DataFrame({"shelf_id": SHELVES}), how="cross").sort(pl.all()),
+    )
+    assert set(shelves["status"]) <= {"personal", "fallback", "empty"}
+    assert shelves.filter(pl.col("status") == "personal").height > shelves.height / 2
+    assert shelves.filter((pl.col("status") != "personal") & pl.col("status_reason").is_null()).is_empty()
+    assert (shelves.filter(pl.col("status") == "empty")["items"].list.len() == 0).all()
+    assert (shelves.filter(pl.col("status") != "empty")["items"].list.len() > 0).all()
+    assert shelves["version"].unique().to_list() == [world.place.need("shelves", NIGHT).version]
+
+
+def test_discover_weekly_holds_nothing_that_was_heard_in_any_version(world, shown):
+    discover = shown.filter(pl.col("shelf_id") == "discover-weekly")
+    assert discover.height > 1000
+    named = discover.join(recordings(world.place), on="track_id")
+    assert named.height == discover.height
+    known = heard(world.place)
+    assert known.height > 2000
+    assert named.join(known, on=["listener_id", "recording_id"], how="semi").is_empty()
+    own = (pl.col("shelf_id") == "on-repeat") & (pl.col("status") == "personal")
+    repeat = shown.filter(own).join(recordings(world.place), on="track_id")
+    assert repeat.height > 500
+    assert repeat.join(known, on=["listener_id", "recording_id"], how="anti").is_empty()
+
+
+def test_nothing_blocked_unplayable_or_twice_on_a_surface(world, shelves, shown):
+    place = world.place
+    acts = pl.concat([place.read("feedback", d) for d in place.dates("feedback") if d <= NIGHT])
+    named = shown.join(recordings(place), on="track_id", suffix="_catalog")
+    tracks = acts.filter(pl.col("kind") == "block_track").join(recordings(place), left_on="target", right_on="track_id")
+    artists = acts.filter(pl.col("kind") == "block_artist")
+    assert tracks.height and artists.height
+    assert named.join(tracks, on=["listener_id", "recording_id"], how="semi").is_empty()
+    credited = named.explode("artist_ids")
+    assert credited.join(
+        artists, left_on=["listener_id", "artist_ids"], right_on=["listener_id", "target"], how="semi"
+    ).is_empty()
+    people = place.read_newest("listeners", NIGHT).select("listener_id", "market", "explicit_ok")
+    asked = named.join(people, on="listener_id")
+    playable = pl.col("markets").is_null() | pl.col("markets").list.contains(pl.col("market"))
+    assert asked.filter(~playable).is_empty()
+    assert asked.filter(pl.col("explicit").fill_null(False) & ~pl.col("explicit_ok").fill_null(True)).is_empty()
+    surfaces = shelves.select("listener_id", "shelf_id", "surface")
+    on_surface = named.filter(pl.col("kind") == "items").join(surfaces, on=["listener_id", "shelf_id"])
+    assert not on_surface.select("listener_id", "surface", "recording_id").is_duplicated().any()
+
+
+def test_every_item_says_where_it_came_from_and_why(world, shown):
+    items = shown.filter(pl.col("kind") == "items")
+    assert items.height > 3000
+    assert items.select(pl.col("source", "reason", "artist_ids", "score").null_count()).row(0) == (0, 0, 0, 0)
+    ranks = [c for c in world.place.read("candidates", NIGHT).columns if c.startswith("rank_")]
+    assert {"als", "two_tower", "co_sessions"} < set(items["source"]) <= {c.removeprefix("rank_") for c in ranks}
+    counted = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("listener_id", "shelf_id")
+    assert items.filter(pl.col("position") != counted).is_empty()
+    drawn = items.filter(pl.col("propensity").is_not_null())
+    assert drawn.filter(pl.col("explored")).height and drawn["propensity"].is_between(0, 1, closed="right").all()
+
+
+def test_the_manifest_of_the_shelves_names_the_version_of_everything_behind_it(world):
+    place = world.place
+    current = manifests(place)
+    inputs = place.need("shelves", NIGHT).inputs
+    for table in ("models", "rankers", "library", "sessions"):
+        assert inputs[f"{table}@{NIGHT}"] == current[f"{table}@{NIGHT}"].version
+    assert {key.split("@")[0] for key in inputs} >= {"tracks", "listeners", "feedback"}
+    assert all(current[key].version == version for key, version in inputs.items())
+    for table in ("candidates", "shelves", "draws", "listener_embeddings"):
+        assert current[f"{table}@{NIGHT}"].rows > 0
+    assert max(key.split("@")[1] for key in inputs if not key.startswith("tracks")) == str(NIGHT)
+    assert set(place.read("shelves", NIGHT)["model_version"].drop_nulls()) == {inputs[f"rankers@{NIGHT}"]}
+
+
+def test_the_ranker_was_chosen_on_stored_nights_and_the_losers_stand_beside_it(world):
+    assert [d for d in world.place.dates("candidates")] == [NIGHT - timedelta(6), NIGHT - timedelta(3), NIGHT]
+    extra = world.place.need("rankers", NIGHT).extra
+    figures = {name: extra[f"ndcg50_ppm_{name}"] for name in ("blend", "linear", "cross", "average")}
+    assert all(0 < value < 1_000_000 for value in figures.values())
+    assert extra[f"chosen_{max(figures, key=lambda name: figures[name])}"] == 1
+    assert extra["rows"] == sum(world.place.need("candidates", NIGHT - timedelta(n)).rows for n in (3, 6))
+
+
+def test_a_second_call_makes_nothing_new(world, tmp_path):
+    place = World.copy(world.made, tmp_path / "again")
+    before = {p: (Path(place.url) / p).stat().st_mtime_ns for p in place.store.paths("")}
+    night(place.url, NIGHT, SETTINGS)
+    assert {p: (Path(place.url) / p).stat().st_mtime_ns for p in place.store.paths("")} == before
+    assert {k: m.run_id for k, m in manifests(place).items()} == {
+        k: m.run_id for k, m in manifests(world.place).items()
+    }
+
+
+def test_previews_commit_nothing(world, tmp_path, capsys):
+    place = World.copy(world.made, tmp_path / "preview")
+    who = place.read("shelves", NIGHT)["listener_id"].unique().sort()[:3].to_list()
+    (tmp_path / "ids.txt").write_text("\n".join(who) + "\n")
+    night(place.url, NIGHT, SETTINGS, shelves=["on-repeat"], listeners_file=str(tmp_path / "ids.txt"))
+    assert {k: m.to_json() for k, m in manifests(place).items()} == {
+        k: m.to_json() for k, m in manifests(world.place).items()
+    }
+    told = [line.split(": ")[1] for line in capsys.readouterr().out.splitlines() if line.startswith("preview")]
+    folder = next(Path(path) for path in told if "/shelves/" in path)
+    rows = pl.concat([pl.read_parquet(f) for f in sorted(folder.glob("*.parquet"))])
+    assert sorted(rows["listener_id"]) == who
+    assert set(rows["shelf_id"]) == {"on-repeat"}
+    with pytest.raises(UserError, match="unknown shelf"):
+        night(place.url, NIGHT, SETTINGS, shelves=["nosuch"])
+
+
+def test_a_fit_date_scores_a_later_night_with_the_models_as_of_then(world, tmp_path):
+    place = World.copy(world.made, tmp_path / "fit")
+    later = NIGHT + timedelta(1)
+    night(place.url, later, SETTINGS, fit_date=NIGHT)
+    inputs = place.need("shelves", later).inputs
+    assert {inputs[f"{t}@{NIGHT}"] for t in ("models", "rankers")} == {
+        world.place.need(t, NIGHT).version for t in ("models", "rankers")
+    }
+    assert f"library@{later}" in inputs
+    assert f"models@{later}" not in inputs
+    assert place.current("models", later) is None
+    assert set(place.read("shelves", later)["run_date"]) == {later}
+    with pytest.raises(UserError, match="later than the night"):
+        night(place.url, NIGHT, SETTINGS, fit_date=later)
+
+
+def test_the_night_equals_a_direct_computation_in_memory(world):
+    """No Beam, no shards: all listeners as one chunk through the same Scorer."""
+    place = world.place
+    models, ranker, made = (place.need(t, NIGHT) for t in ("models", "rankers", "shelves"))
+    since = NIGHT - timedelta(SETTINGS.candidates.session_days - 1)
+    found = {
+        "listeners": [place.newest("listeners", NIGHT)],
+        "library": library_parts(place, NIGHT),
+        "sessions": [place.current("sessions", d) for d in days(since, NIGHT)],
+        "feedback": [place.current("feedback", d) for d in place.dates("feedback") if d <= NIGHT],
+    }
+    tables = {}
+    for table, parts in found.items():
+        frames = [place.read_manifest(m) for m in parts if m is not None]
+        tables[table] = ordered(pl.concat(frames), TABLES[table].key)
+        assert {f.shard for m in parts if m is not None for f in m.files} == {0, 1}  # nothing trivial is compared
+    plan = Plan(
+        day=NIGHT,
+        fit=NIGHT,
+        seed=SETTINGS.seed,
+        k=SETTINGS.candidates.per_source,
+        keep=1.0,
+        sample=1.0,
+        shelves=True,
+        greedy=False,
+        model_version=models.version,
+        ranker_version=ranker.version,
+        versions={"shelves": made.version},
+        settings=SETTINGS.shelves,
+    )
+    fitted = Fitted.load(fetch(place.url, models, NIGHT), SETTINGS.models)
+    tracks = tracks_as_of(place, place.newest("tracks", NIGHT), NIGHT)
+    scorer = Scorer(plan, fitted, load(fetch(place.url, ranker, NIGHT)), tracks)
+    (direct,) = scorer.score(Chunk(0, tables))
+    shards = [f.shard for f in made.files]
+    assert sorted(shards) == [0, 1]
+    assert_same_order(direct["shelves"], place.read("shelves", NIGHT))
+    assert_frame_equal(
+        ranked(direct["candidates"]).drop("ranker_score"),
+        ranked(place.read("candidates", NIGHT)).drop("ranker_score"),
+    )
+
+
+def test_four_shards_give_the_shelves_of_two(world, tmp_path):
+    place = World.copy(world.made, tmp_path / "four")
+    without(place, NIGHT)
+    night(place.url, NIGHT, SETTINGS.model_copy(update={"shards": 4}))
+    made = place.need("shelves", NIGHT)
+    assert sorted({f.shard for f in made.files}) == [0, 1, 2, 3]
+    assert {m.shards for k, m in manifests(place).items() if k == f"library@{NIGHT}"} == {4}
+    assert_same_order(place.read("shelves", NIGHT), world.place.read("shelves", NIGHT))
+    # one file a shard, and each shard's bytes are those of the listeners that stand in it
+    assert hashes(place)[f"shelves@{NIGHT}"] != hashes(world.place)[f"shelves@{NIGHT}"]
+
+
+def ranked(candidates: pl.DataFrame) -> pl.DataFrame:
+    columns = ["listener_id", "track_id", "heard_before", "ranker_rank", "stage", "ranker_score"]
+    return candidates.select(columns).sort("listener_id", "heard_before", "ranker_rank")
+
+
+def assert_same_order(one: pl.DataFrame, other: pl.DataFrame) -> None:
+    """Equal ids in equal order on every shelf, except where two scores stand within 1e-5 of each other."""
+    for kind in ("items", "spares"):
+        left, right = (places(of(frame, kind)) for frame in (one, other))
+        assert left.height == right.height > 0
+        both = left.join(right, on=["listener_id", "shelf_id", "place"], how="full")
+        moved = both.filter(pl.col("track_id").ne_missing(pl.col("track_id_right")))
+        assert moved.filter(((pl.col("score") - pl.col("score_right")).abs() > 1e-5).fill_null(True)).is_empty()
+        assert moved.height <= left.height // 100
+
+
+def places(shown: pl.DataFrame) -> pl.DataFrame:
+    shown = shown.sort("listener_id", "shelf_id", "position", maintain_order=True)
+    return shown.select(
+        "listener_id",
+        "shelf_id",
+        "track_id",
+        "score",
+        place=pl.int_range(pl.len()).over("listener_id", "shelf_id"),
+    )
+
+
+def test_the_comparison_sees_a_difference(shelves):
+    turned = pl.col("items").list.reverse()
+    anew = pl.element().struct.with_fields(position=pl.int_range(pl.len(), dtype=pl.Int32))
+    with pytest.raises(AssertionError):
+        assert_same_order(shelves.with_columns(turned.list.eval(anew)), shelves)

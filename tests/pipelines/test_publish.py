@@ -1,0 +1,332 @@
+"""Publishing against an emulated BigQuery, with the real client: what a reader of the view sees, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipelines.publish import publish, rollback
+from tests.emulators import PROJECT, Emulator, Killed, Wire
+from tests.pipelines.tiny import NIGHT, shelves_of
+from transforms.chunks import split
+from transforms.errors import UserError
+from transforms.tables import warehouse as warehouse_module
+from transforms.tables.manifest import Manifest
+from transforms.tables.runs import Written, finish, plan, write_frame
+from transforms.tables.store import LocalStore, Store
+from transforms.tables.warehouse import Warehouse
+
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
+NEXT = date(2026, 1, 21)
+VIEW = "SELECT COUNT(*) AS n, COUNT(DISTINCT version) AS versions, MIN(version) AS version FROM `{}.{}.shelves`"
+
+
+def make(place: Warehouse, rows: int, day: date = NIGHT) -> Manifest:
+    """A run of shelves of so many rows, each naming its run; told apart by the number of rows."""
+    run = plan(place, "shelves", day, shards=4, inputs={}, settings={"rows": rows}, step_version="test")
+    assert run is not None
+    frame = shelves_of().head(rows).with_columns(version=pl.lit(run.run_id))
+    parts = [write_frame(run, shard, part) for shard, part in split(frame, 4)]
+    return finish(run, [Written("shelves", day.isoformat(), entry) for entry in parts])
+
+
+class Place:
+    """A warehouse, and the dataset it is published to."""
+
+    def __init__(self, emulator: Emulator, folder: Path) -> None:
+        self.emulator, self.dataset = emulator, emulator.dataset()
+        self.warehouse = Warehouse(str(folder / "warehouse"))
+        self.to = f"bigquery:{PROJECT}.{self.dataset}"
+
+    def publish(self, wire: Wire | None = None, day: date = NIGHT) -> list[str]:
+        client = self.emulator.client(wire)
+        return [str(p) for p in publish(self.warehouse.url, day, self.to, client=client, now=NOW)]
+
+    def rollback(self, wire: Wire | None = None, day: date | None = None) -> list[str]:
+        return [str(p) for p in rollback(self.to, day=day, client=self.emulator.client(wire), now=NOW)]
+
+    def read(self) -> tuple[int, int, str]:
+        """Rows of the view, distinct runs among them, and the run."""
+        row = next(iter(self.emulator.client().query(VIEW.format(PROJECT, self.dataset)).result()))
+        return row["n"], row["versions"], row["version"]
+
+
+@pytest.fixture
+def place(emulator: Emulator, tmp_path: Path) -> Place:
+    return Place(emulator, tmp_path)
+
+
+def seen(manifest: Manifest) -> tuple[int, int, str]:
+    return manifest.rows, 1, manifest.run_id
+
+
+def test_a_published_row_is_the_row_of_the_warehouse(place: Place) -> None:
+    run = make(place.warehouse, 12)
+    assert place.publish() == [f"shelves reads shelves__20260120__{run.run_id}, 12 rows"]
+    question = f"SELECT listener_id, items, valid_from FROM `{PROJECT}.{place.dataset}.shelves` ORDER BY listener_id"
+    found = [dict(row) for row in place.emulator.client().query(question).result()]
+    stored = place.warehouse.read("shelves", NIGHT).sort("listener_id").select("listener_id", "items", "valid_from")
+    for row, want in zip(found, stored.to_dicts(), strict=True):
+        assert row["listener_id"] == want["listener_id"] and row["valid_from"] == want["valid_from"]
+        items = [(i["position"], i["track_id"], i["propensity"]) for i in row["items"]]
+        assert items == [(i["position"], i["track_id"], i["propensity"]) for i in want["items"]] and items
+
+
+def test_publishing_again_loads_nothing_and_changes_nothing(place: Place) -> None:
+    run = make(place.warehouse, 5)
+    place.publish()
+    wire = Wire()
+    assert place.publish(wire) == [f"shelves already reads shelves__20260120__{run.run_id}, 5 rows"]
+    assert not [r for r in wire.sent if "upload" in r.path or "CREATE" in str(r.body)]
+    assert place.read() == seen(run)
+
+
+def test_rollback_goes_back_once_for_a_date_however_often_it_is_asked(place: Place) -> None:
+    first = make(place.warehouse, 5)
+    place.publish()
+    second = make(place.warehouse, 7, NEXT)
+    place.publish(day=NEXT)
+    assert place.read() == seen(second)
+    for _ in range(2):
+        place.rollback(day=NEXT)
+        assert place.read() == seen(first)
+    with pytest.raises(UserError, match="what it read before is gone or never was"):
+        place.rollback()
+    assert place.read() == seen(first)
+    place.publish(day=NEXT)
+    assert place.read() == seen(second)
+
+
+def requests_of(place: Place, day: date) -> int:
+    """How many requests a publish sends, counted in a dataset of its own that has the same past."""
+    other = Place.__new__(Place)
+    other.__dict__.update(place.__dict__)
+    other.dataset = place.emulator.dataset()
+    other.to = f"bigquery:{PROJECT}.{other.dataset}"
+    other.publish()
+    wire = Wire()
+    other.publish(wire, day)
+    return len(wire.sent)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before it is sent", "after it was answered"])
+def test_killed_at_any_request_and_started_again_no_row_is_lost_doubled_or_mixed(place: Place, after: bool) -> None:
+    old, new = make(place.warehouse, 5), make(place.warehouse, 7, NEXT)
+    total = requests_of(place, NEXT)
+    assert total >= 10
+    for cut in range(total):
+        other = Place.__new__(Place)
+        other.__dict__.update(place.__dict__)
+        other.dataset = place.emulator.dataset()
+        other.to = f"bigquery:{PROJECT}.{other.dataset}"
+        other.publish()
+        with pytest.raises(Killed):
+            other.publish(Wire(cut, after), NEXT)
+        assert other.read() in (seen(old), seen(new))
+        other.publish(day=NEXT)
+        assert other.read() == seen(new), f"cut at request {cut}"
+        other.rollback(day=NEXT)
+        assert other.read() == seen(old), f"cut at request {cut}"
+
+
+class Reader(threading.Thread):
+    """Polls the view until told to stop, keeping every distinct answer."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(daemon=True)
+        self.place, self.answers, self.polls, self.done = place, set(), 0, threading.Event()  # type: ignore[var-annotated]
+        self.failed: list[BaseException] = []
+
+    def run(self) -> None:
+        while not self.done.is_set():
+            try:
+                self.answers.add(self.place.read())
+                self.polls += 1
+            except Exception as error:
+                self.failed.append(error)
+                return
+
+
+@pytest.fixture
+def reader(place: Place) -> Iterator[Reader]:
+    thread = Reader(place)
+    yield thread
+    thread.done.set()
+    if thread.is_alive():
+        thread.join(30)
+
+
+KILLED = """
+import sys, os, signal
+from datetime import date
+from tests.emulators import Emulator, Wire
+from pipelines.publish import publish
+class Deadly(Wire):
+    def request(self, method, url, *args, **kwargs):
+        if len(self.sent) == int(sys.argv[5]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().request(method, url, *args, **kwargs)
+emulator = Emulator(sys.argv[1], None)
+publish(sys.argv[2], date.fromisoformat(sys.argv[3]), sys.argv[4], client=emulator.client(Deadly()))
+"""
+
+
+def test_a_reader_sees_whole_runs_through_publish_kill_republish_and_rollback(place: Place, reader: Reader) -> None:
+    old, new = make(place.warehouse, 5), make(place.warehouse, 7, NEXT)
+    place.publish()
+    reader.start()
+    arguments = [place.emulator.url, place.warehouse.url, NEXT.isoformat(), place.to, "5"]
+    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, env=os.environ)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert place.read() == seen(old)
+    place.publish(day=NEXT)
+    for _ in range(5):
+        place.rollback(day=NEXT)
+        place.publish(day=NEXT)
+    polls = reader.polls
+    while reader.polls < polls + 2 and reader.is_alive():
+        reader.done.wait(0.01)
+    reader.done.set()
+    reader.join(30)
+    assert not reader.failed
+    assert reader.answers == {seen(old), seen(new)} and reader.polls > 10
+
+
+def test_rows_that_do_not_match_the_manifest_never_reach_the_view(place: Place) -> None:
+    old = make(place.warehouse, 5)
+    place.publish()
+    new = make(place.warehouse, 7, NEXT)
+    path = f"shelves/date={NEXT}/_current.json"
+    place.warehouse.store.write(path, new.model_copy(update={"rows": 8}).to_json())
+    with pytest.raises(
+        UserError, match="expected 8 rows as the manifest says, found 7 loaded; the view was not replaced"
+    ):
+        place.publish(day=NEXT)
+    assert place.read() == seen(old)
+
+
+def test_an_empty_run_is_not_published(place: Place) -> None:
+    old = make(place.warehouse, 5)
+    place.publish()
+    make(place.warehouse, 0, NEXT)
+    with pytest.raises(UserError, match="no rows"):
+        place.publish(day=NEXT)
+    assert place.read() == seen(old)
+
+
+def test_a_table_of_somebody_elses_under_the_views_name_is_left_alone(place: Place) -> None:
+    make(place.warehouse, 5)
+    client = place.emulator.client()
+    client.query(f"CREATE TABLE `{PROJECT}.{place.dataset}.shelves` AS SELECT 1 AS x").result()
+    with pytest.raises(UserError, match="found something else"):
+        place.publish()
+    assert client.get_table(f"{PROJECT}.{place.dataset}.shelves").num_rows == 1
+
+
+def test_a_refusal_is_told_without_the_services_message(place: Place) -> None:
+    run = make(place.warehouse, 5)
+    for entry in run.files:  # another table's rows in this one's files: the load itself fails or the cast does
+        (Path(place.warehouse.url) / entry.path).write_bytes(b"PAR1 not a file of listener-3 PAR1")
+    with pytest.raises(UserError) as told:
+        place.publish()
+    assert "listener-" not in str(told.value)
+
+
+def test_a_dataset_that_is_not_there_is_named(place: Place) -> None:
+    make(place.warehouse, 5)
+    with pytest.raises(UserError, match="found no nightshelf-test.nowhere; create it first"):
+        publish(place.warehouse.url, NIGHT, f"bigquery:{PROJECT}.nowhere", client=place.emulator.client())
+
+
+def test_expiry_is_asked_for_on_what_no_view_reads_and_taken_from_what_one_will(place: Place) -> None:
+    first = make(place.warehouse, 5)
+    wire = Wire()
+    place.publish(wire)
+    name = f"shelves__20260120__{first.run_id}"
+    expiry = str(int(datetime(2026, 2, 8, tzinfo=UTC).timestamp() * 1000))
+    made = next(r.body for r in wire.sent if r.method == "POST" and r.path.endswith("/tables"))
+    assert made["expirationTime"] == expiry
+    freed = [n for n, r in enumerate(wire.sent) if r.method == "PATCH" and r.body.get("expirationTime", 0) is None]
+    replaced = [n for n, r in enumerate(wire.sent) if "CREATE OR REPLACE VIEW" in str(r.body)]
+    assert len(replaced) == 1 and len(freed) == 1 and freed[0] < replaced[0]
+    make(place.warehouse, 7, NEXT)
+    wire = Wire()
+    place.publish(wire, NEXT)
+    replaced = [n for n, r in enumerate(wire.sent) if "CREATE OR REPLACE VIEW" in str(r.body)]
+    set_on = [n for n, r in enumerate(wire.sent) if r.method == "PATCH" and r.body.get("expirationTime") == expiry]
+    assert [wire.sent[n].path.rsplit("/", 1)[-1] for n in set_on] == [name] and set_on[0] > replaced[0]
+
+
+def test_a_local_run_is_uploaded_by_one_job_with_its_own_id(place: Place) -> None:
+    run = make(place.warehouse, 12)
+    assert len(run.files) > 1
+    wire = Wire()
+    place.publish(wire)
+    loads = [r.body for r in wire.sent if "load" in r.body.get("configuration", {})]
+    assert len(loads) == 1
+    assert loads[0]["jobReference"]["jobId"].startswith(f"nightshelf_shelves__20260120__{run.run_id}_")
+    assert loads[0]["configuration"]["load"]["parquetOptions"] == {"enableListInference": True}
+
+
+@pytest.fixture
+def bucket(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The same, with the warehouse in a bucket that the emulator reads, too."""
+    root = place.emulator.bucket / place.dataset
+    place.warehouse = Warehouse(f"gs://bucket/{place.dataset}")
+
+    class Bucket(LocalStore):
+        def __init__(self) -> None:
+            super().__init__(str(root))
+
+    def opened(url: str) -> Store:
+        store = Bucket()
+        if url.startswith("gs://"):
+            named: Store = Named(store, url)
+            return named
+        return store
+
+    class Named(LocalStore):
+        """A folder that says it is a bucket."""
+
+        def __init__(self, inner: LocalStore, url: str) -> None:
+            self._folder, self.root = inner.root, url
+
+        def _path(self, path: str) -> Path:
+            return Path(self._folder) / path
+
+        def paths(self, prefix: str) -> list[str]:
+            return LocalStore(self._folder).paths(prefix)
+
+    monkeypatch.setattr(warehouse_module, "open_store", opened)
+    return place
+
+
+def test_a_bucket_is_loaded_from_where_it_lies_by_one_job_that_is_started_once(bucket: Place) -> None:
+    run = make(bucket.warehouse, 12)
+    wire = Wire()
+    bucket.publish(wire)
+    assert bucket.read() == seen(run)
+    loads = [r.body for r in wire.sent if "load" in r.body.get("configuration", {})]
+    assert len(loads) == 1 and len(run.files) > 1
+    assert loads[0]["configuration"]["load"]["sourceUris"] == [f"{bucket.warehouse.url}/{f.path}" for f in run.files]
+
+
+def test_a_load_whose_file_is_gone_fails_and_succeeds_when_it_is_back(bucket: Place) -> None:
+    run = make(bucket.warehouse, 12)
+    path = run.files[0].path
+    data = bucket.warehouse.store.read(path)
+    bucket.warehouse.store.delete(path)
+    with pytest.raises(UserError, match="BigQuery refused.*the view was not replaced"):
+        bucket.publish()
+    bucket.warehouse.store.write(path, data)
+    bucket.publish()
+    assert bucket.read() == seen(run)

@@ -1,0 +1,109 @@
+"""A small simulated world and the night made of it: what the whole-night tests share."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from pipelines.config import Settings
+from pipelines.ingest import ingest
+from pipelines.nightly import night
+from pipelines.simulate import simulate
+from transforms.tables.manifest import Manifest
+from transforms.tables.upkeep import tables
+from transforms.tables.warehouse import Warehouse
+
+END = date(2026, 1, 31)
+NIGHT = END - timedelta(3)  # events of three later days are in the log, and the night must not know them
+SETTINGS = Settings.model_validate(
+    {
+        "shards": 2,
+        "models": {
+            "als": {"factors": 16, "iterations": 3},
+            "two_tower": {"dims": 8, "hidden": 16, "epochs": 1, "batch": 64},
+        },
+        "candidates": {"per_source": 40},
+        "bootstrap": {"nights": 2, "days_apart": 3},
+        "outcomes": {"horizons": [3]},
+    }
+)
+
+
+def simulated(out: Path, listeners: int = 80, tracks: int = 600, days: int = 24) -> Path:
+    """Simulate a world into a folder."""
+    simulate(listeners, tracks, days, str(out), 3, end_date=END)
+    return out
+
+
+def ingested(world: Path, warehouse: Path, settings: Settings = SETTINGS, beam_args: tuple[str, ...] = ()) -> Warehouse:
+    """The world's log and its tables in a new warehouse."""
+    ingest(
+        str(warehouse),
+        "csv",
+        [str(world / "listens" / "*.csv")],
+        mapping=str(world / "mapping.yaml"),
+        tracks=str(world / "tracks.parquet"),
+        listeners_file=str(world / "listeners.parquet"),
+        feedback=str(world / "feedback.parquet"),
+        impressions=str(world / "impressions.parquet"),
+        end_date=END,
+        settings=settings,
+        beam_args=beam_args,
+    )
+    return Warehouse(str(warehouse))
+
+
+@dataclass(frozen=True)
+class World:
+    """Folders of the log, of a warehouse that holds it, and of one with the night made; none of them to be changed.
+
+    `copy` gives one to change.
+    """
+
+    log: Path
+    ingested: Path
+    made: Path
+
+    @property
+    def place(self) -> Warehouse:
+        """The warehouse with the night."""
+        return Warehouse(str(self.made))
+
+    @staticmethod
+    def copy(folder: Path, to: Path) -> Warehouse:
+        """A copy of a warehouse."""
+        shutil.copytree(folder, to)
+        return Warehouse(str(to))
+
+
+def build(folder: Path) -> World:
+    """Simulate, ingest, make the night."""
+    world = World(simulated(folder / "world"), folder / "ingested", folder / "made")
+    ingested(world.log, world.ingested)
+    shutil.copytree(world.ingested, world.made)
+    night(str(world.made), NIGHT, SETTINGS)
+    return world
+
+
+def manifests(place: Warehouse) -> dict[str, Manifest]:
+    """Every current manifest, by `table@date`."""
+    found = [m for t in tables(place) for d in place.dates(t) if (m := place.current(t, d)) is not None]
+    return {f"{m.table}@{m.date}": m for m in found}
+
+
+def hashes(place: Warehouse) -> dict[str, list[tuple[str, str]]]:
+    """By `table@date`: name inside its run and sha256 of every file. Content alone, whatever the attempt is called."""
+    return {
+        key: sorted((f.path.split("/run=")[1].partition("/")[2], f.sha256) for f in m.files)
+        for key, m in manifests(place).items()
+    }
+
+
+def without(place: Warehouse, day: date) -> None:
+    """Take out what a night made of its date and the two before: the log itself stays, and so do the earlier nights."""
+    for table in tables(place):
+        if table not in ("listens", "feedback", "impressions", "rejects"):
+            for n in range(3):
+                place.store.delete(f"{table}/date={day - timedelta(n)}")
