@@ -1,7 +1,8 @@
 """The job `train_ranker`: candidates of stored nights + their outcomes -> rankers/date=D.
 
-Three rankers share one interface. Each is fitted on all stored nights but the last and measured on the last; the best is
-fitted again on all of them and committed, and the losers' figures stand beside it in the manifest.
+Rankers share one interface. The kinds are fitted on all stored nights but the last and measured on the last; the one the
+settings name (or, for `best`, the one that did best there) is fitted again on all of them and committed, and the others'
+figures stand beside it in the manifest.
 """
 
 from __future__ import annotations
@@ -143,23 +144,26 @@ def examples(
 def choose(
     data: pl.DataFrame, names: Sequence[str], settings: RankerSettings, seed: int
 ) -> tuple[str, dict[str, float]]:
-    """The kind to use and every kind's NDCG@50 of unheard candidates on the last night (fitted on those before)."""
+    """The kind to use, and NDCG@50 of unheard candidates on the last night of the kinds fitted on those before.
+
+    `best` measures all of them; a kind that the settings name is measured beside the blend.
+    """
     from models.ranker import fit
 
     last = data["night"].max()
     held, rest = data.filter(pl.col("night") == last), data.filter(pl.col("night") < last)
-    if not rest.height or settings.kind != "best":
+    wanted = ("blend", "linear", "cross") if settings.kind == "best" else tuple({"blend": 0, settings.kind: 0})
+    if not rest.height:
         return ("linear" if settings.kind == "best" else settings.kind), {}
     unheard = held.filter(~pl.col("heard_before"))
     matrix, groups = unheard.select(names).to_numpy().astype(np.float32), unheard["group"]
-    scores = {
-        kind: fit(rest, names, settings.model_copy(update={"kind": kind}), seed).score(matrix)
-        for kind in ("blend", "linear", "cross")
-    }
-    # What `average` would be, without fitting its two members a second time.
-    scores["average"] = np.sum([scores[kind] / spread(scores[kind], groups) for kind in ("linear", "cross")], axis=0)
+    scores = {kind: fit(rest, names, settings.model_copy(update={"kind": kind}), seed).score(matrix) for kind in wanted}
+    if settings.kind == "best":
+        # What `average` would be, without fitting its two members a second time.
+        pair = [scores[kind] / spread(scores[kind], groups) for kind in ("linear", "cross")]
+        scores["average"] = np.sum(pair, axis=0)
     found = {kind: ndcg(unheard, values) for kind, values in scores.items()}
-    return max(found, key=lambda kind: found[kind]), found
+    return (max(found, key=lambda kind: found[kind]) if settings.kind == "best" else settings.kind), found
 
 
 def spread(scores: np.ndarray, groups: pl.Series) -> float:

@@ -18,7 +18,7 @@ FORBIDDEN = {
 INSIDE = {  # a folder of transforms -> the parts of transforms it may lean on
     "candidates": {"chunks", "tables", "candidates", "blocks", "hashing", "errors"},
     "shelves": {"chunks", "tables", "shelves", "hashing", "errors"},
-    "tables": {"tables", "chunks", "hashing", "errors"},
+    "tables": {"tables", "chunks", "hashing", "errors", "background"},
     "metrics": {"metrics", "hashing", "errors"},
 }
 

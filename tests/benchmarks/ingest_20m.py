@@ -142,7 +142,7 @@ def duckdb(log: Path, out: Path) -> dict[str, float]:
             FROM cleaned GROUP BY ALL ORDER BY ALL
         ) TO '{out}/duck-library.parquet' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)
     """)
-    rows = con.execute("SELECT count(*) FROM cleaned").fetchone()[0]
+    (rows,) = con.execute("SELECT count(*) FROM cleaned").fetchall()[0]
     return {"duckdb_s": time.monotonic() - began, "duckdb_ingest_s": read, "duckdb_listens": rows}
 
 

@@ -301,7 +301,7 @@ def test_a_catalog_and_the_other_tables_beside_the_log(world: Path) -> None:
         ({"format": "mp3"}, "--format: expected one of csv, .* found 'mp3'"),
         ({"inputs": ["nowhere/*.csv"]}, "expected a file or a pattern that matches files, found none"),
         ({"mapping": "nowhere.yaml"}, "--mapping nowhere.yaml: expected a readable YAML file"),
-        ({"format": "lastfm-1k"}, "--mapping: expected the format csv or parquet, found 'lastfm-1k'"),
+        ({"format": "lastfm-1k"}, "--mapping: expected the format csv, parquet or bigquery, found 'lastfm-1k'"),
         ({"anonymous": True}, "--anonymous: expected the format sessions"),
         ({"format": "sessions", "mapping": None, "end_date": None}, "--end-date: expected"),
         ({"beam_args": ["--direct_running_mode=multi_threading"]}, "loses records"),

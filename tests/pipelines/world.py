@@ -27,6 +27,7 @@ SETTINGS = Settings.model_validate(
         "candidates": {"per_source": 40},
         "bootstrap": {"nights": 2, "days_apart": 3},
         "outcomes": {"horizons": [3]},
+        "ranker": {"kind": "best", "cross": {"epochs": 1}},
     }
 )
 

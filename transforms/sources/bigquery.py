@@ -49,7 +49,7 @@ class Export:
     @property
     def folder(self) -> str:
         """Where its files are put, relative to the warehouse."""
-        return f"{FOLDER}/{self.identity[:16]}"
+        return f"{FOLDER}/{self.table.replace(':', '_')}"
 
 
 def table_name(given: str) -> str:

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b
+from typing import Any
 
 import pyarrow as pa
 from google.cloud import bigquery
@@ -82,7 +83,7 @@ def field_of(f: pa.Field, meaning: str | None = None) -> bigquery.SchemaField:
     kind, mode = f.type, "NULLABLE" if f.nullable else "REQUIRED"
     if pa.types.is_list(kind):
         kind, mode = kind.value_type, "REPEATED"
-    more = {"description": meaning} if meaning else {}
+    more: dict[str, Any] = {"description": meaning} if meaning else {}
     if pa.types.is_struct(kind):
         return bigquery.SchemaField(f.name, "RECORD", mode, fields=[field_of(inner) for inner in kind], **more)
     if str(kind) not in _KINDS:
