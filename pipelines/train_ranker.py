@@ -162,7 +162,7 @@ def choose(
         # What `average` would be, without fitting its two members a second time.
         pair = [scores[kind] / spread(scores[kind], groups) for kind in ("linear", "cross")]
         scores["average"] = np.sum(pair, axis=0)
-    found = {kind: ndcg(unheard, values) for kind, values in scores.items()}
+    found: dict[str, float] = {str(kind): ndcg(unheard, values) for kind, values in scores.items()}
     return (max(found, key=lambda kind: found[kind]) if settings.kind == "best" else settings.kind), found
 
 
