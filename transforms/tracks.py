@@ -48,8 +48,11 @@ _BRACKETS = r"[(\[{]([^()\[\]{}]*)[)\]}]"
 
 
 def folded(text: pl.Expr) -> pl.Expr:
-    """Lower case without Latin accents: "Björk" and "bjork" are one name; other scripts keep their marks."""
-    latin = text.str.normalize("NFKD").str.replace_all(r"[\u{0300}-\u{036F}]", "")
+    """Lower case without Latin accents: "Björk" and "bjork" are one name; other scripts keep their marks.
+
+    Control characters, which broken tags carry, count as spaces.
+    """
+    latin = text.str.replace_all(r"\p{Cc}+", " ").str.normalize("NFKD").str.replace_all(r"[\u{0300}-\u{036F}]", "")
     return latin.str.normalize("NFKC").str.to_lowercase().str.replace_all("ß", "ss")
 
 

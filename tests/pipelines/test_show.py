@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from models.ranker import Inputs, Weights
+from models.registry import write_entry
 from pipelines.artefacts import store_folder
 from pipelines.show import found_by, moved_by, of_listener, ranker_contributions, show
 from tests.transforms.shelves.worlds import MONDAY, TUESDAY, candidate, frame, make, one_shelf, popular, roster
@@ -97,6 +98,8 @@ def test_the_nights_ranker_tells_what_moved_the_score(tmp_path: Path) -> None:
     ranker.save(tmp_path / "ranker")
     run = plan(place, "rankers", MONDAY, shards=1, inputs={}, settings={}, step_version="1")
     assert run is not None
+    about = {"version": run.version, "fit_date": MONDAY, "inputs": {}, "settings": {}, "seed": 0, "metrics": {}}
+    write_entry(tmp_path / "ranker", name="ranker", **about)
     entries = store_folder(run, tmp_path / "ranker")
     finish(run, [Written("rankers", MONDAY.isoformat(), entry) for entry in entries])
     rows = pl.DataFrame({"f_z_als": [1.5], "f_other": [9.0]})
