@@ -14,7 +14,7 @@ class AlsSettings(BaseModel, frozen=True, extra="forbid"):
     """Settings of iALS."""
 
     factors: int = Field(128, ge=1, description="dimensions of a vector")
-    iterations: int = Field(15, ge=1, description="pairs of half-steps")
+    iterations: int = Field(10, ge=1, description="pairs of half-steps")
     alpha: float = Field(30.0, gt=0, description="weight of one play beside a pair never played")
     log_counts: bool = Field(True, description="weigh alpha * log(1 + value) instead of alpha * value")
     unobserved: float = Field(1.0, gt=0, description="a0, the weight of every pair, heard or not")
@@ -27,7 +27,7 @@ class TwoTowerSettings(BaseModel, frozen=True, extra="forbid"):
 
     dims: int = Field(64, ge=2, description="dimensions of a vector, before the item bias is appended")
     hidden: int = Field(128, ge=1, description="width of the listener tower's hidden layer")
-    epochs: int = Field(2, ge=1, description="passes over the examples")
+    epochs: int = Field(1, ge=1, description="passes over the examples; it starts from iALS")
     batch: int = Field(256, ge=1, description="examples a step")
     targets: int = Field(8, ge=1, description="targets of an example in one epoch, drawn anew each epoch")
     negatives: int = Field(2048, ge=1, description="shared negatives of a step")
@@ -82,7 +82,7 @@ class RankerSettings(BaseModel, frozen=True, extra="forbid"):
         "best", description="blend, linear, cross, average (of both), or the best on the last stored night"
     )
     examples: int = Field(
-        600_000, ge=1, description="candidates learned from at most, about: a hashed sample of listeners beyond"
+        500_000, ge=1, description="candidates learned from at most, about: beyond, a hashed share of negatives"
     )
     label: Literal["listened", "completed", "saved", "returned"] = Field(
         "listened", description="what the order is for"

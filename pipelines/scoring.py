@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,6 @@ class Plan:
         keep: share of listeners whose candidates are all stored; below it only what is placed or spare.
         sample: share of listeners scored at all (nights made to train the first ranker), by hash.
         shelves: assemble shelves, or stop after candidates.
-        explained: candidates a listener, of each of heard and unheard, that get a reason.
     """
 
     day: date
@@ -57,7 +57,6 @@ class Plan:
     versions: dict[str, str]
     settings: ShelvesSettings
     only: tuple[str, ...] = ()
-    explained: int = 200
 
     @property
     def as_of(self) -> datetime:
@@ -143,7 +142,7 @@ class Scorer:
         if plan.shelves:
             here = roster.filter(pl.col("listener_id").is_in(block.listener_ids))
             made = assemble(
-                self._for_shelves(block, scored, library),
+                self._for_shelves(block, scored),
                 here,
                 night=Night(
                     plan.day, plan.versions.get("shelves", ""), plan.seed, plan.ranker_version or UNTRAINED, plan.greedy
@@ -154,6 +153,7 @@ class Scorer:
                 popular=self.popular,
                 library=self._known(here, library),
                 catalog=self.facts,
+                explain=partial(self._reasons, block, scored),
             )
             tables |= {"shelves": made.shelves, "draws": made.draws}
             stages = made.stages
@@ -179,9 +179,8 @@ class Scorer:
             .drop("tie")
         )
 
-    def _for_shelves(self, block: Block, scored: pl.DataFrame, library: pl.DataFrame) -> pl.DataFrame:
-        """What the shelves' rules and orders read, with reasons for those that may be shown."""
-        told = explain(block, self.catalog, self.sources, scored.filter(pl.col("ranker_rank") <= self.plan.explained))
+    def _for_shelves(self, block: Block, scored: pl.DataFrame) -> pl.DataFrame:
+        """What the shelves' rules and orders read."""
         own = (
             block.history.filter(pl.col("item") > 0)
             .select("row", "item", "plays", "saved", "activation", "decayed_plays")
@@ -189,15 +188,15 @@ class Scorer:
         )
         return (
             scored.drop("recording")
-            .join(
-                told.select("row", "item", "source", "reason", "reason_ref"),
-                on=["row", "item"],
-                how="left",
-                maintain_order="left",
-            )
             .join(own, on=["row", "item"], how="left", maintain_order="left")
             .join(self.facts, on="track_id", how="left", maintain_order="left")
         )
+
+    def _reasons(self, block: Block, scored: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
+        """`source`, `reason` and `reason_ref` of the pairs that are shown: too dear for every candidate."""
+        shown = scored.join(pairs, on=["listener_id", "track_id"], how="semi", maintain_order="left")
+        told = explain(block, self.catalog, self.sources, shown)
+        return told.select("listener_id", "track_id", "source", "reason", "reason_ref")
 
     def _known(self, roster: pl.DataFrame, library: pl.DataFrame) -> pl.DataFrame:
         """Everything ever heard or sampled, by recording."""

@@ -107,17 +107,20 @@ def examples(
     """Ranker examples of stored nights: features, labels, `group` (night x listener x heard_before), `weight`, `night`.
 
     All candidates count, never shown items only; a night's outcomes are joined by listener and track. Beyond about `most`
-    rows a hashed sample of listeners is read, the same ones in every night.
+    rows every positive is kept, and of the others a hashed share whose weight makes up for the rest.
     """
     share = min(1.0, most / max(sum(night.rows for night, _ in pairs), 1))
 
     def sampled(frame: pl.DataFrame) -> pl.DataFrame:
-        return frame.filter(pl.Series(uniform(seed, "ranker examples", frame["listener_id"]) < share))
+        positive = pl.col("listened").fill_null(False)
+        drawn = pl.Series(uniform(seed, "ranker examples", frame["listener_id"], frame["track_id"]) < share)
+        weight = pl.when(positive).then(1.0).otherwise(1 / share) / pl.col("inclusion")
+        return frame.filter(positive | drawn).with_columns(weight=weight.cast(pl.Float32))
 
     frames = []
     for number, (night, outcome) in enumerate(pairs):
         joined = [
-            sampled(part).filter(
+            part.filter(
                 (pl.col("night") == night.date)
                 & (pl.col("horizon") == horizon)
                 & pl.col("stage").is_in(["candidate", "placed", "shown"])
@@ -131,10 +134,10 @@ def examples(
         for file in night.files:
             columns = [c for c in place.open_parquet(file.path).schema_arrow.names if c.startswith("f_")]
             (rows,) = place.read_files([file], ("listener_id", "track_id", "heard_before", "inclusion", *columns))
-            known = sampled(rows).join(
+            known = rows.join(
                 labels.select("listener_id", "track_id", *LABELS), on=["listener_id", "track_id"], maintain_order="left"
             )
-            frames.append(known.with_columns(night=pl.lit(number, dtype=pl.Int32), weight=1 / pl.col("inclusion")))
+            frames.append(sampled(known).with_columns(night=pl.lit(number, dtype=pl.Int32)))
     every = pl.concat(frames, how="diagonal")
     return every.with_columns(
         group=pl.struct("night", "listener_id", "heard_before").rank("dense").cast(pl.Int64)

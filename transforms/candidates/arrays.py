@@ -19,7 +19,7 @@ def save_arrays(path: str | Path, arrays: dict[str, np.ndarray]) -> None:
         ValueError: an array of Python objects, which would need a pickle.
     """
     with open(path, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})
+        np.savez(file, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})
 
 
 def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
