@@ -41,7 +41,7 @@ nightly: install
 	$(BIN)/nightshelf demo --listeners $(LISTENERS) --tracks $(TRACKS) --days $(DAYS) --seed $(SEED) --out $(WORLD)
 
 test: install emulators
-	$(BIN)/python -m pytest tests --ignore=tests/benchmarks
+	$(BIN)/python -m pytest tests --ignore=tests/benchmarks -n 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff format --check .
