@@ -35,6 +35,12 @@ def deterministic(seed: int) -> None:
     tf.random.set_seed(seed)
 
 
+def export(module: tf.Module, folder: Path) -> None:
+    """Save a module with its function `embed` as the serving signature; equal modules are equal files."""
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.embed})
+    canonical(folder)
+
+
 def canonical(export: Path) -> None:
     """Rewrite a SavedModel so that equal models are equal files, whatever the process had traced before.
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from models.runtime import deterministic
+from models.runtime import deterministic, export
 from models.sequence_data import GAPS, Batches, Sequences
 from models.settings import SequenceSettings
 from models.training import run_epochs
@@ -157,7 +157,7 @@ class SequenceModel:
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / _ITEMS, self.items, allow_pickle=False)
-        tf.saved_model.save(self.module, str(folder / _EXPORT), signatures={"serving_default": self.module.embed})
+        export(self.module, folder / _EXPORT)
         raw = {"settings": self.settings.model_dump(mode="json"), "losses": self.losses}
         (folder / _FILE).write_text(json.dumps(raw, indent=1, sort_keys=True) + "\n")
 

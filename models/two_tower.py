@@ -29,7 +29,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 from scipy.sparse import csr_matrix
 
-from models.runtime import canonical, deterministic, padded
+from models.runtime import deterministic, export, padded
 from models.settings import TwoTowerSettings
 from models.two_tower_data import Content, Data, heaviest
 
@@ -201,8 +201,7 @@ class TwoTower:
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / _ITEMS, self.items, allow_pickle=False)
-        tf.saved_model.save(self.module, str(folder / _EXPORT), signatures={"serving_default": self.module.embed})
-        canonical(folder / _EXPORT)
+        export(self.module, folder / _EXPORT)
         raw = {"settings": self.settings.model_dump(mode="json"), "contexts": self.contexts, "losses": self.losses}
         (folder / _FILE).write_text(json.dumps(raw, indent=1, sort_keys=True) + "\n")
 

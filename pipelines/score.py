@@ -88,7 +88,6 @@ def score(
         chosen = chosen.model_copy(update={"shelves": tuple(s for s in chosen.shelves if s.shelf_id in shelves)})
     what = Plan(
         day=day,
-        fit=fit,
         seed=settings.seed,
         k=settings.candidates.per_source,
         keep=1.0 if rows < settings.candidates.keep_all_below else settings.candidates.keep_share,

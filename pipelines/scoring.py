@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -37,7 +37,7 @@ class Plan:
     """What one night's scoring is to make.
 
     Attributes:
-        day: the night; fit: nothing learned from other listeners is later.
+        day: the night.
         k: candidates a source and listener.
         keep: share of listeners whose candidates are all stored; below it only what is placed or spare.
         sample: share of listeners scored at all (nights made to train the first ranker), by hash.
@@ -45,7 +45,6 @@ class Plan:
     """
 
     day: date
-    fit: date
     seed: int
     k: int
     keep: float
@@ -57,11 +56,6 @@ class Plan:
     versions: dict[str, str]
     settings: ShelvesSettings
     only: tuple[str, ...] = ()
-
-    @property
-    def as_of(self) -> datetime:
-        """The next midnight: the end of the night's date, UTC."""
-        return datetime.combine(self.day + timedelta(1), time(), UTC)
 
 
 class Scorer:

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from transforms.plays import codes, is_heard, run_positions, run_starts, stable_argsort
 from transforms.tables.schema import TABLES
-from transforms.track_stats import weighted_sum
+from transforms.track_stats import total, weighted_sum
 
 UNIT = 1 << 20
 KEY = ("track_a", "track_b")
@@ -211,11 +211,7 @@ def _ahead(reach: np.ndarray, *, include_self: bool) -> tuple[np.ndarray, np.nda
 
 def add(partials: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Sum of partials of different listeners: one row a (date, track_a, track_b), sorted."""
-    frames = [p for p in partials if p.height]
-    if not frames:
-        return _empty()
-    keys = ("date", *KEY)
-    return pl.concat(frames).group_by(keys).agg(pl.col(COUNTS).sum()).sort(keys)
+    return total(partials, KEY, COUNTS, _empty())
 
 
 def sum_window(

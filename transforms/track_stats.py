@@ -90,11 +90,18 @@ def day_partials(listens: pl.DataFrame, markets: pl.DataFrame | None = None, pla
 
 def add(partials: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Sum of partials of different listeners: one row a (date, track_id, market), sorted."""
+    return total(partials, KEY, COUNTS, _empty())
+
+
+def total(
+    partials: Iterable[pl.DataFrame], key: tuple[str, ...], counts: tuple[str, ...], empty: pl.DataFrame
+) -> pl.DataFrame:
+    """Integer partials added up: one row a date and key, sorted by them; `empty` where there are none."""
     frames = [p for p in partials if p.height]
     if not frames:
-        return _empty()
-    keys = ("date", *KEY)
-    return pl.concat(frames).group_by(keys).agg(pl.col(COUNTS).sum()).sort(keys)
+        return empty
+    keys = ("date", *key)
+    return pl.concat(frames).group_by(keys).agg(pl.col(counts).sum()).sort(keys)
 
 
 def sum_window(

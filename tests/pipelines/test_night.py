@@ -212,7 +212,6 @@ def test_the_night_equals_a_direct_computation_in_memory(world):
         assert {f.shard for m in parts if m is not None for f in m.files} == {0, 1}  # nothing trivial is compared
     plan = Plan(
         day=NIGHT,
-        fit=NIGHT,
         seed=SETTINGS.seed,
         k=SETTINGS.candidates.per_source,
         keep=1.0,
