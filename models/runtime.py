@@ -22,7 +22,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 # A night loads one model a date, so equal graphs are traced more than once, and on purpose.
 tf.get_logger().setLevel("ERROR")
-_COUNTED = re.compile(r"\b(__(?:inference|forward|backward)_\w*?_|PartitionedCall-)(\d+)(?!\w)")
+_COUNTED = re.compile(r"\b(__(?:inference|forward|backward)_\w*?_|PartitionedCall-|CustomGradient-)(\d+)(?!\w)")
 _CAPTURED = re.compile(r'(key: "_user_specified_name"\s+value \{\s+s: )"\d+"')
 
 

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from models.checkpoints import Checkpoints
 from models.runtime import deterministic, export
 from models.sequence_data import GAPS, Batches, Sequences
 from models.settings import SequenceSettings
@@ -33,6 +34,34 @@ from models.training import run_epochs
 BLOCK = 256
 DEFAULTS = SequenceSettings()
 _FILE, _ITEMS, _EXPORT = "sequence.json", "items.npy", "saved_model"
+
+
+def _dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
+    """Dropout with the rate rounded to 1/256: one random number serves four activations."""
+    cut = max(1, round(rate * 256))
+    count = (tf.size(x) + 3) // 4
+    drawn = tf.random.stateless_uniform([count], seed, minval=None, maxval=None, dtype=tf.int32, alg="philox")
+    kept = tf.reshape(tf.reshape(tf.bitcast(drawn, tf.uint8), [-1])[: tf.size(x)], tf.shape(x)) >= cut
+    return tf.where(kept, x * (256 / (256 - cut)), 0.0)
+
+
+@tf.custom_gradient
+def _cross_entropy(states: tf.Tensor, items: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
+    """Softmax cross-entropy [N] of states [N, d] against all items [V, d].
+
+    Keeps the probabilities and nothing else of size [N, V]; the general operation passes over that many three times
+    more often, which was a third of a step.
+    """
+    share = tf.nn.softmax(tf.linalg.matmul(states, items, transpose_b=True))
+    own = tf.gather_nd(share, tf.stack([tf.range(tf.shape(target)[0]), target], axis=1))
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, None]:
+        scaled = states * upstream[:, None]
+        to_states = (tf.linalg.matmul(share, items) - tf.gather(items, target)) * upstream[:, None]
+        to_items = tf.linalg.matmul(share, scaled, transpose_a=True)
+        return to_states, to_items - tf.math.unsorted_segment_sum(scaled, target, tf.shape(items)[0]), None
+
+    return -tf.math.log(tf.maximum(own, 1e-30)), gradient
 
 
 class _Block(tf.keras.layers.Layer):
@@ -45,7 +74,7 @@ class _Block(tf.keras.layers.Layer):
         self.norm, self.norm2 = (tf.keras.layers.LayerNormalization(epsilon=1e-6) for _ in range(2))
         self.mix = tf.keras.layers.Dense(3 * s.dims, use_bias=False, kernel_regularizer=l2)
         self.out = tf.keras.layers.Dense(s.dims, kernel_regularizer=l2)
-        self.wide = tf.keras.layers.Dense(4 * s.dims, activation=tf.nn.gelu, kernel_regularizer=l2)
+        self.wide = tf.keras.layers.Dense(4 * s.dims, activation=tf.nn.silu, kernel_regularizer=l2)
         self.narrow = tf.keras.layers.Dense(s.dims, kernel_regularizer=l2)
         self.distance = self.add_weight(name="distance", shape=(s.heads, s.length), initializer="zeros")
 
@@ -86,8 +115,7 @@ class _Network(tf.keras.Model):
         def drop(x: tf.Tensor) -> tf.Tensor:
             if seed is None or not self.s.dropout:
                 return x
-            key = seed + tf.constant([0, next(draws) * 7919], tf.int32)
-            return tf.nn.experimental.stateless_dropout(x, rate=self.s.dropout, seed=key, rng_alg="philox")
+            return _dropout(x, self.s.dropout, seed + tf.constant([0, next(draws) * 7919], tf.int32))
 
         known = tf.cast(items > 0, tf.float32)
         x = tf.gather(self.ids, items) * self.s.dims**0.5 + tf.gather(self.gaps, gaps)
@@ -103,8 +131,9 @@ class _Network(tf.keras.Model):
         states, target = tf.gather_nd(states, asked), tf.gather_nd(batch["targets"], asked)
         if self.full:
             # The unknown track is no answer: its row is left out of the sum.
-            logits = tf.linalg.matmul(states, self.ids[1:], transpose_b=True) + self.bias[1:]
-            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=target - 1, logits=logits)
+            ones = tf.ones([tf.shape(states)[0], 1])
+            every = tf.concat([self.ids[1:], self.bias[1:, None]], axis=1)
+            loss = _cross_entropy(tf.concat([states, ones], axis=1), every, target - 1)
         else:
             own = tf.reduce_sum(states * tf.gather(self.ids, target), 1) + tf.gather(self.bias, target)
             drawn = batch["negatives"]
@@ -184,13 +213,37 @@ class _Module(tf.Module):
         return tf.concat([self.network.states(items, gaps, None)[:, -1], tf.ones([BLOCK, 1])], axis=1)
 
 
+def _log_shares(items: np.ndarray, n_items: int) -> np.ndarray:
+    """float32 [n_items]: log of each item's share of listens, half a listen added; where the biases start."""
+    count = np.bincount(items, minlength=n_items).astype(np.float64) + 0.5
+    return np.log(count / count.mean()).astype(np.float32)
+
+
+def _start_from(vectors: np.ndarray, fresh: np.ndarray, heard: np.ndarray) -> np.ndarray:
+    """The main directions of given vectors, as many as fit, of length 1/2 on average; the rest as drawn.
+
+    A direction points where its largest entry is positive, so that equal inputs give equal vectors.
+    """
+    out, known = fresh.copy(), heard & np.any(vectors != 0, axis=1)
+    if not known.any():
+        return out
+    given = vectors[known].astype(np.float64)
+    _, directions = np.linalg.eigh(given.T @ given)
+    directions = directions[:, ::-1][:, : fresh.shape[1]]
+    directions *= np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])])
+    turned = given @ directions
+    out[known, : turned.shape[1]] = 0.5 * turned / max(float(np.linalg.norm(turned, axis=1).mean()), 1e-12)
+    return out
+
+
 def fit(
     sequences: Sequences,
     n_items: int,
     settings: SequenceSettings = DEFAULTS,
     seed: int = 0,
-    checkpoints: str | Path | None = None,
+    checkpoints: Checkpoints | str | Path | None = None,
     watch: Callable[[int, SequenceModel], bool] | None = None,
+    start: np.ndarray | None = None,
 ) -> SequenceModel:
     """Train on sequences.
 
@@ -198,6 +251,7 @@ def fit(
         n_items: size of the vocabulary, the unknown row 0 included.
         checkpoints: as in `models.two_tower.fit`.
         watch: called after each epoch with its number and the model so far; True ends the training.
+        start: float32 [n_items, k], vectors to start from (iALS item factors): few steps find no way from random ones.
 
     Raises:
         ValueError: `heads` does not divide `dims`.
@@ -209,11 +263,15 @@ def fit(
     batches = Batches(sequences, n_items, settings, seed)
     heard = np.bincount(sequences.items, minlength=n_items) > 0
     heard[0] = False
+    network.bias.assign(_log_shares(sequences.items, n_items))
+    if start is not None:
+        network.ids.assign(_start_from(start, network.ids.numpy(), heard))
     module = _Module(network, settings.length)
 
     def model(losses: list[float]) -> SequenceModel:
         items = np.concatenate([network.ids.numpy(), network.bias.numpy()[:, None]], axis=1)
-        # A track nobody played was only ever pushed away; it has nothing to say.
+        # A track nobody played was only ever pushed away; it has nothing to say. Its score of 0 is that of the rarest.
+        items[heard, -1] -= items[heard, -1].min(initial=np.inf)
         items[~heard] = 0
         return SequenceModel(settings, items, losses, module)
 

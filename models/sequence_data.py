@@ -129,12 +129,15 @@ class Batches:
     def steps(self) -> int:
         """Batches of the first epoch; later ones differ by few."""
         begins, _ = self.sequences.windows(self.settings.length, np.random.default_rng((self.seed, 0)))
-        return -(-len(begins) // self.settings.batch)
+        return -(-min(len(begins), self.settings.windows) // self.settings.batch)
 
     def __call__(self, epoch: int) -> Iterator[dict[str, Any]]:
         """One epoch: windows of like length together, batches in random order."""
         s, rng = self.settings, np.random.default_rng((self.seed, epoch))
         begins, ends = self.sequences.windows(s.length, rng)
+        if len(begins) > s.windows:
+            drawn = np.sort(rng.permutation(len(begins))[: s.windows])
+            begins, ends = begins[drawn], ends[drawn]
         order = np.lexsort((rng.random(len(begins)), (ends - begins) // 16))
         batches = [order[i : i + s.batch] for i in range(0, len(order), s.batch)]
         for number in rng.permutation(len(batches)):

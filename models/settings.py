@@ -79,7 +79,7 @@ class RankerSettings(BaseModel, frozen=True, extra="forbid"):
     """Settings of the ranker."""
 
     kind: Choice = Field(
-        "best", description="blend, linear, cross, average (of both), or the best on the last stored night"
+        "linear", description="blend, linear, cross, average (of both), or the best on the last stored night"
     )
     examples: int = Field(
         500_000, ge=1, description="candidates learned from at most, about: beyond, a hashed share of negatives"
@@ -88,6 +88,12 @@ class RankerSettings(BaseModel, frozen=True, extra="forbid"):
         "listened", description="what the order is for"
     )
     blend: str = Field("^f_blend$", description="regular expression: the features that blend sums")
+    promote_tolerance: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="share of NDCG@50 that a new ranker may lack of the one it replaces or of the best single source",
+    )
     calibration_share: float = Field(0.1, gt=0, lt=0.5, description="hashed share of groups that calibrate the heads")
     linear: LinearSettings = LinearSettings()
     cross: CrossSettings = CrossSettings()
@@ -111,6 +117,7 @@ class SequenceSettings(BaseModel, frozen=True, extra="forbid"):
     )
     learning_rate: float = Field(1e-3, gt=0, description="Adam's peak rate; it falls linearly to zero")
     warm_up: int = Field(200, ge=0, description="steps over which the rate rises")
+    windows: int = Field(1_000_000, ge=1, description="most sequences of one epoch, drawn anew each epoch")
     negatives: int = Field(2048, ge=1, description="shared negatives of a step beyond full_softmax")
     full_softmax: int = Field(20_000, ge=0, description="catalogs up to this size need no sampling")
     weight_decay: float = Field(1e-5, ge=0, description="L2 on kernels")

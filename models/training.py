@@ -14,6 +14,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from models.checkpoints import Checkpoints
+
 
 def run_epochs(
     model: Any,
@@ -22,7 +24,7 @@ def run_epochs(
     epochs: int,
     steps: int,
     learning_rate: float,
-    checkpoints: str | Path | None,
+    checkpoints: Checkpoints | str | Path | None,
     after_epoch: Callable[[int], bool] | None = None,
     clip: float | None = None,
     warm_up: int = 0,
@@ -34,7 +36,7 @@ def run_epochs(
         batches: epoch number -> that epoch's batches (nested numpy arrays).
         signature: `tf.TensorSpec` of a batch, nested alike.
         steps: batches an epoch; the rate falls linearly to zero over epochs * steps.
-        checkpoints: folder or URL, or None for none.
+        checkpoints: `Checkpoints`, a folder or URL, or None for none; training goes on from the latest found there.
         after_epoch: called with the epoch's number; True ends the training.
         clip: largest global norm of a gradient.
         warm_up: steps over which the rate rises from zero.
@@ -48,7 +50,8 @@ def run_epochs(
         model=model, optimizer=optimizer, losses=tf.Variable(tf.zeros([epochs])), done=tf.Variable(0, dtype=tf.int64)
     )
     optimizer.build(model.trainable_variables)
-    prefix = None if checkpoints is None else f"{str(checkpoints).rstrip('/')}/epoch"
+    keep = Checkpoints.of(checkpoints)
+    prefix = None if keep is None else f"{keep.folder.rstrip('/')}/epoch"
     last = _latest(prefix, epochs)
     if last:
         state.read(f"{prefix}-{last:03d}").assert_existing_objects_matched()
@@ -74,6 +77,8 @@ def run_epochs(
         state.done.assign(epoch + 1)
         if prefix is not None:
             state.write(f"{prefix}-{epoch + 1:03d}")
+            if keep is not None and keep.saved is not None:
+                keep.saved()
         if after_epoch is not None and after_epoch(epoch):
             break
     return [float(x) for x in state.losses.numpy()[: int(state.done.numpy())]]

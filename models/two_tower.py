@@ -29,6 +29,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 from scipy.sparse import csr_matrix
 
+from models.checkpoints import Checkpoints
 from models.runtime import deterministic, export, padded
 from models.settings import TwoTowerSettings
 from models.two_tower_data import Content, Data, heaviest
@@ -221,7 +222,7 @@ def fit(
     content: Content = NO_CONTENT,
     settings: TwoTowerSettings = DEFAULTS,
     seed: int = 0,
-    checkpoints: str | Path | None = None,
+    checkpoints: Checkpoints | str | Path | None = None,
     contexts: Mapping[str, np.ndarray] | None = None,
     start: np.ndarray | None = None,
 ) -> TwoTower:

@@ -44,14 +44,19 @@ def _fetch(warehouse: str, folder: str, files: tuple[FileEntry, ...]) -> Path:
         try:
             data = store.read(entry.path)
         except FileNotFoundError as error:
-            raise UserError(f"model file {entry.path} is missing; train that date again or roll back") from error
+            raise UserError(f"model file {entry.path} is missing; {_remedy(folder)}") from error
         if sha256(data).hexdigest() != entry.sha256:
-            raise UserError(f"model file {entry.path} is not what was committed; train that date again or roll back")
+            raise UserError(f"model file {entry.path} is not what was committed; {_remedy(folder)}")
         if not isinstance(store, LocalStore):
             target = local / Path(entry.path).relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
     return local
+
+
+def _remedy(folder: str) -> str:
+    day = folder.split("/date=")[1].split("/", maxsplit=1)[0]
+    return f"`nightshelf repair --date {day}` has the model made again, or go back with `nightshelf rollback`"
 
 
 def store_folder(run: Run, local: Path) -> list[FileEntry]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -31,7 +33,29 @@ _day = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def _format(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    from pipelines import logs
+
+    if value:
+        logs.choose(value)
+        logs.setup()
+
+
+class _Commands(click.Group):
+    """A group whose every command takes `--log-format`."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        choices = click.Choice(["text", "json"])
+        told = "Lines on stderr: for people, or a JSON object each; also NIGHTSHELF_LOG_FORMAT."
+        option = click.Option(["--log-format"], type=choices, callback=_format, expose_value=False, help=told)
+        cmd.params.append(option)
+        super().add_command(cmd, name)
+
+
+_key = click.option("--pseudonym-key-file", help="Key of pseudonyms; default: NIGHTSHELF_PSEUDONYM_KEY, if it is set.")
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option("0.1.0", prog_name="nightshelf")
 def cli() -> None:
     """A listening log into every listener's shelves, overnight.
@@ -88,6 +112,8 @@ def simulate(ctx: click.Context, **o: Any) -> None:
 @click.option("--end-date", type=_DAY, help="Last date of the batch; later events are refused.")
 @click.option("--anonymous", is_flag=True, help="Each line of a sessions file is a listener of its own.")
 @click.option("--listener", help="Listener id for an export of one person (spotify-history).")
+@click.option("--accept-gates", is_flag=True, help="Commit the batch even if a check fails; the ledger says so.")
+@_key
 @_warehouse
 @_config
 @click.pass_context
@@ -107,6 +133,8 @@ def ingest(ctx: click.Context, **o: Any) -> None:
         end_date=_date(o["end_date"]),
         anonymous=o["anonymous"],
         listener=o["listener"],
+        pseudonym_key_file=o["pseudonym_key_file"],
+        accept_gates=o["accept_gates"],
         settings=_settings(o["config"]),
         beam_args=ctx.args,
     )
@@ -122,6 +150,8 @@ def ingest(ctx: click.Context, **o: Any) -> None:
     "--listeners", type=click.Path(exists=True), help="Preview: a file of listener ids; nothing is committed."
 )
 @click.option("--greedy", is_flag=True, help="The ranker's order under eligibility rules only.")
+@click.option("--accept-gates", is_flag=True, help="Commit the night even if a check fails; its manifest says so.")
+@_key
 @click.pass_context
 def run_night(ctx: click.Context, **o: Any) -> None:
     """Make a night: features, models, shelves, and what is missing before them."""
@@ -134,7 +164,9 @@ def run_night(ctx: click.Context, **o: Any) -> None:
         fit_date=_date(o["fit_date"]),
         shelves=list(o["shelves"]),
         listeners_file=o["listeners"],
+        pseudonym_key_file=o["pseudonym_key_file"],
         greedy=o["greedy"],
+        accept_gates=o["accept_gates"],
         beam_args=ctx.args,
     )
 
@@ -188,6 +220,18 @@ def rollback(table: str, day: datetime, unpin: bool, warehouse: str) -> None:
 
 
 @cli.command()
+@click.option("--date", "day", type=_DAY, help="Only this date; default: all of them.")
+@click.option("--dry-run", is_flag=True, help="Only say what is damaged.")
+@_warehouse
+def repair(day: datetime | None, dry_run: bool, warehouse: str) -> None:
+    """Check every file against its manifest, and mark what is damaged to be made again."""
+    from pipelines.upkeep import repair as run
+
+    for line in run(warehouse, _date(day), dry_run=dry_run):
+        click.echo(line)
+
+
+@cli.command()
 @_warehouse
 @_config
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
@@ -205,12 +249,15 @@ def clean(warehouse: str, config: str | None, dry_run: bool, abandoned: bool) ->
 @click.option("--shelf", help="Only this shelf.")
 @click.option("--why", is_flag=True, help="Where each item came from, and what moved its score.")
 @click.option("--date", "day", type=_DAY, help="Default: the newest night.")
+@_key
 @_warehouse
-def show(listener: str, shelf: str | None, why: bool, day: datetime | None, warehouse: str) -> None:
+def show(listener: str, warehouse: str, **o: Any) -> None:
     """Print one listener's shelves."""
+    from pipelines.identity import known_as
     from pipelines.show import show as run
 
-    run(warehouse, listener, shelf=shelf, why=why, day=_date(day))
+    (known,) = known_as(warehouse, [listener], o["pseudonym_key_file"])
+    run(warehouse, known, shelf=o["shelf"], why=o["why"], day=_date(o["day"]))
 
 
 @cli.command(context_settings=_BEAM)
@@ -237,24 +284,73 @@ def report(day: datetime, warehouse: str) -> None:
 
 
 @cli.command()
+@_day
+@_warehouse
+@_config
+def check(day: datetime, warehouse: str, config: str | None) -> None:
+    """A night's checks with their numbers; exits with 3 if one fails, also of a night that was held back."""
+    from pipelines.check import print_checks
+
+    print_checks(warehouse, day.date(), _settings(config).gates)
+
+
+@cli.command()
 @click.option("--date", "day", type=_DAY, help="The night; with --rollback, the night to withdraw.")
 @click.option("--to", required=True, help="bigquery:PROJECT.DATASET")
 @click.option("--table", "tables", multiple=True, default=["shelves"], show_default=True, help="May be repeated.")
 @click.option("--rollback", "back", is_flag=True, help="Point the views back at what they read before.")
 @click.option("--keep-days", default=7, show_default=True, help="Days until a run that no view reads expires.")
+@click.option("--accept-gates", is_flag=True, help="Publish even if a check fails.")
 @_warehouse
-def publish(day: datetime | None, to: str, tables: Sequence[str], back: bool, keep_days: int, warehouse: str) -> None:
+@_config
+def publish(day: datetime | None, to: str, tables: Sequence[str], back: bool, warehouse: str, **o: Any) -> None:
     """Load a night into BigQuery, count its rows, then replace the view that consumers read."""
     from pipelines import publish as job
 
+    keep_days: int = o["keep_days"]
     if back:
         done = job.rollback(to, tables, day=_date(day), keep_days=keep_days)
     elif day is None:
         raise click.UsageError("--date is required, except with --rollback")
     else:
-        done = job.publish(warehouse, day.date(), to, tables, keep_days=keep_days)
+        gates, accept = _settings(o["config"]).gates, o["accept_gates"]
+        done = job.publish(warehouse, day.date(), to, tables, keep_days=keep_days, gates=gates, accept_gates=accept)
     for one in done:
         click.echo(one)
+
+
+@cli.command(context_settings=_BEAM)
+@click.argument("listeners", nargs=-1)
+@click.option("--listeners-file", help="Further ids, one a line.")
+@click.option("--published", help="bigquery:PROJECT.DATASET whose tables are cleared too.")
+@click.option(
+    "--readmit", is_flag=True, help="Only take them off the list: what is ingested from now on is taken again."
+)
+@_key
+@_warehouse
+@click.pass_context
+def forget(ctx: click.Context, listeners: tuple[str, ...], warehouse: str, **o: Any) -> None:
+    """Remove listeners from every table, stored run and published copy, and refuse them from now on.
+
+    While no other job is at work. With no LISTENER, everybody who was forgotten is looked for once more, everywhere.
+    """
+    from pipelines import forget as job
+
+    beam = [a for a in ctx.args if a.startswith("--")]  # a listener's id may stand among what click left over
+    ids = [*listeners, *(a for a in ctx.args if not a.startswith("--"))]
+    if o["readmit"]:
+        known = [*ids, *(job.ids_of_file(o["listeners_file"]) if o["listeners_file"] else [])]
+        click.echo(f"readmitted: {job.readmit(warehouse, known, o['pseudonym_key_file'])}")
+        return
+    done = job.forget(
+        warehouse,
+        ids,
+        listeners_file=o["listeners_file"],
+        published=o["published"],
+        pseudonym_key_file=o["pseudonym_key_file"],
+        beam_args=beam,
+    )
+    click.echo(done)
 
 
 @cli.command("config")
@@ -267,19 +363,50 @@ def print_config(config: str | None) -> None:
 
 
 def main() -> None:
-    """Entry point: user errors become one sentence and an exit code, never a stack trace."""
+    """Entry point: runs the command, and leaves with its exit code."""
+    from pipelines.leave import exit_code, leave
+
+    try:
+        _run()
+    except SystemExit as done:
+        leave(exit_code(done.code))
+    leave(0)
+
+
+def _run() -> None:
+    """Run a command: user errors become one sentence and an exit code, never a stack trace, which might quote a row."""
+    from pipelines import logs
     from transforms.errors import UserError
 
+    logs.setup()
     try:
         cli(standalone_mode=False)
     except UserError as error:
-        click.echo(f"nightshelf: {error}", err=True)
-        sys.exit(error.exit_code)
+        _fail(f"nightshelf: {error}", error.exit_code)
+    except click.UsageError as error:
+        if error.ctx is not None and not logs.as_json():
+            click.echo(error.ctx.get_usage(), err=True)
+        _fail(f"nightshelf: {_unnamed(error)}", error.exit_code)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        _fail(f"nightshelf: {error.format_message()}", error.exit_code)
     except click.Abort:
-        sys.exit(130)
+        _fail("nightshelf: interrupted; the same command again goes on where it can", 130)
+    except Exception as error:
+        if os.environ.get(logs.DEBUG):
+            raise
+        _fail(f"nightshelf: an error that nobody foresaw: {logs.told(error)}; {logs.MORE}", 1)
+
+
+def _unnamed(error: click.UsageError) -> str:
+    """A usage error without the arguments it quotes, among which may be a listener."""
+    return re.sub(r"argument(s?) \(.*\)", r"argument\1", error.format_message(), flags=re.DOTALL)
+
+
+def _fail(message: str, code: int) -> None:
+    from pipelines import logs
+
+    logs.say("ERROR", message, exit_code=code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from models.settings import RankerSettings
 from pipelines.fitting import ModelSettings
 from transforms.co_listens import CoListenSettings
 from transforms.evaluation import EvaluationSettings
+from transforms.gates.settings import GateSettings
 from transforms.ingest import IngestSettings
 from transforms.library import LibrarySettings
 from transforms.outcomes import OutcomeSettings
@@ -64,6 +65,7 @@ class Settings(BaseModel):
     shelves: ShelvesSettings = Field(ShelvesSettings(), description="shelves")
     outcomes: OutcomeSettings = Field(OutcomeSettings(), description="outcomes")
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="evaluation")
+    gates: GateSettings = Field(GateSettings(), description="checks before anything becomes current or is published")
     retention: RetentionSettings = Field(RetentionSettings(), description="what `clean` may delete")
 
     @field_validator("shards")

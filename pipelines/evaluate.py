@@ -3,6 +3,7 @@
 candidates, shelves, library of D + listens of D+1..D+n  ->  metrics by listener, shard by shard
 listens up to D                                          ->  the baselines, on the same listeners
 both                                                     ->  evaluation/date=D
+draws, impressions, feedback of the night and after it   ->  what open slots earned, an experiment's readout
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, get_args
 import apache_beam as beam
 import polars as pl
 
+from pipelines import logs
 from pipelines.catalog import newest_or_first
 from pipelines.features import library_parts
 from pipelines.jobs import launch
 from pipelines.outcomes import recordings
+from pipelines.responses import responses_to, without_estimates
 from transforms.baseline_tuning import choose, with_sessions
 from transforms.baselines import Target, Training, all_baselines, recommend
 from transforms.chunks import Chunk, Spec, specs
@@ -36,8 +39,11 @@ from transforms.evaluation import (
     summarise,
     wanted,
 )
+from transforms.metrics import policies
+from transforms.metrics.experiments import arm_rows
 from transforms.outcomes import with_recording
 from transforms.plays import is_heard
+from transforms.responses import answers, by_listener, shown_items
 from transforms.tables.beam import Commit, ReadChunks, WriteChunks
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import plan
@@ -47,7 +53,7 @@ from transforms.tables.warehouse import Warehouse, days
 if TYPE_CHECKING:
     from pipelines.config import Settings
 
-STEP = "1"
+STEP = "2"
 LISTENS = ("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed")
 
 
@@ -66,12 +72,15 @@ def evaluate(warehouse: str, day: date, ahead: int = 7, *, settings: Settings, b
     before = [place.need("listens", d) for d in place.dates("listens") if d <= day]
     library = library_parts(place, day)
     catalog = newest_or_first(place, "tracks", last)
+    extra = responses_to(place, day, last) if shelves else {}
     run = plan(
         place,
         "evaluation",
         day,
         shards=1,
-        inputs=inputs_of(candidates, shelves, catalog, *library, *after, *before),
+        inputs=inputs_of(
+            candidates, shelves, catalog, *library, *after, *before, *(m for found in extra.values() for m in found)
+        ),
         settings={"days": ahead, **settings.evaluation.model_dump(mode="json")},
         step_version=STEP,
         seed=settings.seed,
@@ -81,11 +90,12 @@ def evaluate(warehouse: str, day: date, ahead: int = 7, *, settings: Settings, b
     names = [f.name for f in place.open_parquet(candidates.files[0].path).schema_arrow] if candidates.files else []
     columns = {
         "candidates": [n for n in names if n.startswith(("rank_", "score_")) or n in _CANDIDATE],
-        "shelves": ("listener_id", "shelf_id", "items", "spares"),
+        "shelves": _SHELF,
         "library": ("listener_id", "track_id", "plays", "heard", "saved"),
         "listens": LISTENS,
     }
     tables = {"candidates": [candidates], "shelves": [shelves] if shelves else [], "library": library, "listens": after}
+    tables |= extra
     night = _Night(warehouse, day, ahead, catalog, settings)
     counting = specs(place, settings.shards, {"library": library})
     measuring = specs(place, settings.shards, tables)
@@ -99,7 +109,7 @@ def evaluate(warehouse: str, day: date, ahead: int = 7, *, settings: Settings, b
         facts = beam.pvalue.AsIter(known)
         ours = (
             root
-            | "Night" >> ReadChunks(measuring, columns)
+            | "Night" >> ReadChunks(measuring, columns, dated=("draws",))
             | "Measure" >> beam.ParDo(_Measure(night, columns["candidates"]), facts).with_output_types(Chunk)
         )
         simple = (
@@ -119,10 +129,16 @@ def evaluate(warehouse: str, day: date, ahead: int = 7, *, settings: Settings, b
         )
         _ = root | "Done" >> Commit([run], written)
 
-    launch("evaluate", place, define, beam_args, [run])
+    done = launch("evaluate", place, define, beam_args, [run])
+    if shelves and done.finished and (told := without_estimates(place, day, ahead)):
+        logs.say("INFO", told, date=day.isoformat())
 
 
 _CANDIDATE = ("listener_id", "track_id", "heard_before", "stage", "inclusion", "ranker_score", "p_listened")
+_SHELF = (
+    *("listener_id", "shelf_id", "version", "home_position", "refresh_date"),
+    *("experiment", "arm", "items", "spares"),
+)
 
 
 class _Night:
@@ -202,7 +218,37 @@ class _Measure(beam.DoFn):
         targets = wanted(ours(chunk["listens"]), heard, facts, night.day, night.ahead)
         lists = night_lists(ours(candidates), ours(shelves) if shelves.height else None)
         rows, shown = measure(lists, targets, heard, segments, facts)
-        yield Chunk(chunk.shard, {"rows": rows, "exposures": shown, "targets": targets, "segments": segments})
+        made = {"rows": rows, "exposures": shown, "targets": targets, "segments": segments}
+        if "draws" in chunk.tables:
+            # everyone on a shelf answers, also those of whom only what was placed is stored
+            answering = shelves.select("listener_id").unique().sort("listener_id")
+            answering = (
+                answering.filter(night.measured(answering["listener_id"], facts)) if len(answering) else answering
+            )
+            asked = {t: f.join(answering, on="listener_id", how="semi") for t, f in chunk.tables.items()}
+            made |= self._responses(asked, facts)
+        yield Chunk(chunk.shard, made)
+
+    def _responses(self, tables: dict[str, pl.DataFrame], facts: Facts) -> dict[str, pl.DataFrame]:
+        """Drawn slots that were shown, and what listeners of an experiment did: `slots` and `arms`."""
+        night, shelves, feedback = self._night, tables["shelves"], tables.get("feedback")
+        answered = answers(
+            shelves,
+            tables["listens"],
+            facts.recordings,
+            night.day,
+            night.ahead,
+            impressions=tables["impressions"],
+            feedback=feedback,
+        )
+        chosen = shelves.select("listener_id", "shelf_id", date="refresh_date")
+        draws = tables["draws"].join(chosen, on=["listener_id", "shelf_id", "date"], how="semi")
+        predicted = tables["candidates"] if "p_listened" in tables["candidates"].columns else None
+        slots = policies.weighed_slots(draws, shown_items(answered), night.settings.policies, predicted)
+        arms = by_listener(
+            shelves, answered, tables["listens"], facts.recordings, night.day, night.ahead, saves=feedback is not None
+        )
+        return {"slots": slots, "arms": arms}
 
 
 class _Baselines(beam.DoFn):
@@ -263,4 +309,11 @@ class _Summarise(beam.DoFn):
         best = {r["target"]: r["model"] for c in parts if "best" in c.tables for r in c["best"].iter_rows(named=True)}
         settings, seed = self._night.settings, self._night.seed
         facts = self._night.facts(list(counted))
-        yield Chunk(0, {"evaluation": summarise(rows, shown, best, facts, draws=settings.draws, seed=seed)})
+        made = [summarise(rows, shown, best, facts, draws=settings.draws, seed=seed)]
+        answered = [c for c in parts if "slots" in c.tables]
+        if answered:
+            slots, arms = (pl.concat([c[t] for c in answered], how="diagonal_relaxed") for t in ("slots", "arms"))
+            told = policies.policy_rows(slots, settings.policies, draws=settings.draws, seed=seed)
+            told += arm_rows(arms, draws=settings.draws, seed=seed)
+            made.append(pl.DataFrame(told, schema=made[0].schema))
+        yield Chunk(0, {"evaluation": pl.concat(made)})

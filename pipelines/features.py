@@ -78,6 +78,7 @@ def features(
         settings.sessions,
         settings.co_listens,
         settings.track_stats.plays_per_day,
+        settings.library.max_pairs,
     )
     tracks = found.pop("tracks")
     library = found["library"]
@@ -244,7 +245,8 @@ def _plan(
     for cut in cuts:
         inputs |= inputs_of(*(by_day[t].get(d) for t in sorted(by_day) for d in days(since, cut.day)))
         before = len(runs)
-        made, run_id = run("library", cut.day, inputs, base=cut.base)
+        limit = {"max_pairs": settings.library.max_pairs} if cut.base else {}
+        made, run_id = run("library", cut.day, inputs, base=cut.base, **limit)
         chain = [*([] if cut.base else chain), {"date": cut.day.isoformat(), "run_id": run_id}]
         if len(runs) > before:
             runs[-1] = with_extra(runs[-1], chain=chain)

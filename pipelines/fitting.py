@@ -1,6 +1,6 @@
 """Everything a night learns from other listeners, fitted together over one vocabulary, saved and loaded as one folder.
 
-    vocabulary.parquet  als/  two_tower/  neighbours.npz  clusters.npz  popularity.npz
+    vocabulary.parquet  als/  two_tower/  sequence/  neighbours.npz  clusters.npz  popularity.npz
 
 This is a place to put parts together: what each part means stands in `models` and `transforms.candidates`. It runs without
 Beam, so that the same fit can be made in a notebook.
@@ -20,15 +20,18 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
+from models.checkpoints import Checkpoints
 from models.clusters import ClusterSettings
-from models.settings import AlsSettings, HistorySettings, TwoTowerSettings
+from models.settings import AlsSettings, HistorySettings, SequenceSettings, TwoTowerSettings
 from models.vocabulary import Vocabulary
 from transforms.blocks import Block, Catalog
 from transforms.candidates.als import als_source
 from transforms.candidates.base import Source, TopK
+from transforms.candidates.ease import EaseSettings, fit_ease
 from transforms.candidates.learned import Learned, default_sources
 from transforms.candidates.neighbours import NeighbourSettings, fit_neighbours
 from transforms.candidates.popular import fit_popularity
+from transforms.candidates.sequence import sequence_source
 from transforms.candidates.similar_listeners import ProfileSettings, fit_clusters
 from transforms.candidates.two_tower import two_tower_source
 
@@ -43,8 +46,25 @@ class ModelSettings(BaseModel):
     als: AlsSettings = Field(AlsSettings(), description="iALS")
     two_tower: TwoTowerSettings = Field(TwoTowerSettings(), description="two-tower retrieval")
     use_two_tower: bool = Field(True, description="train the two-tower model")
+    sequence: SequenceSettings = Field(
+        SequenceSettings(
+            layers=1,
+            length=50,
+            epochs=1,
+            batch=64,
+            positions=1.0,
+            negatives=512,
+            full_softmax=2000,
+            windows=4096,
+            warm_up=10,
+            learning_rate=3e-3,
+        ),
+        description="the sequence model, trained for seconds; more windows and epochs pay with a larger audience",
+    )
+    use_sequence: bool = Field(True, description="train the sequence model")
     history: HistorySettings = Field(HistorySettings(), description="histories as the two-tower model reads them")
     neighbours: NeighbourSettings = Field(NeighbourSettings(), description="track-to-track neighbours")
+    ease: EaseSettings = Field(EaseSettings(), description="what predicts a track within its neighbourhood")
     clusters: ClusterSettings = Field(
         ClusterSettings(clusters=4096, listeners_per_cluster=3), description="clusters of listeners"
     )
@@ -58,7 +78,7 @@ class Evidence:
 
     Attributes:
         library: `listener` (uint64 hash), `track_id`, `value` (plays heard, plus one if saved), one row a pair.
-        plays: `listener`, `session` (int, grows with time), `track_id`, in order of play.
+        plays: `listener`, `session` (int, grows with time), `track_id`, `started_at` where known, in order of play.
         tracks: table `tracks`.
         pairs: the co-listens window; stats, recent: the track-statistics window, slow and fast half-life.
     """
@@ -80,6 +100,7 @@ class Fitted:
     two_tower: Any | None
     history: HistorySettings
     learned: Learned
+    sequence: Any | None = None
 
     def catalog(self, tracks: pl.DataFrame) -> Catalog:
         """A catalog table aligned to the vocabulary."""
@@ -93,7 +114,19 @@ class Fitted:
         if self.two_tower is not None:
             vectors = np.asarray(self.two_tower.items)
             dense.append(two_tower_source(self.embed, vectors, self._search("two_tower", vectors)))
+        if self.sequence is not None:
+            vectors = np.asarray(self.sequence.items)
+            length = self.sequence.settings.length
+            dense.append(sequence_source(self.states, vectors, length, self._search("sequence", vectors)))
         return default_sources(self.learned, catalog, as_of, dense)
+
+    def states(self, items: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+        """The sequence model's states after listens `seconds` apart, both [B, length], right-aligned."""
+        from models.sequence_data import gap_buckets
+
+        assert self.sequence is not None
+        gaps = np.where(np.isnan(seconds), 0, gap_buckets(np.nan_to_num(seconds)))
+        return self.sequence.embed(items, gaps.astype(np.int32))
 
     def embed(self, block: Block) -> np.ndarray:
         """The two-tower model's listener vectors of a block."""
@@ -127,6 +160,8 @@ class Fitted:
         }
         if self.two_tower is not None and self.two_tower.losses:
             found["two_tower_loss"] = self.two_tower.losses[-1]
+        if self.sequence is not None and self.sequence.losses:
+            found["sequence_loss"] = self.sequence.losses[-1]
         return found
 
     def save(self, folder: Path) -> None:
@@ -136,6 +171,8 @@ class Fitted:
         self.als.save(folder / "als")
         if self.two_tower is not None:
             self.two_tower.save(folder / "two_tower")
+        if self.sequence is not None:
+            self.sequence.save(folder / "sequence")
         self.learned.save(folder)
 
     @classmethod
@@ -148,12 +185,18 @@ class Fitted:
             from models.two_tower import TwoTower
 
             tower = TwoTower.load(folder / "two_tower")
+        sequence = None
+        if (folder / "sequence").is_dir():
+            from models.sequence import SequenceModel
+
+            sequence = SequenceModel.load(folder / "sequence")
         return cls(
             Vocabulary.load(folder / "vocabulary.parquet"),
             Als.load(folder / "als"),
             tower,
             settings.history,
             Learned.load(folder),
+            sequence,
         )
 
 
@@ -162,11 +205,11 @@ def unknown_rows(vectors: np.ndarray) -> np.ndarray:
     return np.flatnonzero(~np.any(vectors != 0, axis=1))
 
 
-def fit(evidence: Evidence, settings: ModelSettings, seed: int, checkpoints: str | None = None) -> Fitted:
+def fit(evidence: Evidence, settings: ModelSettings, seed: int, checkpoints: Checkpoints | None = None) -> Fitted:
     """Fit every part. The vocabulary holds each track somebody played and each track of the catalog.
 
     Args:
-        checkpoints: folder or URL for epoch-end checkpoints, so that a second attempt goes on where the first died.
+        checkpoints: where models keep their epochs, so that a second attempt goes on where the first died.
     """
     from models import clusters
     from models.als import Als
@@ -190,17 +233,24 @@ def fit(evidence: Evidence, settings: ModelSettings, seed: int, checkpoints: str
     vectors = in_blocks(als.fold_in, heard)
     centroids = clusters.fit(vectors, settings.clusters, seed)
     nearest = clusters.assign(vectors, centroids, settings.profiles.overlap)[0]
+    neighbours = fit_neighbours(evidence.pairs, ids, settings.neighbours)
     learned = Learned(
-        fit_neighbours(evidence.pairs, ids, settings.neighbours),
+        neighbours,
         fit_popularity(evidence.stats, evidence.recent, ids),
         fit_clusters(heard, nearest, settings.profiles),
+        fit_ease(neighbours.shared, neighbours.own, settings.ease, settings.neighbours.power),
     )
     tower = (
         _two_tower(evidence, vocabulary, als.item_factors, settings, seed, checkpoints)
         if settings.use_two_tower
         else None
     )
-    return Fitted(vocabulary, als, tower, settings.history, learned)
+    sequence = (
+        _sequence(evidence.plays, vocabulary, als.item_factors, settings, seed, checkpoints)
+        if settings.use_sequence
+        else None
+    )
+    return Fitted(vocabulary, als, tower, settings.history, learned, sequence)
 
 
 def in_blocks(
@@ -217,7 +267,7 @@ def _two_tower(
     start: np.ndarray,
     settings: ModelSettings,
     seed: int,
-    checkpoints: str | None,
+    checkpoints: Checkpoints | None,
 ) -> Any | None:
     from models import two_tower
     from models.histories import examples
@@ -227,7 +277,32 @@ def _two_tower(
     if not histories.shape[0]:
         return None
     content = two_tower.Content(content_bags(evidence.tracks, vocabulary))
-    return two_tower.fit(histories, targets, content, settings.two_tower, seed, checkpoints, start=start)
+    own = checkpoints.under("two_tower") if checkpoints is not None else None
+    return two_tower.fit(histories, targets, content, settings.two_tower, seed, own, start=start)
+
+
+def _sequence(
+    plays: pl.DataFrame,
+    vocabulary: Vocabulary,
+    start: np.ndarray,
+    settings: ModelSettings,
+    seed: int,
+    checkpoints: Checkpoints | None,
+) -> Any | None:
+    from models import sequence
+    from models.sequence_data import Sequences
+
+    order = plays["listener"].unique().sort()
+    numbered = plays.with_columns(
+        row=pl.Series(order.search_sorted(plays["listener"]), dtype=pl.Int32),
+        item=pl.Series(vocabulary.rows(plays["track_id"]), dtype=pl.Int32),
+    )
+    if not (numbered.group_by("row").len()["len"] > 1).any():
+        return None
+    times = ["started_at"] if "started_at" in plays.columns else []
+    listens = Sequences.from_plays(numbered.sort("row", "session", maintain_order=True).select("row", "item", *times))
+    own = checkpoints.under("sequence") if checkpoints is not None else None
+    return sequence.fit(listens, len(vocabulary), settings.sequence, seed, own, start=start)
 
 
 def content_bags(tracks: pl.DataFrame, vocabulary: Vocabulary) -> dict[str, sparse.csr_matrix]:

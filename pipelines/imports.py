@@ -27,6 +27,7 @@ def gathered(
     others: Mapping[str, str | None],
     mapping: ColumnMapping | None,
     client: bigquery.Client | None = None,
+    keep: bool = False,
 ) -> Iterator[tuple[list[InputFile], list[str]]]:
     """Files to ingest, and the names of tables that were ingested as they are now.
 
@@ -34,6 +35,7 @@ def gathered(
         inputs: files or globs of the log; tables where the format is `bigquery`.
         others: role -> file, or `bigquery:project.dataset.table`.
         client: to BigQuery; None = one with the machine's credentials, if a table is named at all.
+        keep: leave the exports, because a job that was only described will read them; the table's next ingest removes them.
 
     Raises:
         UserError: a file or table that is not there; the exports are removed.
@@ -64,5 +66,8 @@ def gathered(
             exports.append(one)
             files += source.export(at, one, place.store)
         yield files, known
-    finally:
+    except BaseException:
+        source.remove(exports, place.store)
+        raise
+    if not keep:
         source.remove(exports, place.store)

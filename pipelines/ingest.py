@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.imports import BIGQUERY, gathered
-from pipelines.jobs import launch
+from pipelines.jobs import described_only, launch
 from transforms.errors import UserError
 from transforms.ingest_batch import Batch, ledger, plan_batch
+from transforms.pseudonyms import key_source
 from transforms.sources.base import Options
 from transforms.sources.files import InputFile
 from transforms.sources.formats import FORMATS, check, pieces
@@ -77,6 +78,8 @@ def ingest(
     settings: Settings | None = None,
     beam_args: Sequence[str] = (),
     client: bigquery.Client | None = None,
+    pseudonym_key_file: str | None = None,
+    accept_gates: bool = False,
 ) -> Ingested:
     """Bring a log's files into a warehouse; a file that was ingested before is left out.
 
@@ -93,8 +96,13 @@ def ingest(
         settings: the program's settings; None = defaults.
         beam_args: Beam options.
         client: to BigQuery; None = one with the machine's credentials.
+        pseudonym_key_file: file with the key that listeners' ids are replaced under; default: the environment's key,
+            where there is one, else ids stay as they came.
+
+        accept_gates: commit the batch even if a check fails; the ledger then says so.
 
     Raises:
+        GateFailed: the batch failed a check; nothing was committed.
         UserError: a wrong file, format, mapping or option; nothing was committed.
     """
     if settings is None:
@@ -113,7 +121,8 @@ def ingest(
     end = end_date or datetime.now(UTC).date()
     options = Options(end, _mapping(format, mapping), anonymous, listener)
     others = {"tracks": tracks, "listeners": listeners_file, "feedback": feedback, "impressions": impressions}
-    with gathered(place, format, inputs, others, options.mapping, client) as (files, tables_known):
+    later = described_only(beam_args)
+    with gathered(place, format, inputs, others, options.mapping, client, keep=later) as (files, tables_known):
         fmt = "parquet" if format == BIGQUERY else format
         fresh, known = _new(files, ledger(place))
         result = Ingested(known=(*tables_known, *known))
@@ -122,11 +131,22 @@ def ingest(
             for file in logs:
                 check(fmt, file, options, alone=len(logs) == 1)
             batch = plan_batch(
-                place, fmt, fresh, options, settings=settings.ingest, shards=settings.shards, end_date=end
+                place,
+                fmt,
+                fresh,
+                options,
+                settings=settings.ingest,
+                shards=settings.shards,
+                end_date=end,
+                key=key_source(pseudonym_key_file),
+                gates=settings.gates,
+                accept_gates=accept_gates,
             )
             ledger_run = batch.run("rejects", end, append=True)
             runs = [ledger_run] if ledger_run else []
             record = launch("ingest", place, lambda root: define(root, batch), beam_args, runs)
+            if later:
+                return Ingested(batch.id, result.known)
             done = place.need("rejects", end).extra["batches"][batch.id]
             counted = {k: done[k] for k in ("rows", "listens", "duplicates", "rejects", "reasons", "tables")}
             result = Ingested(batch.id, result.known, **counted, seconds=record.seconds, peak_mb=record.peak_mb)
@@ -165,8 +185,11 @@ def define(root: beam.Pipeline, batch: Batch) -> None:
     counts = (parsed[steps.COUNTS], cleaned[steps.COUNTS]) | "All counts" >> beam.Flatten()
     rejects = (parsed[steps.REJECTS], cleaned[steps.REJECTS]) | "All rejects" >> beam.Flatten()
     found = (parsed[steps.TRACKS], cleaned[steps.TRACKS]) | "All tracks" >> beam.Flatten()
+    # the table is written whole, so that shards the batch says nothing of are there too
+    everywhere = root | "Every shard" >> beam.Create(steps.no_listeners(batch), reshuffle=False)
     listeners = (
-        cleaned[steps.LISTENERS]
+        (cleaned[steps.LISTENERS], everywhere)
+        | "All listeners" >> beam.Flatten()
         | "Keyed listeners" >> beam.Map(lambda kv: kv).with_output_types(tuple[str, bytes])
         | "Listeners by shard" >> beam.GroupByKey()
         | "Write listeners" >> beam.ParDo(steps.WriteListeners(batch), listed(listens))

@@ -6,15 +6,21 @@ between equal runs (seconds, memory, machine), so that nothing of it needs to st
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import platform
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from transforms.errors import UserError
+from pipelines import logs
+from pipelines.progress import made
+from transforms.errors import JobFailed, UserError
 from transforms.tables.runs import Run
 from transforms.tables.warehouse import Warehouse
 
@@ -26,13 +32,17 @@ LOCAL = ("--runner=FnApiRunner",)
 
 @dataclass
 class Record:
-    """What one job took."""
+    """What one job took. `finished` is False where only its graph was written, for a service to start."""
 
     job: str
     seconds: float = 0.0
     peak_mb: float = 0.0
     counters: dict[str, int] = field(default_factory=dict)
     run_ids: list[str] = field(default_factory=list)
+    finished: bool = True
+
+
+_WATCHED: ContextVar[list[Record] | None] = ContextVar("watched", default=None)
 
 
 def checked_args(beam_args: Sequence[str]) -> list[str]:
@@ -51,6 +61,11 @@ def checked_args(beam_args: Sequence[str]) -> list[str]:
     return args
 
 
+def described_only(beam_args: Sequence[str]) -> bool:
+    """Whether the graph is only to be written, as a template's launching program does, for a service to start."""
+    return any(a.startswith("--template_location") for a in beam_args)
+
+
 def launch(
     job: str,
     warehouse: Warehouse,
@@ -60,25 +75,34 @@ def launch(
 ) -> Record:
     """Build the graph with `define`, run it to its end, and record what it took.
 
+    With `--template_location` the graph is only written there, and nothing is waited for.
+
     Raises:
         UserError: what a step raised for the user to mend (Beam's wrapping is taken off).
+        JobFailed: anything else, without its text.
     """
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
+    from pipelines import quiet
+
     options = PipelineOptions(checked_args(beam_args))
-    options.view_as(SetupOptions).save_main_session = False
+    setup = options.view_as(SetupOptions)
+    setup.save_main_session = False
+    setup.beam_plugins = [*(setup.beam_plugins or []), quiet.__name__]
     began = time.monotonic()
     try:
         root = beam.Pipeline(options=options)
         define(root)
         result = root.run()
+        if described_only(beam_args):
+            return _noted(Record(job, run_ids=[r.run_id for r in runs], finished=False))
         result.wait_until_finish()
     except Exception as error:
         found = user_error(error)
-        if found is None:
-            raise
-        raise found from error
+        if found is None and not os.environ.get(logs.DEBUG):
+            raise JobFailed(f"job {job} failed {logs.told(error)}; {logs.MORE}") from None
+        raise found or error from error
     record = Record(
         job,
         seconds=round(time.monotonic() - began, 3),
@@ -87,6 +111,25 @@ def launch(
         run_ids=[r.run_id for r in runs],
     )
     write_record(warehouse, record, runs)
+    return _noted(record)
+
+
+@contextmanager
+def watched() -> Iterator[list[Record]]:
+    """Records of the jobs launched inside the block; none where everything was current."""
+    records: list[Record] = []
+    token = _WATCHED.set(records)
+    try:
+        yield records
+    finally:
+        _WATCHED.reset(token)
+
+
+def _noted(record: Record) -> Record:
+    made(record.run_ids)
+    records = _WATCHED.get()
+    if records is not None:
+        records.append(record)
     return record
 
 
@@ -95,13 +138,27 @@ def user_error(error: BaseException) -> UserError | None:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, UserError):
-            return seen
+            return type(seen)(str(seen).split(" [while running")[0])
         seen = seen.__cause__ or seen.__context__
     kinds: list[type[UserError]] = [UserError, *UserError.__subclasses__()]
     for kind in kinds:
         marker = f"{kind.__module__}.{kind.__name__}: "
         if marker in str(error):
             return kind(str(error).split(marker)[-1].split(" [while running")[0].strip())
+    return _no_room(error)
+
+
+def _no_room(error: BaseException) -> UserError | None:
+    """A disk that is full or not to be written, whoever met it: Python, Arrow or TensorFlow, here or in a worker."""
+    seen: BaseException | None = error
+    while seen is not None:
+        for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            if getattr(seen, "errno", None) == code or os.strerror(code) in str(seen):
+                return UserError(
+                    f"the disk cannot be written ({os.strerror(code)}); what was not committed yet is not there for any "
+                    "reader: make room, then run the same command again"
+                )
+        seen = seen.__cause__ or seen.__context__
     return None
 
 

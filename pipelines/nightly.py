@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+from pipelines.check import require_listens
 from pipelines.config import Settings
 from pipelines.progress import stage
 from transforms.errors import UserError
+from transforms.tables.repair import is_marked
 from transforms.tables.upkeep import states
 from transforms.tables.warehouse import Warehouse, days
 
@@ -27,7 +29,9 @@ def night(
     fit_date: date | None = None,
     shelves: Sequence[str] = (),
     listeners_file: str | None = None,
+    pseudonym_key_file: str | None = None,
     greedy: bool = False,
+    accept_gates: bool = False,
     beam_args: Sequence[str] = (),
 ) -> None:
     """Make the night of `day` and whatever is missing before it.
@@ -35,9 +39,12 @@ def night(
     Args:
         fit_date: learn from other listeners only up to this date; default: the night itself.
         shelves, listeners_file: a preview of some shelves or listeners; printed paths, nothing committed.
+        pseudonym_key_file: key to the pseudonyms of that file's listeners; default: the environment's.
         greedy: the ranker's order under eligibility rules only.
+        accept_gates: commit the night even if a check fails.
 
     Raises:
+        GateFailed: the night failed a check and was not committed; what was current stays so.
         UserError: there is no listening to work on, or `fit_date` is later than the night.
     """
     place = Warehouse(warehouse)
@@ -48,13 +55,14 @@ def night(
         known = ", ".join(s.shelf_id for s in settings.shelves.shelves)
         raise UserError(f"unknown shelf among {', '.join(shelves)}; the settings have: {known}")
     first = first_listens(place, day)
+    if not (shelves or listeners_file):
+        require_listens(place, day, settings.gates, accept_gates)
     earlier, step = bootstrap_nights(place, first, fit, settings)
     for past in earlier:  # only what is missing: a night is made once
-        fold_to(warehouse, past, settings, beam_args)
-        _models(warehouse, past, settings, beam_args)
-        _score(warehouse, past, past, settings, beam_args, candidates_only=True)
+        bootstrap_night(warehouse, past, settings, beam_args)
     for wanted in sorted({fit, day}):
         fold_to(warehouse, wanted, settings, beam_args)
+        take_out(warehouse, wanted, settings, beam_args)
     join_outcomes(warehouse, day, settings, beam_args, extra_horizon=step)
     if fit == day or place.current("models", fit) is None:
         _models(warehouse, fit, settings, beam_args)
@@ -68,7 +76,9 @@ def night(
         beam_args,
         shelves=shelves,
         listeners_file=listeners_file,
+        pseudonym_key_file=pseudonym_key_file,
         greedy=greedy,
+        accept_gates=accept_gates,
     )
 
 
@@ -103,6 +113,20 @@ def bootstrap_nights(place: Warehouse, first: date, fit: date, settings: Setting
     return [n for n in planned if n not in stored], step
 
 
+def bootstrap_night(warehouse: str, day: date, settings: Settings, beam_args: Sequence[str] = ()) -> None:
+    """A night for a ranker to learn from: everything as of its own date, up to the candidates."""
+    fold_to(warehouse, day, settings, beam_args)
+    take_out(warehouse, day, settings, beam_args)
+    _models(warehouse, day, settings, beam_args)
+    _score(warehouse, day, day, settings, beam_args, candidates_only=True)
+
+
+def is_bootstrap(place: Warehouse, day: date) -> bool:
+    """Whether what stands on a date is a night that stopped after its candidates."""
+    made = place.current("candidates", day)
+    return made is not None and bool(made.settings.get("candidates_only")) and place.current("shelves", day) is None
+
+
 def fold_to(warehouse: str, day: date, settings: Settings, beam_args: Sequence[str]) -> None:
     """Fold every date up to `day` that no library holds yet, in one job."""
     from pipelines.features import features
@@ -115,6 +139,13 @@ def fold_to(warehouse: str, day: date, settings: Settings, beam_args: Sequence[s
     with stage(f"features {first} to {day}") as at:
         features(warehouse, first, day, settings=settings, beam_args=beam_args)
         at.rows(sum(m.rows for d in days(first, day) if (m := place.current("sessions", d))))
+
+
+def take_out(warehouse: str, day: date, settings: Settings, beam_args: Sequence[str]) -> None:
+    """Note which plays feedback has taken out of taste by `day`; nothing where nobody asked for it."""
+    from pipelines.exclusions import exclusions
+
+    exclusions(warehouse, day, settings=settings, beam_args=beam_args)
 
 
 def join_outcomes(
@@ -159,7 +190,9 @@ def _score(
     candidates_only: bool = False,
     shelves: Sequence[str] = (),
     listeners_file: str | None = None,
+    pseudonym_key_file: str | None = None,
     greedy: bool = False,
+    accept_gates: bool = False,
 ) -> None:
     from pipelines.score import score
 
@@ -172,7 +205,9 @@ def _score(
             candidates_only=candidates_only,
             shelves=shelves,
             listeners_file=listeners_file,
+            pseudonym_key_file=pseudonym_key_file,
             greedy=greedy,
+            accept_gates=accept_gates,
             beam_args=beam_args,
         )
         manifest = Warehouse(warehouse).current("candidates", day)
@@ -180,13 +215,28 @@ def _score(
 
 
 def backfill(warehouse: str, first: date, last: date, settings: Settings, beam_args: Sequence[str] = ()) -> None:
-    """Remake every night of a range; what is current is skipped, so only what is out of date costs anything."""
+    """Remake every night of a range; what is current is skipped, so only what is out of date costs anything.
+
+    Oldest first, since a night learns from the outcomes of those before it. A night that was made for the first ranker
+    stops after its candidates again, and outcomes are joined again for the horizons they hold.
+    """
     place = Warehouse(warehouse)
-    moved = sorted({s.manifest.date for s in states(place) if s.moved and first <= s.manifest.date <= last})
+    stale = [s.manifest.date for s in states(place) if s.moved or is_marked(s.manifest)]
+    moved = sorted({d for d in stale if first <= d <= last})
     if moved:
         from pipelines.features import features
 
         with stage(f"features {moved[0]} to {last}"):
             features(warehouse, moved[0], last, settings=settings, beam_args=beam_args)
     for day in days(first, last):
-        night(warehouse, day, settings, beam_args=beam_args)
+        joined = place.current("outcomes", day)
+        if joined is not None:
+            from pipelines.outcomes import outcomes
+
+            with stage(f"outcomes {day}"):
+                horizons = joined.settings["horizons"]
+                outcomes(warehouse, day, settings=settings, horizons=horizons, beam_args=beam_args)
+        if is_bootstrap(place, day):
+            bootstrap_night(warehouse, day, settings, beam_args)
+        else:
+            night(warehouse, day, settings, beam_args=beam_args)

@@ -4,8 +4,9 @@
         at.rows(1_000_000)          # so far; may be called again
 
 On a terminal one line is redrawn while the stage is at work, and stays when it ends. Into a file or a
-scheduler's log go two plain lines a stage, and one a minute between them, so that a log shows where a run hangs. All of
-it goes to stderr: stdout belongs to what a command answers.
+scheduler's log go two plain lines a stage, and one a minute between them, so that a log shows where a run hangs; with
+`--log-format json` each is a JSON object with stage, state, rows, seconds and the runs it made. All of it goes to stderr:
+stdout belongs to what a command answers.
 """
 
 from __future__ import annotations
@@ -13,14 +14,27 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TextIO
+
+from pipelines import logs
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
 EVERY = 60.0
+
+
+_AT: ContextVar[Stage | None] = ContextVar("stage", default=None)
+
+
+def made(runs: Sequence[str]) -> None:
+    """Note the runs that the stage at work has made."""
+    at = _AT.get()
+    if at is not None:
+        at.runs.extend(runs)
 
 
 class Stage:
@@ -29,6 +43,7 @@ class Stage:
     def __init__(self, name: str, began: float, changed: Callable[[Stage], None] = lambda stage: None) -> None:
         self.name = name
         self.count: int | None = None
+        self.runs: list[str] = []
         self._began = began
         self._changed = changed
 
@@ -36,6 +51,11 @@ class Stage:
         """Say how many rows there are so far."""
         self.count = n
         self._changed(self)
+
+    def fields(self, now: float, state: str) -> dict[str, object]:
+        """What a JSON line says of it."""
+        took = round(now - self._began, 3)
+        return {"stage": self.name, "state": state, "rows": self.count, "seconds": took, "run": self.runs or None}
 
     def line(self, now: float, state: str) -> str:
         """`features 2026-01-01 to 2026-01-31: 1,234 rows, 12.3 s, done`."""
@@ -69,9 +89,13 @@ def stage(
         every: seconds between the plain lines of a stage at work.
     """
     out = out if out is not None else sys.stderr
-    shown = _on_terminal if out.isatty() else _in_lines
+    shown = _on_terminal if out.isatty() and not logs.as_json() else _in_lines
     with shown(name, out, clock, every) as at:
-        yield at
+        token = _AT.set(at)
+        try:
+            yield at
+        finally:
+            _AT.reset(token)
 
 
 @contextmanager
@@ -79,15 +103,17 @@ def _in_lines(name: str, out: TextIO, clock: Callable[[], float], every: float) 
     at = Stage(name, clock())
     over = threading.Event()
 
-    def say(text: str) -> None:
-        print(text, file=out, flush=True)
+    def say(state: str) -> None:
+        now = clock()
+        message = at.line(now, state)
+        logs.say("ERROR" if state == "failed" else "INFO", message, out, **at.fields(now, state))
 
     def beat() -> None:
         while not over.wait(every):
-            say(at.line(clock(), "at work"))
+            say("at work")
 
     beats = threading.Thread(target=beat, daemon=True)
-    say(f"{name}: started")
+    logs.say("INFO", f"{name}: started", out, stage=name, state="started")
     beats.start()
     state = "failed"
     try:
@@ -96,7 +122,7 @@ def _in_lines(name: str, out: TextIO, clock: Callable[[], float], every: float) 
     finally:
         over.set()
         beats.join()
-        say(at.line(clock(), state))
+        say(state)
 
 
 @contextmanager

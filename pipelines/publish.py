@@ -24,7 +24,9 @@ import pyarrow.parquet as pq
 from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound
 from google.cloud import bigquery
 
+from pipelines.check import require
 from transforms.errors import UserError
+from transforms.gates.settings import GateSettings
 from transforms.tables import bigquery as bq
 from transforms.tables.manifest import Manifest
 from transforms.tables.schema import TABLES
@@ -95,6 +97,8 @@ def publish(
     tables: Sequence[str] = ("shelves",),
     *,
     keep_days: int = KEEP_DAYS,
+    gates: GateSettings | None = None,
+    accept_gates: bool = False,
     client: bigquery.Client | None = None,
     now: datetime | None = None,
 ) -> list[Published]:
@@ -106,15 +110,20 @@ def publish(
         to: `bigquery:PROJECT.DATASET`; the dataset exists.
         tables: published in this order, so name last what consumers enter by.
         keep_days: days until a run table that no view reads expires.
+        gates: thresholds of the checks before anything is loaded; None = defaults.
+        accept_gates: publish even if one fails.
         client, now: given by tests.
 
     Raises:
+        GateFailed: the night fails a check that nobody accepted; nothing was loaded.
         UserError: a table that is not there or is empty, a row count that does not match, or a refusal by the
             service; no view was replaced, or (a refusal between two) the earlier ones of `tables` were.
     """
-    place, at = Warehouse(warehouse), _target(to, client)
+    place = Warehouse(warehouse)
     expires = (now or datetime.now(UTC)) + timedelta(days=keep_days)
     manifests = [_manifest(place, table, day) for table in tables]
+    require(place, manifests, gates or GateSettings(), accept_gates)
+    at = target(to, client)
     for manifest in manifests:
         _load(place, at, manifest, expires)
     return [_show(at, m.table, bq.run_table(m.table, m.date, m.run_id), expires, remember=True) for m in manifests]
@@ -137,7 +146,7 @@ def rollback(
     Raises:
         UserError: a view that does not exist, or nothing to go back to.
     """
-    at = _target(to, client)
+    at = target(to, client)
     expires = (now or datetime.now(UTC)) + timedelta(days=keep_days)
     steps: list[tuple[str, str]] = []
     for table in tables:
@@ -147,7 +156,12 @@ def rollback(
     return [_show(at, table, run, expires, remember=False) for table, run in steps]
 
 
-def _target(to: str, client: bigquery.Client | None) -> Target:
+def target(to: str, client: bigquery.Client | None) -> Target:
+    """The dataset that `bigquery:PROJECT.DATASET` names.
+
+    Raises:
+        UserError: it does not exist, or cannot be looked at.
+    """
     dataset = bq.destination(to)
     made = client or client_of(dataset.project)
     with told(to):
@@ -201,7 +215,7 @@ def _load(place: Warehouse, at: Target, manifest: Manifest, expires: datetime) -
                 f"{name}: expected {manifest.rows:,} rows as the manifest says, found {rows:,} loaded; the view was "
                 "not replaced: check the run's files with `nightshelf status`, then run the same command again"
             )
-        _label(at, name, content=bq.content_of(manifest))
+        label(at, name, content=bq.content_of(manifest))
 
 
 def _whole(found: bigquery.Table | None, manifest: Manifest) -> bool:
@@ -279,7 +293,7 @@ def _show(at: Target, table: str, run: str, expires: datetime, remember: bool) -
     with told(f"view {table}"):
         before = _shown(at, table)
         changed = before != run
-        _label(at, run, keep=True, **({bq.REPLACES: before} if changed and remember else {}))
+        label(at, run, keep=True, **({bq.REPLACES: before} if changed and remember else {}))
         if changed:
             at.client.query(bq.view_statement(at.dataset, TABLES[table], run), location=at.location).result()
         _expire(at, table, run, expires)
@@ -287,7 +301,8 @@ def _show(at: Target, table: str, run: str, expires: datetime, remember: bool) -
     return Published(table, run, int(found.num_rows or 0) if found else 0, changed)
 
 
-def _label(at: Target, run: str, keep: bool = False, **labels: str | None) -> None:
+def label(at: Target, run: str, keep: bool = False, **labels: str | None) -> None:
+    """Set labels of a run table; `keep` takes its expiry away."""
     found = at.client.get_table(at.dataset.table(run))
     found.labels = bq.labels_with(found.labels, **labels)
     if keep:

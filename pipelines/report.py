@@ -12,7 +12,11 @@ from typing import Any
 
 import polars as pl
 
+from pipelines import promotion
+from pipelines.responses import without_estimates
 from pipelines.show import titles
+from transforms.gates.check import Check
+from transforms.gates.history import ACCEPTED, CHECKS
 from transforms.hashing import stable_hash
 from transforms.reporting.facts import Job, Ledger, Model, Night, Sample, Shelf, ShelfItem, TableRows
 from transforms.reporting.page import render
@@ -58,6 +62,9 @@ def gather(place: Warehouse, day: date) -> Night:
         warehouse=place.url,
         evaluation=place.read_manifest(measured) if measured else None,
         evaluated_days=measured.settings.get("days") if measured else None,
+        open_slots_note=_open_slots(place, measured, shelves),
+        checks=[Check.from_dict(c) for c in shelves.extra.get(CHECKS, [])] if shelves else [],
+        accepted=shelves.extra.get(ACCEPTED, []) if shelves else [],
         statuses=_statuses(standing),
         jobs=list(jobs(place, {m.run_id for m in used})),
         tables=list(_table_rows(place, used, day)),
@@ -66,6 +73,13 @@ def gather(place: Warehouse, day: date) -> Night:
         models=list(_models(place, used)),
         listeners=standing["listener_id"].n_unique(),
     )
+
+
+def _open_slots(place: Warehouse, measured: Manifest | None, shelves: Manifest | None) -> str:
+    """Why an evaluated night says nothing of its open slots, if it does not."""
+    if measured is None or shelves is None:
+        return ""
+    return without_estimates(place, measured.date, int(measured.settings.get("days", 0))) or ""
 
 
 def behind(place: Warehouse, day: date) -> list[Manifest]:
@@ -147,7 +161,15 @@ def _models(place: Warehouse, used: list[Manifest]) -> Iterator[Model]:
             if file.path.endswith("/entry.json"):
                 entry = json.loads(place.store.read(file.path))
                 metrics = dict(sorted(entry.get("metrics", {}).items()))
-                yield Model(entry["name"], entry.get("kind", ""), entry["version"], entry["fit_date"], metrics)
+                remark = promotion.sentence(manifest.extra) if manifest.table == "rankers" else None
+                yield Model(
+                    entry["name"],
+                    entry.get("kind", ""),
+                    entry["version"],
+                    entry["fit_date"],
+                    metrics,
+                    f"{manifest.date}: {remark}" if remark else "",
+                )
 
 
 def _standing(place: Warehouse, shelves: Manifest | None) -> pl.DataFrame:

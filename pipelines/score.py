@@ -8,20 +8,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 import click
+import polars as pl
 
 from pipelines.artefacts import fetch
 from pipelines.catalog import newest_or_first, tracks_as_of
+from pipelines.exclusions import exclusions_as_of
 from pipelines.features import library_parts
 from pipelines.fitting import Fitted, ModelSettings
+from pipelines.identity import ids_of_file, known_as
 from pipelines.jobs import launch
-from pipelines.scoring import Plan, Scorer
+from pipelines.roster import roster_size
+from pipelines.scoring import UNTRAINED, Plan, Scorer
 from transforms.chunks import Chunk, specs
-from transforms.errors import UserError
+from transforms.gates import measure
+from transforms.gates.beam import Gate, GatedCommit
 from transforms.tables.beam import Commit, ReadChunks, WriteChunks
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import Run, plan
@@ -31,7 +35,8 @@ from transforms.tables.warehouse import Warehouse, days
 if TYPE_CHECKING:
     from pipelines.config import Settings
 
-STEP = "1"
+STEP = "4"
+MEASURED = "measured"
 TABLES = ("candidates", "draws", "listener_embeddings", "shelves")  # in commit order: readers enter at the last
 
 
@@ -44,12 +49,18 @@ def score(
     candidates_only: bool = False,
     shelves: Sequence[str] = (),
     listeners_file: str | None = None,
+    pseudonym_key_file: str | None = None,
     greedy: bool = False,
+    accept_gates: bool = False,
     beam_args: Sequence[str] = (),
 ) -> None:
     """Score the night of `day` with what was learned as of `fit_date`.
 
+    Args:
+        accept_gates: commit the night even if a check fails; its manifest then says so.
+
     Raises:
+        GateFailed: the night failed a check; its files stay in their runs' folders, nothing is committed.
         UserError: the library or the models are missing, or a model is later than the night.
     """
     place, fit = Warehouse(warehouse), fit_date or day
@@ -61,9 +72,13 @@ def score(
         "library": library_parts(place, day),
         "sessions": _of_days(place, "sessions", day, settings.candidates.session_days),
         "feedback": [m for d in place.dates("feedback") if d <= day and (m := place.current("feedback", d))],
+        "exclusions": exclusions_as_of(place, day),
         "shelves": _earlier(place, day, settings.candidates.shelf_days) if not (candidates_only or greedy) else [],
     }
-    own = [place.need("library", day), *(m for t in ("sessions", "feedback", "shelves") for m in tables[t])]
+    own = [
+        place.need("library", day),
+        *(m for t in ("sessions", "feedback", "exclusions", "shelves") for m in tables[t]),
+    ]
     inputs = inputs_of(models, ranker, catalog, listeners, *own)
     described = {
         **settings.model_dump(mode="json", include={"candidates", "shelves", "bootstrap"}),
@@ -71,7 +86,7 @@ def score(
         "fit_date": fit.isoformat(),
         "candidates_only": candidates_only,
     }
-    only = _ids(listeners_file)
+    only = tuple(known_as(warehouse, ids_of_file(listeners_file), pseudonym_key_file)) if listeners_file else ()
     preview = bool(shelves or only)
     if preview:
         described |= {"preview_shelves": sorted(shelves), "preview_listeners": len(only)}
@@ -82,36 +97,40 @@ def score(
     ]
     if not wanted or (not candidates_only and wanted[-1].table != "shelves"):
         return
-    rows = listeners.rows if listeners else 0
-    chosen = settings.shelves
-    if shelves:
-        chosen = chosen.model_copy(update={"shelves": tuple(s for s in chosen.shelves if s.shelf_id in shelves)})
+    enough = min(settings.candidates.keep_all_below - 1, settings.bootstrap.listeners)
+    size = roster_size(place, tables["library"], listeners, day, enough)
     what = Plan(
         day=day,
         seed=settings.seed,
         k=settings.candidates.per_source,
-        keep=1.0 if rows < settings.candidates.keep_all_below else settings.candidates.keep_share,
-        sample=min(1.0, settings.bootstrap.listeners / max(rows, 1)) if candidates_only else 1.0,
+        keep=1.0 if size < settings.candidates.keep_all_below else settings.candidates.keep_share,
+        sample=min(1.0, settings.bootstrap.listeners / max(size, 1)) if candidates_only else 1.0,
         shelves=not candidates_only,
         greedy=greedy,
         model_version=models.version,
         ranker_version=ranker.version if ranker else None,
         versions={run.table: run.version for run in wanted},
-        settings=chosen,
+        settings=settings.shelves,
         only=only,
+        only_shelves=tuple(shelves),
     )
     work = specs(place, settings.shards, tables)
 
+    before = tables["shelves"][-1].date if tables["shelves"] else None
+    gate = Gate(settings.gates, fit, len(settings.shelves.shelves), accept_gates)
+
     def define(root: beam.Pipeline) -> None:
-        written = (
+        work_done = _Score(warehouse, what, settings.models, models, ranker, catalog, before)
+        scored = (
             root
             | "Listeners" >> ReadChunks(work)
-            | "Score"
-            >> beam.ParDo(_Score(warehouse, what, settings.models, models, ranker, catalog)).with_output_types(Chunk)
-            | "Tables" >> WriteChunks(wanted)
+            | "Score" >> beam.ParDo(work_done).with_output_types(Chunk).with_outputs(MEASURED, main="chunks")
         )
-        if not preview:
+        written = scored.chunks | "Tables" >> WriteChunks(wanted)
+        if candidates_only:
             _ = root | "Done" >> Commit(wanted, written)
+        elif not preview:
+            _ = root | "Done" >> GatedCommit(wanted, written, scored[MEASURED], gate)
 
     launch("score", place, define, beam_args, wanted)
     if preview:
@@ -150,20 +169,6 @@ def _earlier(place: Warehouse, day: date, count: int) -> list[Manifest]:
     return _of_days(place, "shelves", day - timedelta(1), count)
 
 
-def _ids(path: str | None) -> tuple[str, ...]:
-    """Listener ids of a file, one a line.
-
-    Raises:
-        UserError: the file is empty.
-    """
-    if path is None:
-        return ()
-    found = tuple(line.strip() for line in Path(path).read_text().splitlines() if line.strip())
-    if not found:
-        raise UserError(f"{path} holds no listener ids; expected one a line")
-    return found
-
-
 class _Score(beam.DoFn):
     def __init__(
         self,
@@ -173,9 +178,10 @@ class _Score(beam.DoFn):
         models: Manifest,
         ranker: Manifest | None,
         catalog: Manifest | None,
+        before: date | None,
     ) -> None:
         self._warehouse, self._what, self._settings = warehouse, what, model_settings
-        self._models, self._ranker, self._catalog = models, ranker, catalog
+        self._models, self._ranker, self._catalog, self._before = models, ranker, catalog, before
 
     def setup(self) -> None:
         from models.ranker import load
@@ -184,6 +190,21 @@ class _Score(beam.DoFn):
         ranker = load(fetch(self._warehouse, self._ranker, self._what.day)) if self._ranker else None
         tracks = tracks_as_of(Warehouse(self._warehouse), self._catalog, self._what.day)
         self._scorer = Scorer(self._what, fitted, ranker, tracks)
+        self._known = pl.Series(self._scorer.catalog.track_ids.tolist(), dtype=pl.String)
+        self._kind = ranker.kind if ranker else UNTRAINED
 
-    def process(self, chunk: Chunk) -> Iterator[Chunk]:
-        yield from self._scorer.score(chunk)
+    def process(self, chunk: Chunk) -> Iterator[Any]:
+        what = self._what
+        if not what.shelves:
+            yield from self._scorer.score(chunk)
+            return
+        yield _measured(measure.inputs(chunk.tables, what.day, self._known))
+        earlier = chunk["shelves"].filter(pl.col("run_date") == self._before) if self._before else None
+        for made in self._scorer.score(chunk):
+            yield made
+            yield _measured(measure.shelves(made["shelves"], earlier, what.day, chunk.shard))
+            yield _measured(measure.scores(made["candidates"], self._kind, chunk.shard))
+
+
+def _measured(found: measure.Measured) -> beam.pvalue.TaggedOutput:
+    return beam.pvalue.TaggedOutput(MEASURED, found.dumps())

@@ -8,7 +8,7 @@ A place to put parts together, as `fitting` is: what each part means stands in `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -22,6 +22,8 @@ from transforms.blocks import Block, build_blocks
 from transforms.candidates.features import features
 from transforms.candidates.union import explain, retrieve_block
 from transforms.chunks import Chunk
+from transforms.errors import UserError
+from transforms.exclusions import taste, without_plays
 from transforms.hashing import uniform
 from transforms.library import merge
 from transforms.sessions import last_known
@@ -42,6 +44,9 @@ class Plan:
         keep: share of listeners whose candidates are all stored; below it only what is placed or spare.
         sample: share of listeners scored at all (nights made to train the first ranker), by hash.
         shelves: assemble shelves, or stop after candidates.
+        only: hand on these listeners alone; () = everyone.
+        only_shelves: hand on these shelves alone; () = all. The others are assembled all the same, since what stands
+            on one shelf may not stand on another of its surface.
     """
 
     day: date
@@ -56,6 +61,7 @@ class Plan:
     versions: dict[str, str]
     settings: ShelvesSettings
     only: tuple[str, ...] = ()
+    only_shelves: tuple[str, ...] = ()
 
 
 class Scorer:
@@ -81,7 +87,7 @@ class Scorer:
             frames.append(
                 pl.DataFrame(
                     {
-                        "market": [market] * len(best),
+                        "market": pl.Series([market] * len(best), dtype=pl.String),
                         "track_id": ids.gather(best),
                         "score": plays[best].astype(np.float32),
                     }
@@ -95,9 +101,10 @@ class Scorer:
         roster = self._roster(chunk)
         library = merge([chunk["library"]]).join(roster, on="listener_id", how="semi")
         sessions = last_known(chunk["sessions"]).join(roster, on="listener_id", how="semi")
-        previous = chunk.tables.get("shelves")
+        previous, excluded = chunk.tables.get("shelves"), chunk["exclusions"]
+        liked, sessions = taste(library, excluded), without_plays(sessions, excluded)
         waiting: list[dict[str, pl.DataFrame]] = []
-        for block in build_blocks(roster, library, sessions, self.catalog, self.plan.day):
+        for block in build_blocks(roster, liked, sessions, self.catalog, self.plan.day):
             waiting.append(self._block(block, roster, library, chunk["feedback"], previous))
             if sum(frame.estimated_size() for made in waiting for frame in made.values()) > FLUSH_BYTES:
                 yield _joined(chunk.shard, waiting)
@@ -149,7 +156,8 @@ class Scorer:
                 catalog=self.facts,
                 explain=partial(self._reasons, block, scored),
             )
-            tables |= {"shelves": made.shelves, "draws": made.draws}
+            wanted = pl.col("shelf_id").is_in(plan.only_shelves) if plan.only_shelves else pl.lit(True)
+            tables |= {"shelves": made.shelves.filter(wanted), "draws": made.draws.filter(wanted)}
             stages = made.stages
         tables["candidates"] = self._stored(scored, stages)
         return tables
@@ -159,8 +167,8 @@ class Scorer:
         if self.ranker is None:
             scored = candidates.with_columns(ranker_score=pl.col("f_blend").cast(pl.Float32))
         else:
-            matrix = candidates.select(self.ranker.names).to_numpy().astype(np.float32)
-            heads = {name: values for name, values in self.ranker.heads(matrix).items() if name != "p_attributed"}
+            matrix = ranker_features(candidates, self.ranker.names)
+            heads = self.ranker.heads(matrix)
             scored = candidates.with_columns(
                 pl.Series("ranker_score", self.ranker.score(matrix), dtype=pl.Float32),
                 *(pl.Series(name, values, dtype=pl.Float32) for name, values in heads.items()),
@@ -246,6 +254,25 @@ class Scorer:
             inclusion=pl.when(pl.col("stage").is_null()).then(keep).otherwise(1.0).cast(pl.Float32),
             stage=pl.col("stage").fill_null("candidate"),
         )
+
+
+def ranker_features(candidates: pl.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """float32 [n, f]: the features a ranker reads; NaN, "as usual", for those of a source that could not be fitted.
+
+    A source without evidence is not there (nothing was played in the window that the sequence model reads, say), while a
+    ranker of busier days knows it.
+
+    Raises:
+        UserError: most of them are missing, so the ranker is of another kind of night.
+    """
+    absent = [n for n in names if n not in candidates.columns]
+    if 2 * len(absent) > len(names):
+        raise UserError(
+            f"expected the {len(names)} features that the ranker reads, found {len(names) - len(absent)} of them; train it "
+            "again on nights made with this version, or roll `rankers` back"
+        )
+    filled = candidates.with_columns(pl.lit(float("nan"), dtype=pl.Float32).alias(n) for n in absent)
+    return filled.select(names).to_numpy().astype(np.float32)
 
 
 def _joined(shard: int, made: list[dict[str, pl.DataFrame]]) -> Chunk:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from transforms import safe_yaml
 from transforms.errors import UserError
 
 T = TypeVar("T", bound=BaseModel)
@@ -22,13 +23,22 @@ def load(model: type[T], path: str | None) -> T:
     if path is None:
         return model()
     try:
-        text = Path(path).read_text()
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot read the settings file {path}: {error.strerror}") from error
-    try:
-        values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {str(error).splitlines()[0]}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: expected a settings file in UTF-8, found bytes that are not") from error
+    return parse(model, text, path)
+
+
+def parse(model: type[T], text: str, path: str) -> T:
+    """The settings of a YAML text.
+
+    Raises:
+        UserError: as `load`.
+    """
+    values = safe_yaml.read(text, path)
+    values = {} if values is None else values
     if not isinstance(values, dict):
         raise UserError(f"{path} must hold keys and values, as `nightshelf config` prints them")
     return validate(model, values, path)

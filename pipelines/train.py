@@ -16,13 +16,17 @@ import numpy as np
 import polars as pl
 
 from models.registry import write_entry
+from pipelines import checkpoints
 from pipelines.artefacts import store_folder
 from pipelines.catalog import newest_or_first, tracks_as_of
+from pipelines.exclusions import exclusions_as_of
 from pipelines.features import library_parts
 from pipelines.fitting import Evidence, Fitted, ModelSettings, fit
 from pipelines.jobs import launch
+from pipelines.roster import roster_size
 from transforms import co_listens, track_stats
 from transforms.chunks import Chunk, specs, split
+from transforms.exclusions import taste, without_plays
 from transforms.hashing import stable_hash, uniform
 from transforms.library import merge
 from transforms.sessions import last_known
@@ -36,7 +40,7 @@ from transforms.tables.warehouse import Warehouse, days
 if TYPE_CHECKING:
     from pipelines.config import Settings
 
-STEP = "1"
+STEP = "4"
 COLUMNS = {
     "library": tuple(TABLES["library"].polars),
     "sessions": ("listener_id", "started_at", "session_id", "open", "plays", "tracks"),
@@ -54,7 +58,8 @@ def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[
     library = library_parts(place, day)
     read = {t: [m for d in window if (m := place.current(t, d))] for t in ("sessions", "co_listens", "track_stats")}
     catalog = newest_or_first(place, "tracks", day)
-    inputs = inputs_of(place.need("library", day), catalog, *(m for found in read.values() for m in found))
+    out = exclusions_as_of(place, day)
+    inputs = inputs_of(place.need("library", day), catalog, *out, *(m for found in read.values() for m in found))
     described = settings.model_dump(mode="json", include={"models", "co_listens", "track_stats"})
     runs = {
         table: plan(
@@ -70,11 +75,13 @@ def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[
         for table in ("track_embeddings", "models")  # in commit order: the night enters at the models
     }
     wanted = [run for run in runs.values() if run is not None]
-    if runs["models"] is None:
+    models = runs["models"]
+    if models is None:
+        checkpoints.drop(warehouse, place.need("models", day).version)  # had it died between commit and tidying up
         return
-    listeners = newest_or_first(place, "listeners", day)
-    share = min(1.0, settings.models.sample_listeners / max(listeners.rows if listeners else 1, 1))
-    work = specs(place, settings.shards, {"library": library, "sessions": read["sessions"]})
+    most = settings.models.sample_listeners
+    share = min(1.0, most / max(roster_size(place, library, None, day, enough=most), 1))
+    work = specs(place, settings.shards, {"library": library, "sessions": read["sessions"], "exclusions": out})
     job = _Fit(
         warehouse, day, settings.models, settings.seed, catalog, read["co_listens"], read["track_stats"], settings
     )
@@ -93,7 +100,8 @@ def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[
             .with_output_types(Written)
             .with_resource_hints(min_ram="8GB")
         )
-        _ = root | "Done" >> Commit(wanted, written)
+        done = root | "Done" >> Commit(wanted, written)
+        _ = done | "Tidy" >> beam.ParDo(_Tidy(warehouse, models)).with_output_types(str)
 
     launch("train", place, define, beam_args, wanted)
 
@@ -105,14 +113,18 @@ class _Examples(beam.DoFn):
         self._share, self._seed = share, seed
 
     def process(self, chunk: Chunk) -> Iterator[bytes]:
-        library = merge([chunk["library"]])
+        library = taste(merge([chunk["library"]]), chunk["exclusions"])
         kept = library.select("listener_id").unique()
         kept = kept.filter(pl.Series(uniform(self._seed, "examples", kept["listener_id"]) < self._share))
         pairs = library.join(kept, on="listener_id", how="semi").with_columns(
             value=pl.col("heard") + pl.col("saved").cast(pl.Int32)
         )
         yield b"L" + _stream(hashed(pairs.filter(pl.col("value") > 0)).select("listener", "track_id", "value"))
-        yield b"P" + _stream(session_plays(chunk["sessions"].join(kept, on="listener_id", how="semi")))
+        yield b"P" + _stream(
+            session_plays(
+                without_plays(chunk["sessions"].join(kept, on="listener_id", how="semi"), chunk["exclusions"])
+            )
+        )
 
 
 def hashed(frame: pl.DataFrame) -> pl.DataFrame:
@@ -125,15 +137,16 @@ def hashed(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def session_plays(sessions: pl.DataFrame) -> pl.DataFrame:
-    """`listener`, `session` (start in microseconds), `track_id`, in order of play."""
+    """`listener`, `session` (start in microseconds), `track_id`, `started_at`, in order of play."""
     plays = (
         last_known(sessions)
         .select("listener_id", session=pl.col("started_at").dt.epoch("us"), play="tracks")
         .explode("play")
         .drop_nulls("play")
     )
-    return hashed(plays.select("listener_id", "session", track_id=pl.col("play").struct.field("track_id"))).select(
-        "listener", "session", "track_id"
+    fields = pl.col("play").struct.field("track_id", "started_at")
+    return hashed(plays.select("listener_id", "session", fields)).select(
+        "listener", "session", "track_id", "started_at"
     )
 
 
@@ -185,8 +198,9 @@ class _Fit(beam.DoFn):
             track_stats.sum_window(stats, self._day, popular.half_life_days, popular.window_days),
             track_stats.sum_window(stats, self._day, popular.recent_half_life_days, popular.window_days),
         )
-        fitted = fit(evidence, self._models, self._seed)
         model = by_table["models"]
+        with checkpoints.kept(self._warehouse, model.version) as kept:
+            fitted = fit(evidence, self._models, self._seed, kept)
         with tempfile.TemporaryDirectory() as scratch:
             fitted.save(Path(scratch))
             write_entry(
@@ -206,6 +220,18 @@ class _Fit(beam.DoFn):
             for shard, frame in split(embeddings(fitted, model.version), run.shards, by="track_id"):
                 written = write_frame(run, shard, frame)
                 yield Written(run.table, run.day.isoformat(), written)
+
+
+class _Tidy(beam.DoFn):
+    """Run ids as they are committed; after the models' own, the checkpoints behind it go."""
+
+    def __init__(self, warehouse: str, models: Run) -> None:
+        self._warehouse, self._models = warehouse, models
+
+    def process(self, run_id: str) -> Iterator[str]:
+        if run_id == self._models.run_id:
+            checkpoints.drop(self._warehouse, self._models.version)
+        yield run_id
 
 
 def embeddings(fitted: Fitted, version: str) -> pl.DataFrame:

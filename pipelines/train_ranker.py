@@ -2,7 +2,8 @@
 
 Rankers share one interface. The kinds are fitted on all stored nights but the last and measured on the last; the one the
 settings name (or, for `best`, the one that did best there) is fitted again on all of them and committed, and the others'
-figures stand beside it in the manifest.
+figures stand beside it in the manifest. If it is worse than what it replaces, the old one is committed again
+(`pipelines.promotion`).
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ import apache_beam as beam
 import numpy as np
 import polars as pl
 
-from models.registry import write_entry
-from pipelines.artefacts import store_folder
+from models.registry import read_entry, write_entry
+from pipelines import logs, promotion
+from pipelines.artefacts import fetch, store_folder
 from pipelines.jobs import launch
 from transforms.errors import UserError
 from transforms.hashing import uniform
 from transforms.metrics.ranking import score_lists
 from transforms.tables.beam import Commit
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import FileEntry, Manifest
 from transforms.tables.runs import Run, Written, plan
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse
@@ -33,8 +35,14 @@ if TYPE_CHECKING:
     from models.settings import RankerSettings
     from pipelines.config import Settings
 
-STEP = "1"
+STEP = "2"
+RANK = "f_r_"  # a source's own rank, as a feature: 1 at the top, 0 where it did not find the track
 LABELS = ("listened", "completed", "saved", "returned")
+ATTRIBUTED = ("attributed", "attributed_weight", "position")
+_OUTCOME = (
+    *("night", "horizon", "listener_id", "track_id", "stage", "origin", "rank", "propensity"),
+    *LABELS,
+)
 
 
 def train_ranker(
@@ -60,19 +68,20 @@ def train_ranker(
         return
     for night, _ in pairs:
         refuse_leaks(night)
+    replaced = place.newest("rankers", day - timedelta(1))
     run = plan(
         place,
         "rankers",
         day,
         shards=1,
-        inputs=inputs_of(*(m for pair in pairs for m in pair)),
+        inputs=inputs_of(replaced, *(m for pair in pairs for m in pair)),
         settings={**settings.model_dump(mode="json", include={"ranker"}), "horizon": horizon},
         step_version=STEP,
         seed=settings.seed,
     )
     if run is None:
         return
-    job = _Fit(warehouse, pairs, horizon, settings.ranker, settings.seed)
+    job = _Fit(warehouse, pairs, horizon, settings.ranker, settings.seed, replaced)
 
     def define(root: beam.Pipeline) -> None:
         written = (
@@ -82,7 +91,9 @@ def train_ranker(
         )
         _ = root | "Done" >> Commit([run], written)
 
-    launch("train_ranker", place, define, beam_args, [run])
+    done = launch("train_ranker", place, define, beam_args, [run])
+    if done.finished and (told := promotion.sentence(place.need("rankers", day).extra)):
+        logs.say("WARN", f"WARN ranker {day}: {told}", date=day.isoformat())
 
 
 def refuse_leaks(night: Manifest) -> None:
@@ -126,22 +137,42 @@ def examples(
                 & pl.col("stage").is_in(["candidate", "placed", "shown"])
             )
             for file in outcome.files
-            for part in place.read_files([file], ("night", "horizon", "listener_id", "track_id", "stage", *LABELS))
+            for part in place.read_files([file], _OUTCOME)
         ]
         if not joined:
             continue
-        labels = pl.concat(joined).unique(["listener_id", "track_id"], keep="first", maintain_order=True)
+        labels = attributed(pl.concat(joined).unique(["listener_id", "track_id"], keep="first", maintain_order=True))
         for file in night.files:
             columns = [c for c in place.open_parquet(file.path).schema_arrow.names if c.startswith("f_")]
             (rows,) = place.read_files([file], ("listener_id", "track_id", "heard_before", "inclusion", *columns))
             known = rows.join(
-                labels.select("listener_id", "track_id", *LABELS), on=["listener_id", "track_id"], maintain_order="left"
+                labels.select("listener_id", "track_id", *LABELS, *ATTRIBUTED),
+                on=["listener_id", "track_id"],
+                maintain_order="left",
             )
             frames.append(sampled(known).with_columns(night=pl.lit(number, dtype=pl.Int32)))
     every = pl.concat(frames, how="diagonal")
+    if not every["attributed"].any():  # nothing was played from a shelf, or the log cannot tell: no such head
+        every = every.drop(ATTRIBUTED)
     return every.with_columns(
         group=pl.struct("night", "listener_id", "heard_before").rank("dense").cast(pl.Int64)
     ).drop("listener_id", "track_id", "inclusion")
+
+
+def attributed(outcomes: pl.DataFrame) -> pl.DataFrame:
+    """Outcomes with ATTRIBUTED, what the rankers' attributed head learns from.
+
+    Only items that were shown can be played from their shelf: of others the label is unknown. A drawn item weighs
+    1 / propensity, which undoes that the draw favoured it (the models clip at 20); one that was not drawn weighs 1. Its
+    position enters the training only, so that the head answers for a track wherever it will stand.
+    """
+    shown = pl.col("stage") == "shown"
+    played = pl.col("listened") & (pl.col("origin") == "attributed").fill_null(False)
+    return outcomes.with_columns(
+        attributed=pl.when(shown).then(played),
+        attributed_weight=pl.when(shown).then(1 / pl.col("propensity")).fill_null(1.0).cast(pl.Float32),
+        position=pl.when(shown).then("rank").fill_null(0).cast(pl.Int32),
+    )
 
 
 def choose(
@@ -169,6 +200,27 @@ def choose(
     return (max(found, key=lambda kind: found[kind]) if settings.kind == "best" else settings.kind), found
 
 
+def figure_of(ranker: Any, data: pl.DataFrame) -> float | None:
+    """NDCG@50 of a fitted ranker on the last night's unheard candidates; None if they lack a feature it reads."""
+    unheard = last_unheard(data)
+    if not set(ranker.names) <= set(unheard.columns):
+        return None
+    return ndcg(unheard, ranker.score(unheard.select(ranker.names).to_numpy().astype(np.float32)))
+
+
+def source_figures(data: pl.DataFrame) -> dict[str, float]:
+    """NDCG@50 of each source alone on the last night's unheard candidates, in the order of its own ranks."""
+    unheard = last_unheard(data)
+    named = {c.removeprefix(RANK): c for c in unheard.columns if c.startswith(RANK)}
+    ranks = {name: unheard[column].to_numpy() for name, column in sorted(named.items())}
+    return {name: ndcg(unheard, np.where(rank > 0, rank, np.nan)) for name, rank in ranks.items()}
+
+
+def last_unheard(data: pl.DataFrame) -> pl.DataFrame:
+    """The candidates of the last night that were never heard before it."""
+    return data.filter((pl.col("night") == pl.col("night").max()) & ~pl.col("heard_before"))
+
+
 def spread(scores: np.ndarray, groups: pl.Series) -> float:
     """Standard deviation of scores around their group's mean; 1 where they do not differ."""
     frame = pl.DataFrame({"group": groups, "score": scores})
@@ -177,11 +229,10 @@ def spread(scores: np.ndarray, groups: pl.Series) -> float:
 
 
 def ndcg(candidates: pl.DataFrame, scores: np.ndarray) -> float:
-    """Mean NDCG@50 over groups with a listened candidate, of the order by score (equals in the order given)."""
+    """Mean NDCG@50 over groups with a listened candidate, of the order by score (equals in the order given; NaN = not listed)."""
     frame = candidates.select(listener_id="group", item=pl.int_range(pl.len()), hit=pl.col("listened").fill_null(False))
-    ranked = frame.with_columns(pl.Series("score", scores)).with_columns(
-        rank=pl.col("score").rank("ordinal", descending=True).over("listener_id")
-    )
+    listed = frame.with_columns(pl.Series("score", scores).fill_nan(None)).filter(pl.col("score").is_not_null())
+    ranked = listed.with_columns(rank=pl.col("score").rank("ordinal", descending=True).over("listener_id"))
     measured = score_lists(ranked, frame.filter("hit").select("listener_id", "item"), (50,))
     return float(measured["ndcg@50"].mean() or 0.0)  # type: ignore[arg-type]
 
@@ -194,19 +245,51 @@ class _Fit(beam.DoFn):
         horizon: int,
         settings: RankerSettings,
         seed: int,
+        replaced: Manifest | None,
     ) -> None:
         self._warehouse, self._pairs, self._horizon = warehouse, list(pairs), horizon
-        self._settings, self._seed = settings, seed
+        self._settings, self._seed, self._replaced = settings, seed, replaced
 
     def process(self, run: Run) -> Iterator[Written]:
-        from models.ranker import fit
-
         data = examples(Warehouse(self._warehouse), self._pairs, self._horizon, self._settings.examples, self._seed)
         names = [c for c in data.columns if c.startswith("f_")]
         kind, figures = choose(data, names, self._settings, self._seed)
+        old, sources = self._old(run.day), source_figures(data) if figures else {}
+        before = figure_of(old[0], data) if old and figures and self._new_to(old[1]) else None
+        verdict = promotion.judge(figures.get(kind), before, sources, self._settings.promote_tolerance)
+        for entry in self._kept(run) if verdict.keep else self._fitted(run, data, names, kind, figures):
+            yield Written(run.table, run.day.isoformat(), entry)
+        counts = {f"ndcg50_ppm_{name}": round(value * 1e6) for name, value in figures.items()}
+        counts |= promotion.counts(verdict, before, sources, old[1] if old else None)
+        counts |= {f"chosen_{kind}": 1, "rows": data.height}
+        yield Written(run.table, run.day.isoformat(), counts=counts)
+
+    def _old(self, day: date) -> tuple[Any, date] | None:
+        """The ranker at work and its fit date."""
+        from models.ranker import load
+
+        if self._replaced is None:
+            return None
+        folder = fetch(self._warehouse, self._replaced, day)
+        return load(folder), read_entry(folder, verify=False).fit_date
+
+    def _new_to(self, fit: date) -> bool:
+        """Whether the last night's outcomes closed after a ranker was fitted, so that it cannot have learned from them."""
+        return self._pairs[-1][0].date + timedelta(self._horizon) > fit
+
+    def _kept(self, run: Run) -> list[FileEntry]:
+        """The old ranker's files, as they are, in the new run."""
+        assert self._replaced is not None
+        return store_folder(run, fetch(self._warehouse, self._replaced, run.day))
+
+    def _fitted(
+        self, run: Run, data: pl.DataFrame, names: list[str], kind: str, figures: dict[str, float]
+    ) -> list[FileEntry]:
+        """The new ranker, fitted on all nights."""
+        from models.ranker import fit
+
         settings: Any = self._settings.model_copy(update={"kind": kind})
         ranker = fit(data, names, settings, self._seed)
-        day = run.day.isoformat()
         with tempfile.TemporaryDirectory() as scratch:
             ranker.save(Path(scratch))
             write_entry(
@@ -220,7 +303,4 @@ class _Fit(beam.DoFn):
                 seed=self._seed,
                 metrics={f"ndcg@50 {name}": value for name, value in figures.items()},
             )
-            for entry in store_folder(run, Path(scratch)):
-                yield Written(run.table, day, entry)
-        counts = {f"ndcg50_ppm_{name}": round(value * 1e6) for name, value in figures.items()}
-        yield Written(run.table, day, counts={**counts, f"chosen_{kind}": 1, "rows": data.height})
+            return store_folder(run, Path(scratch))

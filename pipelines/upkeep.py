@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from transforms.tables import upkeep
+from transforms.tables.repair import faults, mend
 from transforms.tables.upkeep import RetentionSettings
 from transforms.tables.warehouse import Warehouse
 
@@ -42,6 +43,18 @@ def rollback(warehouse: str, table: str, day: date, unpin: bool = False) -> str:
         return f"{table} of {day} is run {manifest.run_id}, no longer pinned"
     manifest = upkeep.rollback(Warehouse(warehouse), table, day)
     return f"{table} of {day} is run {manifest.run_id} again, and pinned to it"
+
+
+def repair(warehouse: str, day: date | None = None, dry_run: bool = False) -> Iterator[str]:
+    """Look for damaged files and manifests and have them made again; yields a line a fault and a line a remedy."""
+    place = Warehouse(warehouse)
+    found = list(faults(place, day))
+    for fault in found:
+        yield from (f"damaged: {words}" for words in fault.words)
+        if not dry_run:
+            yield mend(place, fault)
+    if not found:
+        yield "nothing is damaged"
 
 
 def clean(warehouse: str, settings: RetentionSettings, dry_run: bool = False, abandoned: bool = False) -> Iterator[str]:

@@ -158,6 +158,7 @@ class Block:
         n_items: rows of the vocabulary.
         history: one row per listener and track ever played or saved: `row` (0..B-1), `item` (0 = unknown to the
             vocabulary), `recording` (-1 = unknown), `track_id`, `plays`, `heard`, `completions`, `skips`, `saved`,
+            `known` (counts as heard, even where its plays are out of taste),
             `last_played_at`, `last_age` and `first_age` (days before the night's end; null = never played),
             `activation`, `decayed_plays` and `decayed_short` (halved every 4 days). Sorted by row, item, track_id.
         recent: plays of the last 10 sessions: `row`, `session_no` (0 = latest), `position`, `item`, `recording`,
@@ -188,7 +189,7 @@ class Block:
 
     def heard(self, catalog: Catalog) -> sparse.csr_matrix:
         """Sparse [B, n_items] of ones where any version of the track was heard or saved."""
-        mine = self.history.filter(((pl.col("heard") > 0) | pl.col("saved")) & (pl.col("recording") >= 0))
+        mine = self.history.filter(pl.col("known") & (pl.col("recording") >= 0))
         shape = (len(self), catalog.recording_items.shape[0])
         recordings = sparse.csr_matrix(
             (np.ones(len(mine), np.float32), (mine["row"].to_numpy(), mine["recording"].to_numpy())), shape=shape
@@ -253,6 +254,8 @@ def _age(column: str, as_of: date) -> pl.Expr:
 def _history(library: pl.DataFrame, catalog: Catalog, as_of: date) -> pl.DataFrame:
     if "activation" not in library.columns:
         library = with_activation(library, as_of)
+    if "known" not in library.columns:
+        library = library.with_columns(known=(pl.col("heard") > 0) | pl.col("saved").fill_null(False))
     short = with_activation(library, as_of, half_life_days=SHORT_HALF_LIFE)["decayed_plays"]
     return (
         library.with_columns(decayed_short=short)
@@ -274,6 +277,7 @@ def _history(library: pl.DataFrame, catalog: Catalog, as_of: date) -> pl.DataFra
             "completions",
             "skips",
             "saved",
+            "known",
             "last_played_at",
             "last_age",
             "first_age",

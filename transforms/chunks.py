@@ -24,7 +24,7 @@ from transforms.errors import UserError
 from transforms.tables.manifest import Manifest
 from transforms.tables.order import ordered
 from transforms.tables.schema import TABLES
-from transforms.tables.warehouse import Warehouse
+from transforms.tables.warehouse import Warehouse, reading
 
 CHUNK_BYTES = 128 << 20
 
@@ -139,13 +139,8 @@ class _Stream:
 
     def fill(self) -> None:
         while (self.head is None or not self.head.height) and not self.exhausted:
-            try:
+            with reading(self._path):
                 arrow = self._file.read_row_group(self._next, columns=self._columns)
-            except (OSError, ValueError) as error:
-                raise UserError(
-                    f"{self._path} is damaged ({type(error).__name__}); remake that date with `nightshelf backfill`, "
-                    "or go back with `nightshelf rollback`"
-                ) from error
             self._next += 1
             frame = pl.DataFrame(pl.from_arrow(arrow))
             if self._filter is not None and frame.height:

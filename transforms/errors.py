@@ -19,3 +19,15 @@ class LostRace(UserError):
     """Another run committed the same table and date first; it is named in the message."""
 
     exit_code = 4
+
+
+class LostCount(UserError, ValueError):
+    """Rows went missing or came from nowhere: a fault of the program, and nothing was committed."""
+
+    exit_code = 1
+
+
+class JobFailed(UserError):
+    """A job met an error that nobody foresaw; told without its text, which may quote a row."""
+
+    exit_code = 1

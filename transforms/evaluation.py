@@ -37,6 +37,7 @@ from transforms.baselines import BaselineSettings, Target
 from transforms.hashing import stable_hash, uniform
 from transforms.metrics import beyond
 from transforms.metrics.intervals import DRAWS, intervals
+from transforms.metrics.policies import DEFAULT_POLICIES, PolicySettings
 from transforms.metrics.ranking import CUTOFFS, metric_names, score_lists
 from transforms.outcomes import labels, with_recording
 from transforms.tables.schema import TABLES
@@ -60,6 +61,9 @@ class EvaluationSettings(BaseModel):
     draws: int = Field(default=DRAWS, ge=100, description="bootstrap replicates of an interval")
     tune: bool = Field(default=True, description="choose item-knn's settings on an earlier origin")
     baselines: BaselineSettings = Field(default=BaselineSettings(), description="the simple recommenders")
+    policies: dict[str, PolicySettings] = Field(
+        default=DEFAULT_POLICIES, description="ways of drawing open slots that are estimated from what was shown"
+    )
 
 
 @dataclass(frozen=True)

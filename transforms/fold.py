@@ -19,7 +19,7 @@ import polars as pl
 
 from transforms import co_listens, track_stats
 from transforms.co_listens import CoListenSettings
-from transforms.library import PAIR, day_library, first_plays, merge, saved_library
+from transforms.library import PAIR, day_library, first_plays, merge, saved_library, trim
 from transforms.plays import coded
 from transforms.sessions import SessionSettings, sessionize
 
@@ -57,6 +57,7 @@ class Fold:
         last: the last of the dates.
         cuts: dates whose library is written, in order; the last of them is `last`.
         outputs: which of OUTPUTS are made.
+        max_pairs: pairs a listener that a base keeps in full.
     """
 
     last: date
@@ -65,6 +66,7 @@ class Fold:
     sessions: SessionSettings = field(default_factory=SessionSettings)
     co_listens: CoListenSettings = field(default_factory=CoListenSettings)
     plays_per_day: int = 10
+    max_pairs: int = 20_000
 
     @property
     def compacts(self) -> bool:
@@ -112,12 +114,16 @@ def fold(
     if "track_stats" in plan.outputs:
         made["track_stats"] = track_stats.day_partials(listens, people, plan.plays_per_day)
     if "library" in plan.outputs:
-        made["library"] = _library(listens, tables["feedback"], before, plan.cuts)
+        made["library"] = _library(listens, tables["feedback"], before, plan.cuts, plan.max_pairs)
     return made
 
 
 def _library(
-    listens: pl.DataFrame, feedback: pl.DataFrame, before: pl.DataFrame, cuts: tuple[LibraryCut, ...]
+    listens: pl.DataFrame,
+    feedback: pl.DataFrame,
+    before: pl.DataFrame,
+    cuts: tuple[LibraryCut, ...],
+    max_pairs: int,
 ) -> pl.DataFrame:
     """The deltas and bases of each cut, dated."""
     compacts = any(cut.base for cut in cuts)
@@ -129,7 +135,9 @@ def _library(
         delta = merge([day_library(here), saved_library(acts)])
         if compacts:
             sofar.append(delta)
-        rows = merge(sofar) if cut.base else delta
+        rows = trim(merge(sofar), max_pairs) if cut.base else delta
+        if cut.base:
+            sofar = [rows]
         out.append(rows.with_columns(date=pl.lit(cut.day)))
         since = cut.day + timedelta(1)
     return pl.concat(out)

@@ -14,15 +14,18 @@ if nothing had happened.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
 import polars as pl
 
-from transforms.chunks import check_shards
-from transforms.errors import UserError
+from transforms.chunks import check_shards, shard_of
+from transforms.errors import LostCount, UserError
+from transforms.forgotten import forgotten
+from transforms.gates.settings import GateSettings
 from transforms.ingest import IngestSettings
+from transforms.pseudonyms import RECORDED, KeySource, checked_key
 from transforms.sources.base import Options, end_of
 from transforms.sources.files import InputFile
 from transforms.tables.manifest import Manifest, canonical, version_of
@@ -46,6 +49,9 @@ class Batch:
         closed: the newest date that a night has folded; None = none is.
         tokens: `table/date` -> token of each manifest seen at launch.
         done: `table/date` of manifests that hold this batch already.
+        key: where the key of pseudonyms is read; None = ids as they came.
+        gates: what the batch is held to; `accept_gates`: commit it even if a check fails.
+        recorded_of_people: fingerprints of that key and of the list of who was forgotten, where there are such.
     """
 
     id: str
@@ -60,6 +66,10 @@ class Batch:
     closed: date | None
     tokens: dict[str, Token] = field(default_factory=dict)
     done: frozenset[str] = frozenset()
+    key: KeySource | None = None
+    gates: GateSettings = field(default_factory=GateSettings)
+    accept_gates: bool = False
+    recorded_of_people: dict[str, str] = field(default_factory=dict)
 
     @property
     def ingested_at(self) -> datetime:
@@ -74,8 +84,10 @@ class Batch:
     def run(self, table: str, day: date, append: bool, extra: dict[str, Any] | None = None) -> Run | None:
         """The run that adds this batch to a table's date; None if it is in there already.
 
+        A date that files are added to keeps its number of shards; a new one, or one written whole, has the batch's.
+
         Raises:
-            UserError: the date is pinned, or split into another number of shards.
+            UserError: the date is pinned.
         """
         key = f"{table}/{day.isoformat()}"
         if key in self.done:
@@ -86,15 +98,10 @@ class Batch:
                 f"{table} of {day} is pinned to run {current.run_id}; release it with "
                 f"`nightshelf rollback {table} --date {day} --unpin`, then ingest again."
             )
-        if current is not None and append and table != "rejects" and current.shards != self.shards:
-            raise UserError(
-                f"{table} of {day} is split into {current.shards} shards, this batch into {self.shards}; set "
-                f"shards to {current.shards}."
-            )
         before = current.inputs if current else {}
         inputs = {**before, f"batch {self.id}": current.version if current else ""}
         settings = self.recorded()
-        shards = 1 if table in ("tracks", "rejects") else self.shards
+        shards = 1 if table in ("tracks", "rejects") else current.shards if current and append else self.shards
         signature = schema_signature(table)
         return Run(
             warehouse=self.warehouse,
@@ -116,6 +123,8 @@ class Batch:
         return {
             **self.settings.model_dump(mode="json"),
             **_described(self.fmt, self.options),
+            "listener": "given" if self.options.listener else None,  # the batch's id stands for who
+            **self.recorded_of_people,
             "closed": self.closed.isoformat() if self.closed else None,
         }
 
@@ -143,9 +152,17 @@ class Batch:
             manifest = warehouse.need("listens", day)
             if day not in near and manifest.extra.get("late_from", "9999") > str(before):
                 continue
-            files = [f for f in manifest.files if f.batch != self.id and f.shard == shard]
-            frames += warehouse.read_files(files, STORED_COLUMNS)
+            frames += self.of_shard(manifest, shard, STORED_COLUMNS)
         return pl.concat(frames) if frames else None
+
+    def of_shard(self, manifest: Manifest, shard: int, columns: Sequence[str] | None = None) -> list[pl.DataFrame]:
+        """Rows of other batches that belong to one of the batch's shards, file by file, whatever the table's number is."""
+        warehouse, least = Warehouse(self.warehouse), min(manifest.shards, self.shards)
+        files = [f for f in manifest.files if f.batch != self.id and f.shard % least == shard % least]
+        frames = warehouse.read_files(files, columns)
+        if manifest.shards >= self.shards:
+            return frames
+        return [f.filter(pl.Series(shard_of(f["listener_id"], self.shards) == shard)) for f in frames if f.height]
 
 
 def plan_batch(
@@ -157,13 +174,28 @@ def plan_batch(
     settings: IngestSettings,
     shards: int,
     end_date: date,
+    key: KeySource | None = None,
+    gates: GateSettings | None = None,
+    accept_gates: bool = False,
 ) -> Batch:
-    """Plan the ingest of new files; a warehouse that holds listens keeps its number of shards.
+    """Plan the ingest of new files.
+
+    New dates are split into `shards`, which may double on any date; a warehouse that is split finer already stays so.
+
+    Args:
+        key: where the key of pseudonyms is read; None = ids as they came.
+        gates: what the batch is held to; `accept_gates`: commit it even if a check fails.
 
     Raises:
-        UserError: a number of shards that is no power of two, or another than the warehouse has.
+        UserError: a number of shards that is no power of two; another key of pseudonyms than the warehouse was begun
+            with.
     """
-    described = {**_described(fmt, options), **settings.model_dump(mode="json")}
+    names = checked_key(warehouse, key)
+    keyed = {RECORDED: names.fingerprint} if names else {}
+    if names:  # a file may be called like the person whose log it is
+        files = [replace(f, name=f"file-{f.sha256[:12]}") for f in files]
+    gone = forgotten(warehouse).fingerprint
+    described = {**_described(fmt, options), **settings.model_dump(mode="json"), **keyed}
     content = sorted((f.role, f.sha256) for f in files)
     name = version_of("batch", end_date, content, {}, described, STEP, 0)
     tokens: dict[str, Token] = {}
@@ -175,7 +207,7 @@ def plan_batch(
             if manifest is None:
                 continue
             tokens[f"{table}/{day.isoformat()}"] = token
-            known = manifest.shards if table in DATED else known
+            known = max(known, manifest.shards) if table in DATED else known
             if f"batch {name}" in manifest.inputs:
                 done.add(f"{table}/{day.isoformat()}")
     libraries = warehouse.dates("library")
@@ -187,11 +219,15 @@ def plan_batch(
         files=tuple(files),
         options=options,
         settings=settings,
-        shards=check_shards(known or shards),
+        shards=max(known, check_shards(shards)),
         end_date=end_date,
         closed=libraries[-1] if libraries else None,
         tokens=tokens,
         done=frozenset(done),
+        key=key,
+        gates=gates or GateSettings(),
+        accept_gates=accept_gates,
+        recorded_of_people={**keyed, **({"forgotten": gone} if gone else {})},
     )
 
 
@@ -227,7 +263,7 @@ def account(batch: Batch, counted: Sequence[dict[str, int]]) -> dict[str, Any]:
         rows, listens, duplicates, rejects, reasons, and the same for the other tables; the files' hashes.
 
     Raises:
-        ValueError: rows went missing or came from nowhere.
+        LostCount: rows went missing or came from nowhere.
     """
     total: dict[str, int] = {}
     for counts in counted:
@@ -235,7 +271,7 @@ def account(batch: Batch, counted: Sequence[dict[str, int]]) -> dict[str, Any]:
             total[name] = total.get(name, 0) + n
     out: dict[str, Any] = {"files": {f.sha256: f.name for f in batch.files}, "format": batch.fmt, **_one("", total)}
     tables = {role: _one(f"{role} ", total) for role in sorted({f.role for f in batch.files} - {"log"})}
-    return {**out, "tables": tables}
+    return {**out, "tables": tables, "known": total.get("known", 0)}
 
 
 def _one(prefix: str, total: dict[str, int]) -> dict[str, Any]:
@@ -248,7 +284,7 @@ def _one(prefix: str, total: dict[str, int]) -> dict[str, Any]:
         sum(reasons.values()),
     )
     if rows != kept + duplicates + rejects:
-        raise ValueError(
+        raise LostCount(
             f"ingest lost count of {prefix or 'the log'}: {rows} rows in, but {kept} kept + {duplicates} duplicates + "
             f"{rejects} rejects; nothing was committed"
         )

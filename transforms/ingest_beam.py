@@ -24,8 +24,12 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.background import Background
 from transforms.chunks import split
+from transforms.forgotten import forgotten
+from transforms.gates import measure
+from transforms.gates.ingest import judge_batch, measured_extra
 from transforms.ingest import clean
 from transforms.ingest_batch import Batch, account, late_from
+from transforms.ingest_people import People
 from transforms.sources.base import merge_catalog
 from transforms.sources.formats import Piece, parse_log, read_table
 from transforms.sources.tables import EVENT_TIME, rows_of
@@ -61,6 +65,12 @@ class Parse(beam.DoFn):
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._rows = Metrics.counter("ingest", "rows_in")
+
+    def setup(self) -> None:
+        """Read the key of pseudonyms, and who was forgotten."""
+        self._people = People(
+            self._batch.key.load() if self._batch.key else None, forgotten(Warehouse(self._batch.warehouse))
+        )
 
     def start_bundle(self) -> None:
         """Begin to gather."""
@@ -98,7 +108,8 @@ class Parse(beam.DoFn):
 
     def _log(self, piece: Piece) -> Iterator[tuple[str, Any]]:
         batch = self._batch
-        for number, parsed in parse_log(batch.fmt, piece, batch.options):
+        for number, found in parse_log(batch.fmt, piece, batch.options):
+            parsed = self._people.of_log(found)
             self._rows.inc(parsed.rows)
             yield "", _counts(rows=parsed.rows, **_by_reason(parsed.rejects))
             if parsed.rejects.height:
@@ -110,8 +121,9 @@ class Parse(beam.DoFn):
 
     def _table(self, piece: Piece, role: str) -> Iterator[tuple[str, Any]]:
         for frame, first, broken in read_table(piece):
-            rows, refused = rows_of(role, frame, first, self._batch.end_date)
-            rejects = pl.concat([broken, refused])
+            known, gone = self._people.of_table(frame)
+            rows, refused = rows_of(role, known, first, self._batch.end_date, gone)
+            rejects = self._people.of_rejects(pl.concat([broken, refused]))
             counts = {f"{role} rows": frame.height + broken.height, **_by_reason(rejects, f"{role} ")}
             if role in ("tracks", "listeners"):
                 counts[f"{role} listens"] = rows.height
@@ -170,8 +182,11 @@ class CleanShard(beam.DoFn):
         if stored is not None:
             stored = stored.join(plays.select("listener_id").unique(), on="listener_id", how="semi")
         done = clean(plays, stored, batch.settings, batch.closed, batch.ingested_at)
+        again = 0
+        if stored is not None:  # what earlier batches brought, as against what this one says twice
+            again = plays.join(stored, on=["listener_id", "track_id", "started_at"], how="semi").height
         del plays, stored
-        yield _counts(listens=done.listens.height, duplicates=done.duplicates, **_by_reason(done.rejects))
+        yield _counts(listens=done.listens.height, duplicates=done.duplicates, known=again, **_by_reason(done.rejects))
         if done.rejects.height:
             yield beam.pvalue.TaggedOutput(REJECTS, to_bytes(done.rejects))
         if not done.listens.height:
@@ -193,8 +208,7 @@ class CleanShard(beam.DoFn):
         warehouse = Warehouse(batch.warehouse)
         for known in batch.dates(table):
             manifest = warehouse.need(table, known)
-            files = [f for f in manifest.files if f.batch != batch.id and f.shard == shard]
-            for before in warehouse.read_files(files, declared.key):
+            for before in batch.of_shard(manifest, shard, declared.key):
                 distinct = distinct.join(before, on=declared.key, how="anti", nulls_equal=True)
         yield _counts(**{f"{table} listens": distinct.height, f"{table} duplicates": rows.height - distinct.height})
         yield from self._by_date(table, shard, distinct)
@@ -209,12 +223,19 @@ class CleanShard(beam.DoFn):
 
 def _filed(batch: Batch, table: str, day: date, shard: int, part: pl.DataFrame) -> Written:
     run = batch.run(table, day, append=True)
-    entry = write_frame(run, shard, part, batch.id, presorted=table == "listens") if run else None
-    return Written(table, day.isoformat(), entry, {"seen": part.height})
+    # a date split coarser than the batch keeps its number: its shard then holds several of the batch's
+    entry = write_frame(run, shard % run.shards, part, batch.id, presorted=table == "listens") if run else None
+    return Written(table, day.isoformat(), entry, measure.listens(part) if table == "listens" else {})
 
 
 def _next(closed: date | None) -> list[date]:
     return [date.fromordinal(closed.toordinal() + 1)] if closed else []
+
+
+def no_listeners(batch: Batch) -> list[tuple[str, bytes]]:
+    """A block without listeners for every shard of a batch."""
+    block = to_bytes(TABLES["listeners"].empty().select("listener_id", "joined_on"))
+    return [(str(shard), block) for shard in range(batch.shards)]
 
 
 class WriteListeners(beam.DoFn):
@@ -225,6 +246,8 @@ class WriteListeners(beam.DoFn):
 
     def process(self, keyed: tuple[str, Iterable[bytes]], written: Iterable[Written]) -> Iterator[Written]:
         """Write one shard of `listeners`."""
+        if not any(w.table == "listens" for w in written) and not any(f.role == "listeners" for f in self._batch.files):
+            return
         shard, blocks = int(keyed[0]), keyed[1]
         frames = [from_bytes(b) for b in blocks]
         given = [f.drop("given") for f in frames if "given" in f.columns]
@@ -265,11 +288,16 @@ class WriteCatalog(beam.DoFn):
         if not derived.height and not rows.height:
             return
         rows = rows.unique("track_id", keep="first", maintain_order=True)
-        tracks = merge_tracks(_before(self._batch, "tracks"), rows, derived)
+        before = _before(self._batch, "tracks")
+        tracks = merge_tracks(before, rows, derived)
+        played = derived.select("track_id").unique()
+        catalog = pl.concat([before.select("track_id"), rows.select("track_id")]).unique()
+        counts = {"tracks": played.height, "known": played.join(catalog, on="track_id", how="semi").height}
         for day in _targets(self._batch, "tracks", written):
             run = self._batch.run("tracks", day, append=False)
             if run is not None:
-                yield Written("tracks", day.isoformat(), write_frame(run, 0, tracks, self._batch.id), {})
+                entry = write_frame(run, 0, tracks, self._batch.id)
+                yield Written("tracks", day.isoformat(), entry, counts if catalog.height else {})
 
 
 def _targets(batch: Batch, table: str, written: Iterable[Written]) -> list[date]:
@@ -290,7 +318,7 @@ def _before(batch: Batch, table: str, shard: int | None = None) -> pl.DataFrame:
     if dates:
         warehouse = Warehouse(batch.warehouse)
         manifest = warehouse.need(table, dates[-1])
-        frames += warehouse.read_files([f for f in manifest.files if shard is None or f.shard == shard])
+        frames += warehouse.read_files(manifest.files) if shard is None else batch.of_shard(manifest, shard)
     return pl.concat(frames, how="diagonal")
 
 
@@ -309,12 +337,14 @@ class CommitBatch(beam.DoFn):
         late = _late(counted)
         done = account(batch, counted)
         warehouse = Warehouse(batch.warehouse)
+        done |= judge_batch(batch, done, [(w.table, w.day, w.counts) for w in files])
         for table in ("listens", "feedback", "impressions", "listeners", "tracks"):
             mine = [w for w in files if w.table == table]
             for day in sorted({w.day for w in mine}):
                 when = date.fromisoformat(day)
                 current = warehouse.current(table, when)
                 extra: dict[str, Any] = dict(late_from(current, late.get(day))) if table == "listens" else {}
+                extra |= measured_extra(batch, table, current, [w.counts for w in mine if w.day == day])
                 run = batch.run(table, when, append=table in ("listens", "feedback", "impressions"), extra=extra)
                 if run is not None:
                     finish(run, [Written(w.table, w.day, w.file) for w in mine if w.day == day])

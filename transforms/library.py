@@ -31,6 +31,7 @@ import polars as pl
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from transforms.hashing import stable_hash
 from transforms.plays import codes, codes_like, is_heard, ordered, run_starts, stable_argsort
 from transforms.tables.schema import TABLES, TIMESTAMP
 
@@ -49,6 +50,14 @@ class LibrarySettings(BaseModel):
     max_deltas: int = Field(6, ge=0, le=60, description="daily deltas kept beside a base before they are compacted")
     decay: float = Field(0.5, gt=0, lt=1, description="d of base-level activation: how fast a play is forgotten")
     half_life_days: float = Field(30.0, gt=0, description="age at which a play counts half in decayed plays, days")
+    max_pairs: int = Field(
+        20_000,
+        ge=1,
+        description="tracks of a listener kept in full; of the oldest beyond, a base keeps plays and heard",
+    )
+    exclusion_days: int = Field(
+        365, ge=0, description="days before an act of exclude_from_taste whose plays it takes out as well"
+    )
 
 
 def day_library(listens: pl.DataFrame) -> pl.DataFrame:
@@ -141,6 +150,37 @@ def merge(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     merged = pl.concat([rows[order[~again]], shared])
     keys = np.concatenate([pair[order[~again]], pair[order[again & starts]]])
     return merged[stable_argsort(keys)]
+
+
+def trim(library: pl.DataFrame, most: int) -> pl.DataFrame:
+    """A library whose listeners have at most `most` pairs in full; what was heard stays exact.
+
+    Of the pairs beyond, those played longest ago (ties by hash of the track, then the track), only `plays`, `heard`,
+    `saved` and the first play are kept. If such a track is played again, its older plays are aged from the first on.
+
+    Args:
+        library: table `library`, one row a pair, sorted.
+        most: pairs a listener.
+    """
+    crowded = library.group_by("listener_id").len().filter(pl.col("len") > most)["listener_id"]
+    if not crowded.len():
+        return library
+    rows = library.with_row_index("_row").filter(pl.col("listener_id").is_in(crowded.implode()))
+    tie = pl.Series("_tie", stable_hash(rows["track_id"]), dtype=pl.UInt64)
+    order = rows.with_columns(tie).sort(
+        "listener_id", "last_played_at", "_tie", "track_id", descending=[False, True, False, False], nulls_last=True
+    )
+    beyond = order.filter(pl.int_range(pl.len()).over("listener_id") >= most)["_row"]
+    old = pl.int_range(pl.len(), dtype=pl.UInt32).is_in(beyond.implode())
+    bare = {
+        "completions": pl.lit(0, dtype=pl.Int32),
+        "skips": pl.lit(0, dtype=pl.Int32),
+        "last_played_at": pl.lit(None, dtype=library.schema["last_played_at"]),
+        "latest": pl.lit([], dtype=library.schema["latest"]),
+    }
+    return library.with_columns(
+        pl.when(old).then(value).otherwise(pl.col(name)).alias(name) for name, value in bare.items()
+    )
 
 
 def _is_sorted(rows: pl.DataFrame) -> bool:
@@ -259,7 +299,11 @@ def with_activation(
     rest = library["plays"].to_numpy() - kept
     tail = np.flatnonzero(rest > 0)
     oldest = age(library["first_played_at"].to_physical().fill_null(now).to_numpy()[tail])
-    nearest = ages[np.cumsum(kept)[tail] - 1]
+    nearest = oldest.copy()  # where no play is left whose time is known
+    known = kept[tail] > 0
+    nearest[known] = ages[np.cumsum(kept)[tail][known] - 1]
+    last = library["last_played_at"].to_physical().to_numpy()[tail][~known]
+    nearest[~known] = np.where(np.isnan(last), oldest[~known], age(np.nan_to_num(last)))
     span = np.maximum(oldest - nearest, 1e-6)
     flat = oldest - nearest < 1e-6
     power = (oldest ** (1 - decay) - nearest ** (1 - decay)) / ((1 - decay) * span)
@@ -269,7 +313,7 @@ def with_activation(
     with np.errstate(divide="ignore"):
         activation = np.log(bll)
     return library.with_columns(
-        pl.when(pl.Series(kept > 0)).then(pl.Series(activation.astype(np.float32))).alias("activation"),
+        pl.when(pl.Series(bll > 0)).then(pl.Series(activation.astype(np.float32))).alias("activation"),
         pl.Series("decayed_plays", decayed.astype(np.float32)),
     )
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.library import PAIR
-from transforms.tables.warehouse import Warehouse
+from transforms.tables.warehouse import Warehouse, reading
 
 
 def known_pairs(warehouse: Warehouse, paths: Iterable[str], pairs: pl.DataFrame) -> pl.DataFrame:
@@ -36,20 +36,24 @@ def known_pairs(warehouse: Warehouse, paths: Iterable[str], pairs: pl.DataFrame)
     """
     pairs = pairs.select(PAIR).unique()
     listeners = pairs["listener_id"].unique().sort()
-    found = [part.join(pairs, on=PAIR, how="semi") for path in paths for part in _rows(warehouse, path, listeners)]
-    return pl.concat([pairs.clear(), *found])
+    empty = pairs.clear()
+    # one join a file: one a row group would hash the pairs again and again
+    held = (pl.concat([empty, *_rows(warehouse, path, listeners)]) for path in paths)
+    return pl.concat([empty, *(rows.join(pairs, on=PAIR, how="semi") for rows in held)])
 
 
 def _rows(warehouse: Warehouse, path: str, listeners: pl.Series) -> Iterator[pl.DataFrame]:
     """Played pairs of these (sorted) listeners, row group by row group."""
     meta = warehouse.open_parquet(path).metadata
     # of listeners a row group has few, so they are best read as numbers; of tracks it may have as many as rows
-    file = pq.ParquetFile(warehouse.store.open(path), metadata=meta, read_dictionary=["listener_id"])
+    source = warehouse.store.open(path)
+    file = pq.ParquetFile(source, metadata=meta, read_dictionary=["listener_id"], page_checksum_verification=True)
     for group in range(meta.num_row_groups):
         held = meta.row_group(group).column(0).statistics
         if held is not None and held.has_min_max and not _any_between(listeners, held.min, held.max):
             continue
-        table = file.read_row_group(group, columns=[*PAIR, "plays"]).unify_dictionaries()
+        with reading(path):
+            table = file.read_row_group(group, columns=[*PAIR, "plays"]).unify_dictionaries()
         owner = table.column("listener_id").combine_chunks()
         names = pl.Series(pl.from_arrow(owner.dictionary)).cast(pl.String)
         numbers = owner.indices.to_numpy()

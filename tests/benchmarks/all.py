@@ -23,6 +23,7 @@ ALWAYS = {
     "top_k": ("tests.benchmarks.top_k",),
     "ingest_20m": ("tests.benchmarks.ingest_20m",),
     "incremental": ("tests.benchmarks.incremental",),
+    "survival": ("tests.benchmarks.survival",),
 }
 WITH_DATA = {
     "real_data": ("tests.benchmarks.real_data", "--data", "{data}"),

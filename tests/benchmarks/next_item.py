@@ -1,11 +1,13 @@
 """Next item of a sequence, leave-one-out: train on all but the last two, choose on the one before last, test on the
 last.
 
-    python -m tests.benchmarks.next_item --sequences FILE [--minutes 40] [--set epochs=30 --set dims=64 ...]
+    python -m tests.benchmarks.next_item --sequences FILE [--minutes 38] [--set epochs=30 --set dims=64 ...]
 
 FILE holds one listener a line: an id, then items in time order, separated by spaces. All items are ranked, those
-already seen are left out. Prints one JSON line: HR and NDCG at 10 and 20 on validation and test, of the epoch that
-was best on validation, beside popularity and last-item rules trained on the same part.
+already seen are left out. Without `--set`, two or three settings that suit the size of the file are tried, each for as
+many epochs as its share of the minutes allows (a few steps are timed first, so that the learning rate reaches zero in
+time), and validation chooses among them and their epochs. Prints one JSON line: HR and NDCG at 10 and 20 on validation
+and test of what was best on validation, each trial, and popularity and last-item rules trained on the same part.
 """
 
 from __future__ import annotations
@@ -14,15 +16,27 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 import models  # noqa: F401  (sets the Keras version before TensorFlow is imported)
-from models.sequence_data import Sequences
-from models.settings import SequenceSettings
+from models.sequence_data import Batches, Sequences
+from models.settings import AlsSettings, SequenceSettings
 from models.vocabulary import Vocabulary
+
+SMALL = 200_000
+FEW_PLAYS: list[dict[str, Any]] = [
+    {"dims": 128, "epochs": 24, "start": "als"},
+    {"dims": 64, "epochs": 30, "start": "als"},
+    {"dims": 256, "epochs": 16, "start": "als"},
+]
+MANY_PLAYS: list[dict[str, Any]] = [
+    {"dims": 64, "epochs": 40, "start": "random"},
+    {"dims": 128, "epochs": 40, "start": "als", "dropout": 0.3},
+]
 
 
 def read(path: str, has_id: bool = True) -> tuple[list[list[int]], int]:
@@ -69,70 +83,156 @@ def baselines(train: list[list[int]], n: int) -> tuple[np.ndarray, csr_matrix]:
     return popular, rules
 
 
+class Protocol:
+    """The split of one file, and how a model is measured on it."""
+
+    def __init__(self, sequences: list[list[int]]) -> None:
+        self.sequences = [s for s in sequences if len(s) >= 3]
+        self.train = [s[:-2] for s in self.sequences]
+        self.every = Sequences.from_lists(self.sequences)
+
+    def als(self, n: int, factors: int, seed: int) -> np.ndarray:
+        """Item vectors of iALS on the training part, to start from."""
+        from models.als import Als
+
+        rows = np.repeat(np.arange(len(self.train)), [len(s) for s in self.train])
+        items = np.concatenate([np.asarray(s) for s in self.train])
+        ones = np.ones(len(rows), np.float32)
+        return Als.fit(rows, items, ones, len(self.train), n, AlsSettings(factors=factors), seed).item_factors
+
+    def scores(self, model: Any, leave_out: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Listeners (rows) and their scores of all items, without the last `leave_out` items of each."""
+        nothing = np.all(model.items == 0, axis=1)
+        for start in range(0, len(self.sequences), 1024):
+            part = np.arange(start, min(start + 1024, len(self.sequences)))
+            items, gaps = self.every.last(part, model.settings.length, leave_out)
+            scores = model.embed(items, gaps) @ model.items.T
+            scores[:, nothing] = -np.inf
+            yield part, scores
+
+    def measure(self, model: Any, leave_out: int) -> dict[str, float]:
+        """Metrics of the item that is the `leave_out`-th from the end."""
+        found = []
+        for part, scores in self.scores(model, leave_out):
+            rows = [self.sequences[i] for i in part]
+            found.append(ranks(scores, np.array([s[-leave_out] for s in rows]), [s[:-leave_out] for s in rows]))
+        return metrics(np.concatenate(found))
+
+
+def trials(plays: int) -> list[dict[str, Any]]:
+    """Settings to try on a file of so many plays."""
+    if plays < SMALL:
+        return [{"length": 50, "positions": 1.0, "dropout": 0.5} | more for more in FEW_PLAYS]
+    return MANY_PLAYS
+
+
+def seconds_an_epoch(train: list[list[int]], n: int, settings: SequenceSettings, seed: int) -> float:
+    """Timed on about 24 steps' sequences, after as many to warm up."""
+    from models.sequence import fit
+
+    whole = Batches(Sequences.from_lists(train), n, settings, seed).steps()
+    some = Sequences.from_lists(train[:: max(1, whole // 24)])
+    steps = Batches(some, n, settings, seed).steps()
+    ends: list[float] = []
+
+    def clock(epoch: int, model: Any) -> bool:
+        ends.append(time.perf_counter())
+        return False
+
+    fit(some, n, settings.model_copy(update={"epochs": 2}), seed, watch=clock)
+    return (ends[1] - ends[0]) * whole / steps
+
+
+def run(
+    protocol: Protocol,
+    n: int,
+    settings: SequenceSettings,
+    seed: int,
+    minutes: float,
+    patience: int,
+    start: np.ndarray | None,
+) -> dict[str, Any]:
+    """One trial: the metrics of its best epoch on validation."""
+    from models.sequence import SequenceModel, fit
+
+    started = time.perf_counter()
+    wanted = settings.epochs
+    an_epoch = seconds_an_epoch(protocol.train, n, settings, seed)
+    # A fifth is kept for measuring.
+    fitting = int((minutes * 60 - (time.perf_counter() - started)) * 0.8 / an_epoch)
+    settings = settings.model_copy(update={"epochs": max(1, min(wanted, fitting))})
+    best: dict[str, Any] = {}
+    history: list[float] = []
+    every = 1 if settings.epochs < 20 or an_epoch < 5 else 2
+
+    def watch(epoch: int, model: SequenceModel) -> bool:
+        done = epoch + 1
+        if done % every and done < settings.epochs:
+            return False
+        valid = protocol.measure(model, 2)
+        history.append(valid["ndcg@10"])
+        if valid["ndcg@10"] >= max(history):
+            best.update(epoch=done, valid=valid, test=protocol.measure(model, 1))
+        spent = time.perf_counter() - started
+        print(
+            json.dumps(
+                {"epoch": done, "of": settings.epochs, "minutes": round(spent / 60, 1)} | best | {"valid_now": valid}
+            ),
+            file=sys.stderr,
+            flush=True,
+        )
+        stale = len(history) - 1 - int(np.argmax(history))
+        # Time for this trial is up when one more round would pass it.
+        return spent * (1 + every / done) > minutes * 60 or stale * every >= patience
+
+    fit(Sequences.from_lists(protocol.train), n, settings, seed, watch=watch, start=start)
+    seconds = round(time.perf_counter() - started)
+    return best | {"seconds": seconds, "epochs": settings.epochs, "settings": settings.model_dump(mode="json")}
+
+
 def main() -> None:
     """Run the protocol."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sequences", required=True)
-    parser.add_argument("--minutes", type=float, default=40, help="no further epoch is begun after so many")
-    parser.add_argument("--patience", type=int, default=8, help="epochs without a better validation before stopping")
+    parser.add_argument("--minutes", type=float, default=38, help="of training and measuring, all trials together")
+    parser.add_argument("--patience", type=int, default=16, help="epochs without a better validation before stopping")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--set", action="append", default=[], help="a setting of the sequence model, name=value")
+    parser.add_argument(
+        "--set", action="append", default=[], help="a setting of the model, or start=random|als: one trial"
+    )
     a = parser.parse_args()
 
-    from models.sequence import SequenceModel, fit
-
     started = time.perf_counter()
-    chosen = dict(pair.split("=", 1) for pair in a.set)
-    settings = SequenceSettings.model_validate(chosen)
     sequences, n = read(a.sequences)
-    sequences = [s for s in sequences if len(s) >= 3]
-    train = [s[:-2] for s in sequences]
-    valid_target = np.array([s[-2] for s in sequences])
-    test_target = np.array([s[-1] for s in sequences])
-    every = Sequences.from_lists(sequences)
-    listeners = np.arange(len(sequences))
-
-    def measure(model: SequenceModel, leave_out: int, targets: np.ndarray) -> dict[str, float]:
-        found = []
-        for start in range(0, len(listeners), 1024):
-            part = listeners[start : start + 1024]
-            items, gaps = every.last(part, settings.length, leave_out)
-            scores = model.embed(items, gaps) @ model.items.T
-            scores[:, np.all(model.items == 0, axis=1)] = -np.inf
-            found.append(ranks(scores, targets[part], [sequences[i][:-leave_out] for i in part]))
-        return metrics(np.concatenate(found))
-
-    best: dict[str, dict[str, float]] = {}
-    history: list[float] = []
-
-    def watch(epoch: int, model: SequenceModel) -> bool:
-        valid = measure(model, 2, valid_target)
-        history.append(valid["ndcg@10"])
-        minutes = (time.perf_counter() - started) / 60
-        if valid["ndcg@10"] >= max(history):
-            best.update(epoch={"epoch": epoch + 1}, valid=valid, test=measure(model, 1, test_target))
-        line = {"epoch": epoch + 1, "minutes": round(minutes, 1), "valid": valid, "best_so_far": best}
-        print(json.dumps(line), file=sys.stderr, flush=True)
-        stale = len(history) - 1 - int(np.argmax(history))
-        return minutes * (1 + 1 / (epoch + 1)) > a.minutes or stale >= a.patience
-
-    fit(Sequences.from_lists(train), n, settings, a.seed, watch=watch)
-    popular, rules = baselines(train, n)
-    seen = [s[:-1] for s in sequences]
-    last = np.array([s[-2] for s in sequences])
+    protocol = Protocol(sequences)
+    chosen = dict(pair.split("=", 1) for pair in a.set)
+    asked = [chosen] if chosen else trials(sum(map(len, protocol.train)))
+    tried = []
+    for number, one in enumerate(asked):
+        left = a.minutes - (time.perf_counter() - started) / 60
+        start = one.get("start", "als")
+        settings = SequenceSettings.model_validate({name: value for name, value in one.items() if name != "start"})
+        vectors = protocol.als(n, settings.dims, a.seed) if start == "als" else None
+        found = run(protocol, n, settings, a.seed, left / (len(asked) - number), a.patience, vectors)
+        tried.append(found | {"start": start})
+    best = max(tried, key=lambda trial: trial["valid"]["ndcg@10"])
+    popular, rules = baselines(protocol.train, n)
+    seen = [s[:-1] for s in protocol.sequences]
+    last = np.array([s[-2] for s in protocol.sequences])
+    target = np.array([s[-1] for s in protocol.sequences])
     print(
         json.dumps(
             {
-                "listeners": len(sequences),
+                "listeners": len(seen),
                 "items": n - 1,
-                "settings": settings.model_dump(mode="json"),
+                "settings": best["settings"],
                 "seconds": round(time.perf_counter() - started),
-                "epochs": len(history),
-                "best_epoch": best["epoch"]["epoch"],
+                "best_epoch": best["epoch"],
                 "valid": best["valid"],
                 "test": best["test"],
-                "popular": metrics(ranks(np.repeat(popular[None], len(seen), 0), test_target, seen)),
-                "last_item_rules": metrics(ranks(rules[last].toarray(), test_target, seen)),
+                "trials": tried,
+                "popular": metrics(ranks(np.repeat(popular[None], len(seen), 0), target, seen)),
+                "last_item_rules": metrics(ranks(rules[last].toarray(), target, seen)),
             }
         )
     )

@@ -125,7 +125,9 @@ def make_night(listens: pl.DataFrame, as_of: date, roster: list[str], settings: 
         library=library.select(
             listener=pl.Series(stable_hash(library["listener_id"])), track_id="track_id", value=pl.col("heard")
         ),
-        plays=known.select(listener=pl.Series(stable_hash(known["listener_id"])), session=number, track_id="track_id"),
+        plays=known.select(
+            "track_id", "started_at", listener=pl.Series(stable_hash(known["listener_id"])), session=number
+        ),
         tracks=tracks,
         pairs=co_listens.sum_window(by_date(co_listens.day_partials(sessions)), as_of),
         stats=track_stats.sum_window(stats, as_of),

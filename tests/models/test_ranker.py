@@ -163,3 +163,15 @@ def test_platt_never_reverses_an_order_and_few_positives_are_no_certainty() -> N
     assert wrong.slope == 0
     sure = Platt.fit(np.float32([-1, 1]), np.float32([0, 1]), np.ones(2, np.float32))
     assert 0.5 < sure(np.float32([1]))[0] < 0.8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nan_in_training_is_as_usual_too(kind: Kind) -> None:
+    """A feature that is sometimes missing, and one that always is, teach nothing wrong and break nothing."""
+    gaps = pl.when(pl.int_range(pl.len()) % 3 == 0).then(float("nan")).otherwise(pl.col("f_4")).cast(pl.Float32)
+    frame = nights(40).with_columns(f_4=gaps, f_5=pl.lit(float("nan"), dtype=pl.Float32))
+    ranker = fit(frame, NAMES, settings(kind), 1)
+    scores = ranker.score(frame.select(NAMES).to_numpy())
+    assert np.isfinite(scores).all() and scores.std() > 0
+    assert all(np.isfinite(p).all() for p in ranker.heads(frame.select(NAMES).to_numpy()).values())
+    assert not ranker.contributions(frame.select(NAMES).to_numpy())[:, 5].any()

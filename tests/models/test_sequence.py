@@ -12,7 +12,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.sequence import SequenceModel, _Network, fit
+from models.sequence import SequenceModel, _cross_entropy, _dropout, _Network, fit
 from models.sequence_data import GAPS, Batches, Sequences, gap_buckets
 from models.settings import SequenceSettings
 
@@ -124,6 +124,57 @@ def test_saved_and_loaded_it_embeds_the_same_and_unknown_listens_are_passed_over
     assert np.allclose(states[0], states[1]), "tracks the vocabulary lacks leave no trace"
     assert not states[2].any()
     assert not again.items[0].any()
+
+
+def test_cross_entropy_and_its_gradients_are_those_of_the_general_operation() -> None:
+    rng = np.random.default_rng(0)
+    states, items = (tf.constant(rng.normal(size=(n, 5)), tf.float32) for n in (20, 9))
+    target, weight = tf.constant(rng.integers(0, 9, 20), tf.int32), tf.constant(rng.random(20), tf.float32)
+
+    def general(s: tf.Tensor, i: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=t, logits=s @ tf.transpose(i))
+
+    found = []
+    for loss in (_cross_entropy, general):
+        with tf.GradientTape() as tape:
+            tape.watch([states, items])
+            values = loss(states, items, target)
+            total = tf.reduce_sum(values * weight)
+        found.append([values, *tape.gradient(total, [states, items])])
+    for ours, theirs in zip(*found, strict=True):
+        assert np.allclose(ours, theirs, atol=1e-5)
+
+
+def test_dropout_leaves_out_its_share_keeps_the_mean_and_repeats_with_its_seed() -> None:
+    x = tf.ones([33, 7, 13])
+    seed = tf.constant([1, 2], tf.int32)
+    dropped = _dropout(x, 0.25, seed).numpy()
+    assert abs((dropped == 0).mean() - 0.25) < 0.03
+    assert abs(dropped.mean() - 1) < 0.05
+    assert np.array_equal(dropped, _dropout(x, 0.25, seed).numpy())
+    assert not np.array_equal(dropped, _dropout(x, 0.25, seed + 1).numpy())
+
+
+def test_an_epoch_reads_at_most_so_many_windows_and_other_ones_the_next_time() -> None:
+    s = round_the_clock(60, length=8)
+    batches = Batches(s, 13, QUICK.model_copy(update={"windows": 20}), 0)
+    assert batches.steps() == 2
+    firsts = [np.concatenate([b["items"][:, 0] for b in batches(epoch)]) for epoch in (0, 1)]
+    assert [len(x) for x in firsts] == [20, 20]
+    assert not np.array_equal(*map(np.sort, firsts))
+
+
+def test_it_starts_from_given_vectors() -> None:
+    """With hardly any training, tracks of like vectors stay alike, and unplayed tracks are silent."""
+    s = round_the_clock(20, items=12)
+    angle = np.arange(13) * 2 * np.pi / 12
+    given = np.stack([np.cos(angle), np.sin(angle), 0.01 * np.ones(13)], axis=1).astype(np.float32)
+    still = QUICK.model_copy(update={"epochs": 1, "learning_rate": 1e-6, "dropout": 0.0})
+    items = fit(s, 13, still, seed=1, start=given).items
+    alike = items[1:12, :-1] @ items[1:12, :-1].T
+    assert np.corrcoef(alike.ravel(), (given[1:12] @ given[1:12].T).ravel())[0, 1] > 0.95
+    assert not items[12].any()
+    assert items[1:12, -1].min() == 0
 
 
 def test_heads_must_divide_dims() -> None:

@@ -37,6 +37,11 @@ def main(what: str, warehouse: str, pattern: str, n: str, log: str = "") -> None
     from tests.pipelines.world import NIGHT, SETTINGS, ingested
 
     kill_at(Path(warehouse).resolve(), pattern, int(n))
+    if what == "forget":
+        from pipelines.forget import forget
+
+        forget(warehouse, [log])
+        return
     if what == "ingest":
         ingested(Path(log), Path(warehouse))
     else:

@@ -38,6 +38,12 @@ def altered(world, tmp_path_factory) -> Warehouse:
         assert after.height > 10
         after = after.with_columns(pl.col(moved).reverse())
         pl.concat([rows.filter(later < MIDNIGHT), after]).write_parquet(log / f"{name}.parquet")
+    # and so many join that shares of all listeners ever known would be others
+    people = pl.read_parquet(log / "listeners.parquet")
+    crowd = people.sample(500, with_replacement=True, seed=1).with_columns(
+        listener_id=pl.format("u-late-{}", pl.int_range(500)), joined_on=pl.lit(NIGHT + timedelta(1))
+    )
+    pl.concat([people, crowd]).write_parquet(log / "listeners.parquet")
     place = ingested(log, folder / "warehouse")
     night(place.url, NIGHT, SETTINGS)
     return place
@@ -79,6 +85,8 @@ def test_what_happens_after_a_night_changes_none_of_its_rows(world, altered):
     assert altered.need("shelves", NIGHT).version != place.need("shelves", NIGHT).version
     made = {"sessions", "library", "track_stats", "co_listens", "outcomes", "candidates", "draws", "shelves"}
     made |= {"listener_embeddings", "track_embeddings"}
+    limits = SETTINGS.bootstrap.listeners, SETTINGS.candidates.keep_all_below, SETTINGS.models.sample_listeners
+    assert place.read_newest("listeners", NIGHT).height < min(limits) < altered.read_newest("listeners", NIGHT).height
     compared = set()
     for manifest in manifests(place).values():
         if manifest.table in made and manifest.date <= NIGHT:

@@ -144,6 +144,20 @@ def test_day_by_day_equals_the_range_and_compacts(ranged, warehouse, log, feedba
     assert_frame_equal(library(warehouse, DAYS[2]), merge([day_library(before), saved_library(acts)]))
 
 
+def test_a_base_keeps_a_listeners_newest_pairs_in_full_and_counts_all(warehouse, log, feedback):
+    few = SETTINGS.model_copy(update={"library": LibrarySettings(max_deltas=2, max_pairs=3)})
+    features(warehouse.url, DAY1, DAYS[-1], few)
+    (base,) = library_parts(warehouse, DAYS[-1])
+    assert base.settings["max_pairs"] == 3
+    kept, whole = library(warehouse, DAYS[-1]), merge([day_library(log), saved_library(feedback)])
+    counts = ["listener_id", "track_id", "plays", "heard", "saved"]
+    assert_frame_equal(kept.select(counts), whole.select(counts))
+    assert whole.group_by("listener_id").len()["len"].max() > 3
+    full = kept.filter(pl.col("latest").list.len() > 0)
+    assert full.group_by("listener_id").len()["len"].max() == 3
+    assert_frame_equal(full, whole.join(full, on=["listener_id", "track_id"], how="semi"))
+
+
 def test_the_number_of_shards_does_not_matter_and_may_double(ranged, warehouse):
     features(warehouse.url, DAY1, DAYS[2], SETTINGS)
     features(warehouse.url, DAYS[3], DAYS[-1], SETTINGS.model_copy(update={"shards": 8}))

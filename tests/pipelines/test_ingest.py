@@ -132,6 +132,44 @@ def test_a_second_batch_adds_files_and_repeats_nothing(world: Path) -> None:
     assert len(place.need("rejects", END).extra["batches"]) == 2
 
 
+def test_a_batch_of_one_listener_keeps_the_listeners_of_every_shard(world: Path) -> None:
+    everyone = [f"who{n}" for n in range(12)]
+    run(world, log(world / "a.csv", *((who, "t1", n) for n, who in enumerate(everyone))))
+    run(world, log(world / "b.csv", (everyone[0], "t2", 50)))
+    place = Warehouse(str(world / "w"))
+    assert len(place.dates("listeners")) == 2
+    for day in place.dates("listeners"):
+        assert sorted(place.read("listeners", day)["listener_id"]) == sorted(everyone)
+    # a batch that brings nothing new changes nothing
+    before = place.need("listeners", day)
+    assert run(world, log(world / "c.csv", (everyone[0], "t2", 50), (everyone[0], "t2", 50))).listens == 0
+    assert place.need("listeners", day) == before
+
+
+def test_the_number_of_shards_may_double_on_any_date(world: Path) -> None:
+    """Dates that are there keep theirs; what is found twice, and who is who, does not depend on it."""
+    who = [f"who{n}" for n in range(12)]
+    first = [(w, f"t{n % 3}", h) for n, w in enumerate(who) for h in (1, 25)]
+    second = [(w, f"t{n % 3}", h) for n, w in enumerate(who) for h in (25, 26, 49)]  # the first of them again
+    for to, shards in (("same", 2), ("doubled", 8)):
+        run(world, log(world / to / "a.csv", *first), to=to, shards=2)
+        done = run(world, log(world / to / "b.csv", *second), to=to, shards=shards)
+        assert (done.listens, done.duplicates) == (24, 12)
+    place = Warehouse(str(world / "doubled"))
+    assert [place.need("listens", d).shards for d in place.dates("listens")] == [2, 2, 8]
+    assert listens(world, "doubled").equals(listens(world, "same"))
+    for day in place.dates("listens"):
+        manifest = place.need("listens", day)
+        for entry in manifest.files:
+            (frame,) = place.read_files([entry])
+            assert set(shard_of(frame["listener_id"], manifest.shards)) == {entry.shard}
+    newest = place.newest("listeners", END)
+    assert newest is not None and sorted(place.read_manifest(newest)["listener_id"]) == sorted(who)
+    # and it never shrinks: a smaller setting leaves the finer split alone
+    run(world, log(world / "c.csv", ("who1", "t9", 70)), to="doubled", shards=2)
+    assert place.need("listens", place.dates("listens")[-1]).shards == 8
+
+
 def close(world: Path, day: date) -> None:
     """As a night would: fold the date into a library."""
     place = Warehouse(str(world / "w"))

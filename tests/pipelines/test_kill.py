@@ -8,22 +8,10 @@ import sys
 from pathlib import Path
 
 from pipelines.nightly import night
-from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, ingested, manifests, without
+from tests.pipelines.kill_points import FIVE
+from tests.pipelines.world import NIGHT, SETTINGS, World, build, hashes, ingested, manifests, without
 from transforms.tables.upkeep import check_table, states
 from transforms.tables.warehouse import Warehouse
-
-# In the order of the night; each is killed where the one before left off.
-POINTS = [
-    ("co_listens/*.parquet", 3),  # half of the features' files
-    ("track_stats/*/_current.json", 1),  # some tables of a job current, others not
-    (f"library/date={NIGHT}/_current.json", 1),  # all but the last
-    ("models/*/saved_model/*", 2),  # half a model
-    ("models/*/_current.json", 1),  # its embeddings are current, the model is not
-    ("rankers/*/_manifest.json", 1),
-    ("shelves/*.parquet", 2),  # half the listeners have shelves
-    ("draws/*/_current.json", 1),  # candidates are current, what follows from them is not
-    ("runs/*", 2),  # everything is current, the record of the job is not
-]
 
 
 def killed(what: str, place: Warehouse, pattern: str, n: int, log: Path | None = None) -> None:
@@ -57,11 +45,13 @@ def assert_equal(place: Warehouse, other: Warehouse) -> None:
     assert versions[0] == versions[1]
 
 
-def test_a_night_killed_again_and_again_ends_with_the_bytes_of_one_that_was_not(world, tmp_path):
+def test_a_night_killed_again_and_again_ends_with_the_bytes_of_one_that_was_not(tmp_path):
+    """`python -m tests.benchmarks.survival` kills at all twenty points."""
+    world = build(tmp_path, listeners=200)
     place = World.copy(world.made, tmp_path / "killed")
     without(place, NIGHT)
     seen = [set(manifests(place))]
-    for pattern, n in POINTS:
+    for pattern, n, _ in FIVE:
         killed("night", place, pattern, n)
         assert_readable(place)
         seen.append(set(manifests(place)))
@@ -70,7 +60,7 @@ def test_a_night_killed_again_and_again_ends_with_the_bytes_of_one_that_was_not(
         assert shelves == (
             pattern == "runs/*"
         )  # readers enter at the shelves: they come last, and all of a night with them
-    assert {f"candidates@{NIGHT}"} == {k for k in seen[-2] - seen[-3]}
+    assert {f"rankers@{NIGHT}", f"candidates@{NIGHT}"} == seen[-2] - seen[-3], "a night half committed"
     night(place.url, NIGHT, SETTINGS)
     assert_equal(place, world.place)
 

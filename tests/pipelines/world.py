@@ -23,9 +23,11 @@ SETTINGS = Settings.model_validate(
         "models": {
             "als": {"factors": 16, "iterations": 3},
             "two_tower": {"dims": 8, "hidden": 16, "epochs": 1, "batch": 64},
+            "sequence": {"dims": 8, "layers": 1, "length": 10, "epochs": 1, "batch": 64, "windows": 256, "negatives": 64},
+            "sample_listeners": 100,
         },
-        "candidates": {"per_source": 40},
-        "bootstrap": {"nights": 2, "days_apart": 3},
+        "candidates": {"per_source": 40, "keep_all_below": 100},
+        "bootstrap": {"nights": 2, "days_apart": 3, "listeners": 100},
         "outcomes": {"horizons": [3]},
         "ranker": {"kind": "best", "cross": {"epochs": 1}},
     }
@@ -79,9 +81,9 @@ class World:
         return Warehouse(str(to))
 
 
-def build(folder: Path) -> World:
+def build(folder: Path, listeners: int = 80) -> World:
     """Simulate, ingest, make the night."""
-    world = World(simulated(folder / "world"), folder / "ingested", folder / "made")
+    world = World(simulated(folder / "world", listeners), folder / "ingested", folder / "made")
     ingested(world.log, world.ingested)
     shutil.copytree(world.ingested, world.made)
     night(str(world.made), NIGHT, SETTINGS)

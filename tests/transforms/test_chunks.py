@@ -98,7 +98,7 @@ def test_a_damaged_file_is_named_and_the_way_out_is_said(tmp_path: Path) -> None
     put(warehouse, "listeners", people(["ann"]), 1)
     manifest = warehouse.need("listeners", DAY)
     (tmp_path / manifest.files[0].path).write_bytes(b"not parquet")
-    with pytest.raises(UserError, match="damaged.*backfill"):
+    with pytest.raises(UserError, match="damaged.*repair --date"):
         walk(warehouse, 1, 1)
 
 

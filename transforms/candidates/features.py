@@ -9,8 +9,9 @@ as fitted artefacts. Four groups, all float32 columns named `f_*`:
   untrained ranker;
 - listener: appetite for new tracks, session habits, size of the library;
 - track: popularity, trend, skip and completion rates, age, number of listeners;
-- pair: how much of the candidate's company in sessions the listener knows (`f_company`), artist affinity and recency,
-  albums under way, one's own plays of it where it was heard before.
+- pair: how much of the candidate's company in sessions the listener knows (`f_company`), its closest link to the
+  history (`f_link_best`), artist affinity and recency, albums under way, one's own plays of it where it was heard
+  before.
 
 A feature that the data cannot know is 0 for everyone and costs quality only. Formulas stand with the functions.
 """
@@ -30,7 +31,16 @@ from transforms.candidates.history import POSITIVE, last_sessions, root_decayed
 from transforms.candidates.learned import Learned
 from transforms.candidates.neighbours import Neighbours
 
-DEFAULT_BLEND = ("als", "two_tower", "co_sessions", "last_session", "next_tracks", "similar_listeners", "library")
+DEFAULT_BLEND = (
+    "als",
+    "two_tower",
+    "sequence",
+    "co_sessions",
+    "last_session",
+    "next_tracks",
+    "similar_listeners",
+    "library",
+)
 _AGE_DAYS = 365.0
 _POSITIONS = 1_000_000
 
@@ -137,7 +147,8 @@ def _of_company(block: Block, neighbours: Neighbours, rows: np.ndarray, items: n
 
     company = sum over heard j of t_ji / mass_i (the share that is heard); company_recent weighs j by min(1, decayed
     plays), company_last counts only the last session; next_recent and next_last follow decayed plays and the last
-    session; co_recent is the cosine sum over decayed plays.
+    session; co_recent is the cosine sum over decayed plays. link_best = (sum over heard j of cosine_ji^4)^(1/4), nearly
+    the largest cosine at the price of a sum: one close link is other evidence than many loose ones.
     """
     heard = block.matrix((POSITIVE > 0).cast(pl.Float32))
     recent = root_decayed(block)
@@ -155,6 +166,7 @@ def _of_company(block: Block, neighbours: Neighbours, rows: np.ndarray, items: n
         "company": score(heard, shared) / mass,
         "company_recent": score(sparse.csr_matrix(capped), shared) / mass,
         "company_last": score(last_once, shared) / mass,
+        "link_best": np.sqrt(np.sqrt(score(heard, neighbours.steep))),
         "co_recent": np.log1p(score(recent, neighbours.together)),
         "next_recent": np.log1p(score(recent, neighbours.after)),
         "next_last": np.log1p(score(last, neighbours.after)),

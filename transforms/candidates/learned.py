@@ -1,9 +1,9 @@
 """Everything learned from other listeners, fitted once and loaded where listeners are scored.
 
-Nothing here holds a listener: neighbours are of tracks, popularity is of tracks and markets, clusters are sums. All
-three are as of one fit date, which may be earlier than the night that is scored.
+Nothing here holds a listener: neighbours and weights are of tracks, popularity is of tracks and markets, clusters
+are sums. All four are as of one fit date, which may be earlier than the night that is scored.
 
-    >>> Learned(neighbours, popularity, clusters).save("model/candidates")
+    >>> Learned(neighbours, popularity, clusters, fit_ease(neighbours)).save("model/candidates")
     >>> sources = default_sources(Learned.load("model/candidates"), catalog, as_of, [als_source(fold_in, vectors)])
     >>> [source.name for source in sources][:3]
     ['als', 'co_sessions', 'last_session']
@@ -16,17 +16,21 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from scipy import sparse
+
 from transforms.blocks import Catalog
+from transforms.candidates.arrays import from_csr, load_arrays, save_arrays, to_csr
 from transforms.candidates.artists import artist_tracks, new_releases
 from transforms.candidates.base import Source
 from transforms.candidates.co_sessions import CoSessions, last_session
+from transforms.candidates.ease import Ease
 from transforms.candidates.library import Library
 from transforms.candidates.neighbours import Neighbours
 from transforms.candidates.next_tracks import NextTracks
 from transforms.candidates.popular import Popular, Popularity
 from transforms.candidates.similar_listeners import Clusters, SimilarListeners
 
-FILES = ("neighbours.npz", "popularity.npz", "clusters.npz")
+FILES = ("neighbours.npz", "popularity.npz", "clusters.npz", "ease.npz")
 
 
 @dataclass(frozen=True)
@@ -36,21 +40,24 @@ class Learned:
     neighbours: Neighbours
     popularity: Popularity
     clusters: Clusters
+    ease: sparse.csr_matrix
 
     def save(self, directory: str | Path) -> None:
         """Write one file for each artefact into a new or existing folder; equal artefacts give equal bytes."""
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
-        first, second, third = (folder / name for name in FILES)
+        first, second, third, fourth = (folder / name for name in FILES)
         self.neighbours.save(first)
         self.popularity.save(second)
         self.clusters.save(third)
+        save_arrays(fourth, from_csr("weights", self.ease))
 
     @classmethod
     def load(cls, directory: str | Path) -> Learned:
         """Read what `save` wrote."""
-        first, second, third = (Path(directory) / name for name in FILES)
-        return cls(Neighbours.load(first), Popularity.load(second), Clusters.load(third))
+        first, second, third, fourth = (Path(directory) / name for name in FILES)
+        ease = to_csr("weights", load_arrays(fourth))
+        return cls(Neighbours.load(first), Popularity.load(second), Clusters.load(third), ease)
 
 
 def default_sources(learned: Learned, catalog: Catalog, as_of: date, dense: Sequence[Source] = ()) -> list[Source]:
@@ -60,13 +67,14 @@ def default_sources(learned: Learned, catalog: Catalog, as_of: date, dense: Sequ
         learned: fitted artefacts.
         catalog: aligned to the same vocabulary; without artists the sources that need them are left out.
         as_of: the night (for what counts as a new release).
-        dense: sources made of models: `als_source(...)`, `two_tower_source(...)`.
+        dense: sources made of models: `als_source(...)`, `two_tower_source(...)`, `sequence_source(...)`.
     """
     sources: list[Source] = [
         *dense,
         CoSessions(learned.neighbours),
         last_session(learned.neighbours),
         NextTracks(learned.neighbours),
+        Ease(learned.ease),
         SimilarListeners(learned.clusters),
     ]
     if catalog.artists.shape[1]:

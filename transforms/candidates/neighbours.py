@@ -49,12 +49,19 @@ class Neighbours:
         after: float32 CSR [n, n], likewise, zero diagonal.
         shared: float32 CSR [n, n], the raw t_ji of the entries of `together`, transposed: row = candidate.
         mass: float32[n], sum of t_ji over all j other than i.
+        own: float32[n], t_ii.
     """
 
     together: sparse.csr_matrix
     after: sparse.csr_matrix
     shared: sparse.csr_matrix
     mass: np.ndarray
+    own: np.ndarray
+
+    @cached_property
+    def steep(self) -> sparse.csr_matrix:
+        """`together` to the fourth power, entry by entry: in a sum of it the largest term decides."""
+        return self.together.power(4).tocsr()
 
     @cached_property
     def towards_together(self) -> sparse.csr_matrix:
@@ -75,6 +82,7 @@ class Neighbours:
                 **from_csr("after", self.after),
                 **from_csr("shared", self.shared),
                 "mass": self.mass,
+                "own": self.own,
             },
         )
 
@@ -82,7 +90,8 @@ class Neighbours:
     def load(cls, path: str | Path) -> Neighbours:
         """Read what `save` wrote."""
         found = load_arrays(path)
-        return cls(to_csr("together", found), to_csr("after", found), to_csr("shared", found), found["mass"])
+        together, after, shared = (to_csr(name, found) for name in ("together", "after", "shared"))
+        return cls(together, after, shared, found["mass"], found["own"])
 
 
 def fit_neighbours(
@@ -132,6 +141,7 @@ def fit_neighbours(
         after=_matrix(following, "a", "b", "share", n),
         shared=_matrix(near, "b", "a", "together", n),
         mass=mass,
+        own=size.astype(np.float32),
     )
 
 

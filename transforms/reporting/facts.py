@@ -12,6 +12,8 @@ from datetime import date
 
 import polars as pl
 
+from transforms.gates.check import Check
+
 
 @dataclass(frozen=True)
 class Job:
@@ -95,6 +97,7 @@ class Model:
     version: str
     fit_date: str
     metrics: dict[str, float | None]
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,9 @@ class Night:
     warehouse: str
     evaluation: pl.DataFrame | None = None
     evaluated_days: int | None = None
+    open_slots_note: str = ""
+    checks: Sequence[Check] = ()
+    accepted: Sequence[str] = ()
     statuses: dict[str, dict[str, int]] = field(default_factory=dict)
     jobs: Sequence[Job] = ()
     tables: Sequence[TableRows] = ()

@@ -19,6 +19,7 @@ import polars as pl
 from transforms.reporting.charts import Mark, bar_chart, number, quantity
 from transforms.reporting.facts import Ledger, Night
 from transforms.reporting.quality import PRIMARY, differences_from_baseline, metric_table, quality, values_of
+from transforms.reporting.responses import arm_tables, policy_tables
 
 BEYOND = ("coverage@50", "artist_gini@50", "novelty@50", "new_artist_share@50")
 WORDS = {
@@ -59,6 +60,8 @@ def render(night: Night) -> str:
         quality=quality(night.evaluation),
         beyond=metric_table(night.evaluation, "unheard", BEYOND),
         beyond_names=BEYOND,
+        policies=policy_tables(night.evaluation),
+        experiments=arm_tables(night.evaluation),
         jobs=bar_chart([Mark(f"{j.name} {j.dates}", j.seconds, note=took(j.seconds)) for j in night.jobs]),
         rejects=bar_chart(reject_marks(night.batches)),
         status_names=sorted({s for counts in night.statuses.values() for s in counts}),

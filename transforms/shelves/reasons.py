@@ -19,6 +19,7 @@ BY_SOURCE = {
     "artists": "because_you_played",
     "co_sessions": "played_together_with",
     "last_session": "played_together_with",
+    "ease": "played_together_with",
     "next_tracks": "follows",
     "sequence": "follows",
     "similar_listeners": "listeners_like_you",

@@ -133,7 +133,7 @@ _DEFAULT = (
         title="Now Playing",
         surface="now-playing",
         pool="any",
-        requires=("score_next_tracks", "score_last_session", "score_sequence"),
+        requires=("score_next_tracks", "score_last_session", "rank_sequence"),
         order={"score_next_tracks": 1.0, "score_last_session": 0.5, "score_sequence": 1.0, "ranker_score": 0.5},
         artist_cap=6,
     ),

@@ -11,11 +11,12 @@ listening log name a person, so `rejects` keeps their SHA-256; only a line that 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -34,6 +35,7 @@ REASONS: dict[str, str] = {
     "not_music": "a podcast episode, audiobook or video",
     "over_daily_cap": "beyond the most listens that one listener's day keeps",
     "implausible_day": "the listener's day holds more playing time than a day has",
+    "forgotten": "the listener was forgotten; nothing of the line is kept",
 }
 
 PLAY_COLUMNS: dict[str, pl.DataType] = {
@@ -108,6 +110,15 @@ def end_of(day: date) -> datetime:
 def hashed(raw: str | bytes) -> str:
     """What `rejects` keeps of a line that may name a person."""
     return "sha256:" + sha256(raw.encode() if isinstance(raw, str) else raw).hexdigest()
+
+
+def encodable(value: Any) -> bool:
+    """Whether all text of a decoded JSON value is Unicode: an escape may name half of a surrogate pair."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def rejects_frame(rows: Iterable[tuple[int, str, str | None]] = ()) -> pl.DataFrame:

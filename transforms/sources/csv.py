@@ -26,12 +26,18 @@ def header_of(first_line: bytes, mapping: Mapping, file: str) -> list[str]:
     """Column names of a file: its header line, or 1, 2, 3, ... where it has none.
 
     Raises:
-        UserError: a name stands twice.
+        UserError: a name stands twice, or the line cannot be read as columns.
     """
+    import csv
+
     text = first_line.rstrip(b"\r\n").decode("utf-8", "replace")
-    count = delimited(Block(file, 1, first_line.rstrip(b"\r\n") + b"\n"), _numbered(text, mapping), mapping.delimiter)
+    try:
+        numbered = _numbered(text, mapping)
+    except csv.Error:
+        raise UserError(f"{file}: expected a first line of columns, found one that cannot be read as such.") from None
     if not mapping.header:
-        return _numbered(text, mapping)
+        return numbered
+    count = delimited(Block(file, 1, first_line.rstrip(b"\r\n") + b"\n"), numbered, mapping.delimiter)
     if not count.frame.height:
         raise UserError(f"{file}: expected a header line, found one whose quotes never close.")
     names = [str(n) if n is not None else f"column {i}" for i, n in enumerate(count.frame.row(0)[:-1], 1)]

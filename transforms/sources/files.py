@@ -61,7 +61,13 @@ def open_input(path: str) -> IO[bytes]:
     from apache_beam.io.filesystem import CompressionTypes
     from apache_beam.io.filesystems import FileSystems
 
-    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    try:
+        return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    except Exception as error:  # each file system has errors of its own
+        raise UserError(
+            f"{path}: expected an object that can be read, found none ({type(error).__name__}); check its name and the "
+            "rights on it."
+        ) from error
 
 
 def identify(paths: Sequence[str], role: str = "log") -> list[InputFile]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import IO
 
 import polars as pl
 
@@ -33,6 +34,7 @@ EXPECTED = {
     "spotify-history": "a JSON array of plays with ts, ms_played and spotify_track_uri",
 }
 HEAD_BYTES = 1 << 18
+MOST_JSON = 512 << 20  # bytes of a file that is read whole
 FEW = 10
 
 
@@ -78,7 +80,7 @@ def check(fmt: str, file: InputFile, options: Options, alone: bool = True) -> No
         return
     with open_input(file.path) as raw:
         stream = opened(raw, file.name)
-        data = read_some(stream, file.name, -1 if fmt == "spotify-history" else HEAD_BYTES)
+        data = _whole(stream, file.name) if fmt == "spotify-history" else read_some(stream, file.name, HEAD_BYTES)
         rest = fmt != "spotify-history" and bool(read_some(stream, file.name, 1))
     if data.startswith((b"PAR1", b"PK\x03\x04")):
         raise UserError(f"{file.name}: expected {fmt} text, found a {'Parquet' if data[:3] == b'PAR' else 'zip'} file.")
@@ -101,6 +103,18 @@ def _head(fmt: str, file: InputFile, data: bytes, options: Options) -> Parsed:
         )
     rows, broken = sessions.read_lines(Block(file.name, 1, data), 0)
     return Parsed(rows, pl.DataFrame(), broken, rows.height + broken.height)
+
+
+def _whole(stream: IO[bytes], name: str) -> bytes:
+    """All of a stream, of a bounded length.
+
+    Raises:
+        UserError: it is longer, or a damaged gzip file.
+    """
+    data = read_some(stream, name, MOST_JSON + 1)
+    if len(data) > MOST_JSON:
+        raise UserError(f"{name}: expected at most {MOST_JSON >> 20} MB of JSON, found more; cut the export into files.")
+    return data
 
 
 def _text_blocks(data: bytes, name: str) -> list[Block]:
@@ -163,7 +177,7 @@ def parse_log(fmt: str, piece: Piece, options: Options) -> Iterator[tuple[int, P
             assert piece.row_groups is not None
             yield number, parquet.parse(parquet.open_file(raw, file.name), piece.row_groups, file.name, options)
         elif fmt == "spotify-history":
-            data = read_some(opened(raw, file.name), file.name)
+            data = _whole(opened(raw, file.name), file.name)
             yield number, spotify_history.parse(data, file.path, options)
         else:
             for parsed in _parse_text(fmt, blocks(opened(raw, file.name), file.name), options):

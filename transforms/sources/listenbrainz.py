@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from transforms.sources.base import Options, Parsed, accept, hashed, rejects_frame
+from transforms.sources.base import Options, Parsed, accept, encodable, hashed, rejects_frame
 from transforms.sources.lastfm_1k import with_track_ids
 from transforms.sources.text import Block
 from transforms.sources.times import read_time
@@ -51,10 +51,13 @@ def parse(block: Block, options: Options) -> Parsed:
         except UnicodeDecodeError:
             broken.append((number, "bad_encoding", hashed(line)))
             continue
-        except ValueError:
+        except (ValueError, RecursionError):
             listen = None
         if not isinstance(listen, dict):
             broken.append((number, "broken_line", hashed(line)))
+            continue
+        if b"\\u" in line and not encodable(listen):
+            broken.append((number, "bad_encoding", hashed(line)))
             continue
         rows["line"].append(number)
         for name, path in fields:

@@ -16,15 +16,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from transforms import safe_yaml
 from transforms.errors import UserError
 from transforms.sources.base import PLAY_COLUMNS
 from transforms.sources.times import TimeUnit
 
 REQUIRED = ("listener_id", "track_id", "started_at")
 TRACK_COLUMNS = ("title", "artist", "artist_id", "artist_ids", "album", "tags", "duration_ms", "isrc", "mbid")
+_SHOWN = 80
 KNOWN = (*PLAY_COLUMNS, *TRACK_COLUMNS)
 
 
@@ -91,12 +92,7 @@ def load_mapping(text: str, name: str) -> Mapping:
     Raises:
         UserError: not YAML, or a key or value that is not allowed; it names both.
     """
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        raise UserError(f"{name}: expected a YAML mapping file, found text that is not YAML{where}.") from None
+    raw = safe_yaml.read(text, name)
     if not isinstance(raw, dict):
         found = "nothing" if raw is None else type(raw).__name__
         raise UserError(f"{name}: expected a mapping file with a key 'columns', found {found}.")
@@ -106,8 +102,13 @@ def load_mapping(text: str, name: str) -> Mapping:
         first = error.errors()[0]
         key = ".".join(str(p) for p in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
-        found = "" if first["type"] in ("missing", "value_error") else f", found {first['input']!r}"
+        found = "" if first["type"] in ("missing", "value_error") else f", found {_short(first['input'])}"
         raise UserError(f"{name}: key {key!r}: {message}{found}.") from None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _listed(names: list[str]) -> str:

@@ -20,6 +20,10 @@ from transforms.sources.csv import mapped
 from transforms.sources.mapping import IDENTITY
 
 PIECE_ROWS = 1_000_000
+MOST_ROWS = 50_000_000  # of a row group
+MOST_BYTES = 8 << 30  # of a piece's columns once unpacked
+BATCH_ROWS = 1 << 16
+UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, OverflowError, MemoryError, KeyError, IndexError)
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,17 @@ def open_file(source: str | IO[bytes], name: str) -> pq.ParquetFile:
         UserError: it is not Parquet.
     """
     try:
-        return pq.ParquetFile(source)
-    except (pa.ArrowInvalid, OSError) as error:
+        file = pq.ParquetFile(source)
+        rows = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
+        file.schema_arrow  # noqa: B018  (a damaged schema is met here)
+    except UNREADABLE as error:
+        raise UserError(f"{name}: expected a Parquet file, found one that is not ({type(error).__name__}).") from None
+    if any(not 0 <= n <= MOST_ROWS for n in rows):
         raise UserError(
-            f"{name}: expected a Parquet file, found one that is not ({str(error).split('.')[0]})."
-        ) from None
+            f"{name}: expected row groups of at most {MOST_ROWS:,} rows, found {max(rows):,}; write the file with smaller "
+            "ones."
+        )
+    return file
 
 
 def check(file: pq.ParquetFile, name: str, options: Options) -> None:
@@ -82,19 +92,13 @@ def parse(file: pq.ParquetFile, piece: RowGroups, name: str, options: Options) -
     """Parse some row groups.
 
     Raises:
-        UserError: a mapped column is missing, or the row groups are damaged.
+        UserError: a mapped column is missing or of a type that cannot be read as ours, or the row groups are damaged.
     """
     mapping = options.mapping or IDENTITY
     found = mapping.present(file.schema_arrow.names, name)
     frame = read(file, piece.groups, list(found.values()), name).with_columns(
         line=pl.int_range(piece.first_row + 1, piece.first_row + piece.rows + 1, dtype=pl.Int64)
     )
-    ours = mapped(frame, found, mapping.time)
-    if isinstance(kind := ours.schema["started_at"], pl.Datetime):
-        started = pl.col("started_at").cast(pl.Datetime("us", kind.time_zone))
-        zoned = started.dt.convert_time_zone("UTC") if kind.time_zone else started.dt.replace_time_zone("UTC")
-        ours = ours.with_columns(started_at=zoned)
-
     def raw(lines: list[int]) -> dict[int, str]:
         rows = frame[[n - 1 - piece.first_row for n in lines]].drop("line")
         return {
@@ -102,18 +106,56 @@ def parse(file: pq.ParquetFile, piece: RowGroups, name: str, options: Options) -
             for n, row in zip(lines, rows.iter_rows(), strict=True)
         }
 
-    return accept(ours, raw, options)
+    try:
+        ours = mapped(frame, found, mapping.time)
+        if isinstance(kind := ours.schema["started_at"], pl.Datetime):
+            started = pl.col("started_at").cast(pl.Datetime("us", kind.time_zone))
+            zoned = started.dt.convert_time_zone("UTC") if kind.time_zone else started.dt.replace_time_zone("UTC")
+            ours = ours.with_columns(started_at=zoned)
+        return accept(ours, raw, options)
+    except pl.exceptions.PolarsError:
+        kinds = ", ".join(f"{theirs!r} {frame.schema[theirs]}" for theirs in found.values())
+        raise UserError(
+            f"{name}: expected columns that can be read as ours, found {kinds}; write the odd one as text or a number."
+        ) from None
 
 
 def read(file: pq.ParquetFile, groups: Sequence[int], columns: list[str], name: str) -> pl.DataFrame:
-    """Columns of some row groups.
+    """Columns of some row groups, as the file's footer announces them and no larger.
 
     Raises:
-        UserError: the bytes are damaged.
+        UserError: the bytes are damaged, or unfold to more than a worker should hold.
     """
+    rows = sum(file.metadata.row_group(g).num_rows for g in groups)
+    batches, held = [], 0
     try:
-        return pl.DataFrame(pl.from_arrow(file.read_row_groups(list(groups), columns=columns)))
-    except (pa.ArrowInvalid, OSError) as error:
+        for batch in file.iter_batches(BATCH_ROWS, list(groups), columns=columns):
+            batch = _plain(batch)
+            held += batch.nbytes
+            if held > MOST_BYTES:
+                raise UserError(
+                    f"{name}: expected row groups of at most {MOST_BYTES >> 30} GB once unpacked, found larger ones; write "
+                    "the file with smaller row groups."
+                )
+            batch.validate(full=True)  # text that is not UTF-8 must not reach code that trusts it
+            batches.append(batch)
+        if sum(b.num_rows for b in batches) != rows:
+            raise pa.ArrowInvalid("rows are missing")
+        table = pa.Table.from_batches(batches, batches[0].schema if batches else _schema(file, columns))
+        return pl.DataFrame(pl.from_arrow(table, rechunk=True))
+    except (*UNREADABLE, pl.exceptions.PolarsError) as error:
         raise UserError(
-            f"{name}: expected a readable Parquet file, found damaged row groups ({str(error)[:80]})."
+            f"{name}: expected a readable Parquet file, found damaged row groups ({type(error).__name__})."
         ) from None
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with dictionaries written out."""
+    kinds = [f.type.value_type if pa.types.is_dictionary(f.type) else f.type for f in batch.schema]
+    if kinds == batch.schema.types:
+        return batch
+    return batch.cast(pa.schema([f.with_type(kind) for f, kind in zip(batch.schema, kinds, strict=True)]))
+
+
+def _schema(file: pq.ParquetFile, columns: list[str]) -> pa.Schema:
+    return pa.schema([file.schema_arrow.field(c) for c in columns])

@@ -12,13 +12,14 @@ line.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import PurePosixPath
 from typing import Any
 
 import polars as pl
 
 from transforms.errors import UserError
-from transforms.sources.base import Options, Parsed, accept, hashed, rejects_frame
+from transforms.sources.base import Options, Parsed, accept, encodable, hashed, rejects_frame
 from transforms.sources.times import read_time
 
 _TEXT = {
@@ -35,6 +36,8 @@ _TEXT = {
     "country": "conn_country",
 }
 _SPACE = " \t\r\n,"
+_NEXT = re.compile(r"[\s,\]\[]\{")
+_MOST_BROKEN = 1000  # places to begin again at; after them the rest of the file is one reject
 
 
 def parse(data: bytes, file: str, options: Options) -> Parsed:
@@ -46,10 +49,13 @@ def parse(data: bytes, file: str, options: Options) -> Parsed:
     entries, broken = _entries(data, file)
     known = [(n, e) for n, e in entries if isinstance(e, dict)]
     broken += [(n, "broken_line", hashed(json.dumps(e))) for n, e in entries if not isinstance(e, dict)]
+    if b"\\u" in data:
+        broken += [(n, "bad_encoding", hashed(json.dumps(e))) for n, e in known if not encodable(e)]
+        known = [(n, e) for n, e in known if encodable(e)]
     if known and not any("ts" in e for _, e in known):
         found = ", ".join(sorted(map(str, known[0][1]))[:6]) or "nothing"
         raise UserError(
-            f"{file}: expected the extended streaming history with 'ts' and 'ms_played' in each entry, found {found}; "
+            f"{_name(file)}: expected the extended streaming history with 'ts' and 'ms_played' in each entry, found {found}; "
             "the account data export has no track ids: ask Spotify for the extended one."
         )
     columns: dict[str, Any] = {name: [_text(e.get(key)) for _, e in known] for name, key in _TEXT.items()}
@@ -91,32 +97,45 @@ def _ours(frame: pl.DataFrame, listener: str | None) -> pl.DataFrame:
 
 
 def _entries(data: bytes, file: str) -> tuple[list[tuple[int, Any]], list[tuple[int, str, str]]]:
-    """Numbered entries of the array; from where it cannot be read any more, one reject for the rest."""
+    """Numbered entries of the array; what cannot be read is one reject up to where the next entry seems to begin."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise UserError(f"{file}: expected a JSON file in UTF-8, found bytes that are not.") from None
+        raise UserError(f"{_name(file)}: expected a JSON file in UTF-8, found bytes that are not.") from None
     if not text.lstrip().startswith("["):
         raise UserError(
-            f"{file}: expected the extended streaming history, a JSON array that begins with '[', found "
+            f"{_name(file)}: expected the extended streaming history, a JSON array that begins with '[', found "
             f"{'an empty file' if not text.strip() else 'other text'}."
         )
     try:
         return list(enumerate(json.loads(text), 1)), []
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     entries: list[tuple[int, Any]] = []
-    decoder, at = json.JSONDecoder(), text.index("[") + 1
-    while True:
-        while at < len(text) and text[at] in _SPACE:
+    broken: list[tuple[int, str, str]] = []
+    decoder, at, number = json.JSONDecoder(), text.index("[") + 1, 1
+    while at < len(text):
+        if text[at] in _SPACE:
             at += 1
-        if at >= len(text) or text[at] == "]":
-            return entries, []
+            continue
+        if text[at] == "]" and not text[at + 1 :].strip():
+            break
         try:
             entry, at = decoder.raw_decode(text, at)
-        except ValueError:
-            return entries, [(len(entries) + 1, "broken_line", hashed(text[at:]))]
-        entries.append((len(entries) + 1, entry))
+            entries.append((number, entry))
+        except (ValueError, RecursionError) as error:
+            again = None
+            if isinstance(error, ValueError) and len(broken) < _MOST_BROKEN:
+                again = _NEXT.search(text, at + 1)
+            end = again.start() + 1 if again else len(text)
+            broken.append((number, "broken_line", hashed(text[at:end].encode(errors="replace"))))
+            at = end
+        number += 1
+    return entries, broken
+
+
+def _name(file: str) -> str:
+    return PurePosixPath(file).name  # the folder may be called like the person
 
 
 def _folder(file: str) -> str | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from transforms.errors import UserError
@@ -39,7 +40,7 @@ def check_columns(table: str, names: list[str], file: str) -> None:
 
 
 def rows_of(
-    table: str, frame: pl.DataFrame, first_row: int, end_date: date | None
+    table: str, frame: pl.DataFrame, first_row: int, end_date: date | None, gone: np.ndarray | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows of a table from a file's columns.
 
@@ -48,22 +49,40 @@ def rows_of(
         frame: the file's columns, text where it is CSV.
         first_row: number of the first row in the file, from 1.
         end_date: events after its end are refused; None = none are.
+        gone: which rows are of listeners who were forgotten; nothing of such a row is kept.
 
     Returns:
         rows in the table's declared columns (those that may be null and are not in the file are left out), and
         rejects (line, reason, raw).
+
+    Raises:
+        UserError: a column is of a type that cannot be read as the table's.
     """
     declared = TABLES[table]
     wanted = [c for c in declared.columns if c.name in frame.columns]
-    rows = frame.select(_read(c.name, frame.schema[c.name], declared.polars[c.name]) for c in wanted)
+    rows = pl.DataFrame([_column(table, frame, c.name, declared.polars[c.name]) for c in wanted])
     required = [pl.col(c.name).is_null() for c in wanted if not c.nullable and c.name not in _OPTIONAL.get(table, ())]
-    reason: Any = pl.when(pl.any_horizontal(required)).then(pl.lit("broken_line"))
+    gone = np.zeros(frame.height, dtype=bool) if gone is None else gone
+    reason: Any = pl.when(pl.lit(pl.Series(gone))).then(pl.lit("forgotten"))
+    reason = reason.when(pl.any_horizontal(required)).then(pl.lit("broken_line"))
     if end_date is not None and table in EVENT_TIME:
         reason = reason.when(pl.col(EVENT_TIME[table]) >= end_of(end_date)).then(pl.lit("future"))
     found = rows.select(reason.alias("reason")).to_series()
     bad = found.is_not_null().arg_true()
-    rejects = rejects_frame((first_row + int(n), found[int(n)], hashed(repr(frame.row(int(n))))) for n in bad.to_list())
+    rejects = rejects_frame(
+        (first_row + n, found[n], None if gone[n] else hashed(repr(frame.row(n)))) for n in map(int, bad.to_list())
+    )
     return (rows if not len(bad) else rows.filter(found.is_null())), rejects
+
+
+def _column(table: str, frame: pl.DataFrame, name: str, wanted: pl.DataType) -> pl.Series:
+    try:
+        return frame.select(_read(name, frame.schema[name], wanted)).to_series()
+    except pl.exceptions.PolarsError:
+        raise UserError(
+            f"table {table!r}: expected column {name!r} to hold {wanted}, found {frame.schema[name]}; write it as that, or "
+            "as text."
+        ) from None
 
 
 def _read(name: str, kind: pl.DataType, wanted: pl.DataType) -> pl.Expr:

@@ -69,7 +69,7 @@ def destination(to: str) -> Dataset:
     found = _DESTINATION.fullmatch(to)
     if found is None:
         raise UserError(
-            f"--to: expected bigquery:PROJECT.DATASET, found {to!r}; write for example bigquery:music.shelves"
+            f"--to: expected bigquery:PROJECT.DATASET, found {to!r}; write for example bigquery:music-prod.shelves"
         )
     return Dataset(found.group(1), found.group(2))
 
@@ -178,6 +178,22 @@ def view_statement(dataset: Dataset, table: Table, run: str) -> str:
     what = json.dumps(f"{table.name}: one row per {table.row}. Reads {run}; replaced by every publish.")
     rows = f"SELECT * FROM `{dataset.table(run)}`"  # noqa: S608 - names are checked when they are made
     return f"CREATE OR REPLACE VIEW `{dataset.table(table.name)}` OPTIONS(description={what}) AS {rows}"
+
+
+def forget_statement(dataset: Dataset, table: Table, run: str) -> str | None:
+    """The statement that takes listeners (`@ids`) out of a run table; None for a table that names none.
+
+    A blend that names one of them goes; a refused line keeps its row and loses its text.
+    """
+    into, names = f"`{dataset.table(run)}`", table.arrow.names
+    if "listener_id" in names:
+        return f"DELETE FROM {into} WHERE listener_id IN UNNEST(@ids)"  # noqa: S608 - names are checked
+    if "listener_ids" in names:
+        return f"DELETE FROM {into} WHERE EXISTS (SELECT 1 FROM UNNEST(listener_ids) AS i WHERE i IN UNNEST(@ids))"  # noqa: S608
+    if table.name == "rejects":
+        named = "EXISTS (SELECT 1 FROM UNNEST(@ids) AS i WHERE STRPOS(raw, i) > 0)"
+        return f"UPDATE {into} SET raw = NULL WHERE raw IS NOT NULL AND {named}"  # noqa: S608
+    return None
 
 
 def view_question(dataset: Dataset) -> str:

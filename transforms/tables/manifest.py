@@ -29,6 +29,16 @@ class FileEntry(BaseModel):
     batch: str | None = None
 
 
+class Redaction(BaseModel):
+    """Rows taken out of committed files because listeners were forgotten: when and how many, never who."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    on: date
+    listeners: int
+    rows: int
+
+
 class Manifest(BaseModel):
     """`<table>/date=.../_current.json`: readers enter here and open only the files it names."""
 
@@ -48,6 +58,7 @@ class Manifest(BaseModel):
     pinned: bool = False
     previous_run: str | None = None
     extra: dict[str, Any] = Field(default_factory=dict)
+    redactions: tuple[Redaction, ...] = ()
 
     def to_json(self) -> bytes:
         """Canonical bytes."""

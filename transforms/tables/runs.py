@@ -11,6 +11,7 @@ and written whole, so a bundle that is retried writes the same file again.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,9 @@ from transforms.tables.store import Token
 from transforms.tables.warehouse import Warehouse, folder
 
 RUN_MANIFEST = "_manifest.json"
+_FILE = re.compile(
+    r"(?P<table>\w+)/date=(?P<day>[\d-]{10})/run=(?P<run>[^/]+)/shard-(?P<shard>\d+)-of-(?P<shards>\d+)-\w+\.parquet"
+)
 ROW_GROUP = 100_000
 ROW_GROUPS = {"shelves": 200 * 8, "candidates": 50_000}
 
@@ -173,6 +177,7 @@ def _write(run: Run, shard: int, arrow: pa.Table, group_by: str, batch: str | No
             arrow.schema,
             compression="zstd",
             compression_level=1,
+            write_page_checksum=True,
             use_compliant_nested_type=True,
             use_dictionary=_worth_a_dictionary(arrow.schema, group_by),  # type: ignore[arg-type]
         ) as out:
@@ -189,6 +194,43 @@ def _write(run: Run, shard: int, arrow: pa.Table, group_by: str, batch: str | No
     finally:
         Path(scratch).unlink(missing_ok=True)
     return FileEntry(path=name, shard=shard, rows=arrow.num_rows, bytes=size, sha256=digest.hexdigest(), batch=batch)
+
+
+def rewrite(warehouse: Warehouse, path: str, arrow: pa.Table) -> FileEntry | None:
+    """Write other rows of a committed file beside it, in the same run and shard; None for no rows.
+
+    The schema stays the file's own. No manifest is changed, and the file stays until somebody deletes it.
+
+    Args:
+        path: of a file that `write_frame` wrote.
+        arrow: rows in the file's order.
+
+    Raises:
+        UserError: the disk is full or cannot be written.
+    """
+    found = _FILE.fullmatch(path)
+    if found is None:
+        raise ValueError(f"{path} is not a file of a run")
+    if not arrow.num_rows:
+        return None
+    run = Run(
+        warehouse=warehouse.url,
+        table=found["table"],
+        day=date.fromisoformat(found["day"]),
+        version="",
+        run_id=found["run"],
+        shards=int(found["shards"]),
+        inputs={},
+        settings={},
+        token=None,
+    )
+    try:
+        return _write(run, int(found["shard"]), arrow, TABLES[run.table].key[0], None)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {run.table} of {run.day} ({os.strerror(error.errno or 0)}); nothing was changed yet: make room "
+            "or check access, then run the same command again"
+        ) from error
 
 
 def _worth_a_dictionary(schema: pa.Schema, group_by: str) -> list[str]:
@@ -235,6 +277,33 @@ def finish(run: Run, written: Sequence[Written]) -> Manifest:
         LostRace: another run was faster.
         UserError: a reported file is not there with the reported size.
     """
+    manifest = _manifest(run, written)
+    warehouse = Warehouse(run.warehouse)
+    current, _ = warehouse.current_with_token(run.table, run.day)
+    if current is not None and current.run_id == run.run_id:
+        return current
+    if current is not None and current.pinned:
+        raise LostRace(
+            f"{run.table} of {run.day} was pinned to run {current.run_id} while run {run.run_id} was at work"
+        )
+    warehouse.store.write(f"{run.folder}/{RUN_MANIFEST}", manifest.to_json())
+    warehouse.commit(manifest, run.token)
+    return manifest
+
+
+def keep(run: Run, written: Sequence[Written]) -> Manifest:
+    """Write a run's manifest into its own folder and leave what is current alone: a run that nobody is to read yet.
+
+    Raises:
+        UserError: a reported file is not there.
+    """
+    manifest = _manifest(run, written)
+    Warehouse(run.warehouse).store.write(f"{run.folder}/{RUN_MANIFEST}", manifest.to_json())
+    return manifest
+
+
+def _manifest(run: Run, written: Sequence[Written]) -> Manifest:
+    """The manifest of a run's files, once they are all there."""
     files: dict[str, FileEntry] = {f.path: f for f in run.previous}
     counts: dict[str, int] = {}
     for item in written:
@@ -250,7 +319,7 @@ def finish(run: Run, written: Sequence[Written]) -> Manifest:
     if lost:
         raise UserError(f"{run.table} of {run.day}: {len(lost)} written files are gone ({lost[0]}); run it again")
     ordered = tuple(sorted(files.values(), key=lambda f: (f.shard, f.path)))
-    manifest = Manifest(
+    return Manifest(
         table=run.table,
         date=run.day,
         version=run.version,
@@ -264,16 +333,6 @@ def finish(run: Run, written: Sequence[Written]) -> Manifest:
         previous_run=run.previous_run,
         extra={**run.extra, **counts},
     )
-    current, _ = warehouse.current_with_token(run.table, run.day)
-    if current is not None and current.run_id == run.run_id:
-        return current
-    if current is not None and current.pinned:
-        raise LostRace(
-            f"{run.table} of {run.day} was pinned to run {current.run_id} while run {run.run_id} was at work"
-        )
-    warehouse.store.write(f"{run.folder}/{RUN_MANIFEST}", manifest.to_json())
-    warehouse.commit(manifest, run.token)
-    return manifest
 
 
 def write_files(run: Run, paths: dict[str, str]) -> Iterator[Written]:

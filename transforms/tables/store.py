@@ -60,6 +60,9 @@ class Store(Protocol):
     def delete(self, prefix: str) -> None:
         """Remove an object, or everything under a folder."""
 
+    def leftovers(self) -> list[str]:
+        """Paths of what killed writes left behind, which no reader sees; of writes at work too."""
+
 
 def checked(path: str) -> str:
     """The path itself, if it stays inside the root.
@@ -153,6 +156,10 @@ class LocalStore:
         else:
             target.unlink(missing_ok=True)
 
+    def leftovers(self) -> list[str]:
+        top = Path(self.root)
+        return sorted(str(p.relative_to(top)) for p in top.rglob(".*.tmp") if p.is_file())
+
 
 class GcsStore:
     """A prefix of a Google Cloud Storage bucket; `STORAGE_EMULATOR_HOST` is honoured by the client library."""
@@ -204,7 +211,8 @@ class GcsStore:
 
     def paths(self, prefix: str) -> list[str]:
         skip = len(self._prefix) + 1 if self._prefix else 0
-        return sorted(b.name[skip:] for b in self._client.list_blobs(self._bucket, prefix=self._name(prefix) + "/"))
+        name = self._name(prefix)
+        return sorted(b.name[skip:] for b in self._client.list_blobs(self._bucket, prefix=f"{name}/" if name else None))
 
     def folders(self, prefix: str) -> list[str]:
         depth = len(PurePosixPath(prefix).parts) if prefix else 0
@@ -212,7 +220,11 @@ class GcsStore:
         return sorted({p[depth] for p in parts if len(p) > depth + 1})
 
     def delete(self, prefix: str) -> None:
-        self._bucket.delete_blobs([self._bucket.blob(self._name(p)) for p in self.paths(prefix)])
+        names = [self._name(p) for p in (self.paths(prefix) or [prefix])]
+        self._bucket.delete_blobs([self._bucket.blob(n) for n in names], on_error=lambda blob: None)
+
+    def leftovers(self) -> list[str]:
+        return []  # an upload that ends early leaves no object
 
 
 @lru_cache(maxsize=16)

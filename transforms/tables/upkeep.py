@@ -17,6 +17,7 @@ from transforms.tables.manifest import Manifest
 from transforms.tables.runs import RUN_MANIFEST
 from transforms.tables.warehouse import Warehouse, folder
 
+CHECKPOINTS = "checkpoints"  # of fits that were killed: not a table, no reader looks there
 LISTENED = ("shelves", "candidates", "draws", "impressions", "outcomes")
 
 
@@ -104,8 +105,10 @@ def removable(warehouse: Warehouse, settings: RetentionSettings, abandoned: bool
     """Run folders that may go: not current, not among the last `previous_runs`, not needed by an outcome window.
 
     Args:
-        abandoned: also runs that never committed. Only while no run is at work.
+        abandoned: also runs that never committed, and checkpoints of fits. Only while no run is at work.
     """
+    if abandoned:
+        yield from (f"{CHECKPOINTS}/{version}" for version in warehouse.store.folders(CHECKPOINTS))
     chained = {part["run_id"] for d in warehouse.dates("library") for part in _chain(warehouse.current("library", d))}
     newest = max((d for t in LISTENED for d in warehouse.dates(t)), default=None)
     needed = _shown_versions(warehouse, newest, settings) if newest else set()

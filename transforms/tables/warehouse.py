@@ -9,7 +9,8 @@ warehouse.newest("tracks", date(2026, 1, 31))          # tracks and listeners: t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, timedelta
 
 import polars as pl
@@ -34,6 +35,20 @@ def folder(table: str, day: date) -> str:
 def days(first: date, last: date) -> list[date]:
     """All dates from first to last, both included."""
     return [first + timedelta(n) for n in range((last - first).days + 1)]
+
+
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Turn whatever a committed file's bytes raise into a sentence that names the file and the remedy."""
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException) as error:
+        found = _DATE.search(path)
+        date_option = f" --date {found.group(1)}" if found else ""
+        raise UserError(
+            f"{path} is missing or damaged ({type(error).__name__}); `nightshelf repair{date_option}` says what is "
+            "damaged and has it made again, or go back with `nightshelf rollback`"
+        ) from error
 
 
 class Warehouse:
@@ -65,7 +80,7 @@ class Warehouse:
         except ValidationError as error:
             raise UserError(
                 f"{folder(table, day)}/{CURRENT} is not a manifest ({error.error_count()} fields wrong); "
-                f"put an earlier run back with `nightshelf rollback {table} --date {day}`"
+                f"put its run back with `nightshelf repair --date {day}`"
             ) from error
 
     def need(self, table: str, day: date) -> Manifest:
@@ -113,18 +128,17 @@ class Warehouse:
         Raises:
             UserError: the file is missing or damaged.
         """
-        try:
-            return pq.ParquetFile(self.store.open(path))
-        except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
-            raise UserError(
-                f"{path} is missing or damaged ({type(error).__name__}); remake that date with `nightshelf backfill`, "
-                "or go back with `nightshelf rollback`"
-            ) from error
+        with reading(path):
+            return pq.ParquetFile(self.store.open(path), page_checksum_verification=True)
 
     def read_files(self, files: Iterable[FileEntry], columns: Sequence[str] | None = None) -> list[pl.DataFrame]:
         """Each file as a frame, in manifest order."""
         names = list(columns) if columns is not None else None
-        return [pl.DataFrame(pl.from_arrow(self.open_parquet(f.path).read(columns=names))) for f in files]
+        return [pl.DataFrame(pl.from_arrow(self._rows(f.path, names))) for f in files]
+
+    def _rows(self, path: str, columns: list[str] | None) -> pa.Table:
+        with reading(path):
+            return self.open_parquet(path).read(columns=columns)
 
     def read_manifest(self, manifest: Manifest, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """All rows a manifest names, as one frame (empty, with the right columns, where it names none)."""
@@ -140,7 +154,18 @@ class Warehouse:
         Raises:
             UserError: there is no manifest for it.
         """
-        return self.read_manifest(self.need(table, day), columns)
+        return self._read_following(self.need(table, day), columns)
+
+    def _read_following(self, manifest: Manifest, columns: Sequence[str] | None) -> pl.DataFrame:
+        """What a manifest names; if a file went because it was replaced meanwhile, what the manifest names now."""
+        while True:
+            try:
+                return self.read_manifest(manifest, columns)
+            except UserError:
+                now = self.need(manifest.table, manifest.date)
+                if now.files == manifest.files:
+                    raise
+                manifest = now
 
     def read_newest(self, table: str, upto: date, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """All rows of the newest date up to `upto`; an empty frame where there is none."""
@@ -148,4 +173,4 @@ class Warehouse:
         if manifest is None:
             empty = empty_frame(TABLES[table].arrow)
             return empty.select(columns) if columns is not None else empty
-        return self.read_manifest(manifest, columns)
+        return self._read_following(manifest, columns)

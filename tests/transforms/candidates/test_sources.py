@@ -151,7 +151,7 @@ def test_learned_comes_back_as_saved_and_equal_fits_are_equal_bytes(tmp_path: Pa
     before = default_sources(LEARNED, CATALOG, NIGHT)
     after = default_sources(back, CATALOG, NIGHT)
     assert [s.name for s in after] == [
-        "co_sessions", "last_session", "next_tracks", "similar_listeners", "popular", "library",
+        "co_sessions", "last_session", "next_tracks", "ease", "similar_listeners", "popular", "library",
     ]  # fmt: skip
     rows, items = np.repeat(np.arange(5), len(CATALOG)), np.tile(np.arange(len(CATALOG)), 5)
     for one, two in zip(before, after, strict=True):

@@ -43,7 +43,7 @@ def test_unheard_tracks_carry_every_sources_score_and_only_finders_ranks() -> No
     found = pair(FOUND, "ann", "d")
     assert not found["heard_before"] and found["rank_co_sessions"] == 1 and found["rank_library"] is None
     assert pair(FOUND, "ann", "f")["rank_co_sessions"] is None  # only popular knows it
-    assert pair(FOUND, "ann", "f")["f_agree"] == 1 and found["f_agree"] == 5
+    assert pair(FOUND, "ann", "f")["f_agree"] == 1 and found["f_agree"] == 6
 
 
 def test_a_listener_without_history_still_has_candidates() -> None:
@@ -183,3 +183,14 @@ def test_nobody_and_nothing_are_no_error() -> None:
     found = retrieve_block(block, catalog, default_sources(learned, catalog, NIGHT), 10)
     assert features(block, catalog, found, learned, as_of=NIGHT).height == 0
     assert item(catalog_of(plays), "a") > 0
+
+
+def test_the_closest_link_is_the_fourth_root_of_summed_fourth_powers() -> None:
+    plays = listens()
+    catalog = catalog_of(plays)
+    together = learned_from(plays, catalog).neighbours.together
+    d = item(catalog, "d")
+    links = [float(together[item(catalog, heard), d]) for heard in "abc"]
+    found = pair(FOUND, "ann", "d")["f_link_best"]
+    assert found == pytest.approx(sum(x**4 for x in links) ** 0.25, rel=1e-4)
+    assert max(links) <= found < sum(links) and pair(FOUND, "ann", "f")["f_link_best"] == 0

@@ -9,6 +9,7 @@ import polars as pl
 
 from transforms import co_listens, track_stats
 from transforms.blocks import Block, Catalog, build_blocks
+from transforms.candidates.ease import fit_ease
 from transforms.candidates.learned import Learned
 from transforms.candidates.neighbours import NeighbourSettings, fit_neighbours
 from transforms.candidates.popular import fit_popularity
@@ -92,12 +93,14 @@ def learned_from(plays: pl.DataFrame, catalog: Catalog, as_of: date = NIGHT) -> 
     pairs = co_listens.sum_window(by_date(co_listens.day_partials(sessions(known))), as_of, half_life_days=None)
     stats = by_date(track_stats.day_partials(known))
     histories = blocks_of(plays, catalog, as_of)[0].matrix("heard")
+    neighbours = fit_neighbours(pairs, ids, NeighbourSettings(power=0.5))
     return Learned(
-        fit_neighbours(pairs, ids, NeighbourSettings(power=0.5)),
+        neighbours,
         fit_popularity(
             track_stats.sum_window(stats, as_of, None), track_stats.sum_window(stats, as_of, half_life_days=2.0), ids
         ),
         fit_clusters(histories, np.int32([[0], [0], [1], [1], [-1]]), ProfileSettings(overlap=1)),
+        fit_ease(neighbours.shared, neighbours.own),
     )
 
 

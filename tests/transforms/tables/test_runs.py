@@ -131,7 +131,7 @@ def test_retention_keeps_the_current_run_and_the_one_before(warehouse: Warehouse
 def test_a_manifest_that_is_none_is_named(warehouse: Warehouse, tmp_path: Path) -> None:
     make(warehouse, 1, ["ann"])
     (tmp_path / "listeners/date=2026-01-01/_current.json").write_text('{"table": "lis')
-    with pytest.raises(UserError, match="not a manifest.*rollback"):
+    with pytest.raises(UserError, match="not a manifest.*repair --date"):
         read(warehouse)
 
 

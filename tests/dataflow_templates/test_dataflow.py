@@ -1,0 +1,215 @@
+"""What each launcher hands to Dataflow: the whole job description, made here against emulated storage and no cloud."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from apache_beam.portability.api import beam_runner_api_pb2
+
+from dataflow_templates.launch import IMAGE, main
+from dataflow_templates.templates import TEMPLATES
+from tests.dataflow_templates.conftest import NIGHT, Made
+from tests.storage_emulator import Storage
+
+WORKER = "europe-docker.pkg.dev/music/nightshelf/worker:1"
+MEMORY = "beam:resources:min_ram_bytes:v1"
+GB = 10**9
+STEPS = {
+    "ingest": {"Pieces", "Parse", "By shard", "Clean", "Write catalog", "Commit"},
+    "features": {"Chunks", "Fold", "Partials", "By track", "Sum", "Write by listener", "Write by track", "Done"},
+    "exclusions": {"Nothing to do"},  # nobody of this small world takes anything out of taste
+    "outcomes": {"Nights", "Join", "Outcomes", "Done"},
+    "train": {"Histories", "Examples", "One fit", "Fit", "Done"},
+    "train_ranker": {"Ranker", "Fit", "Done"},
+    "score": {"Listeners", "Score", "Tables", "Done"},
+    "evaluate": {"Library", "Night", "Measure", "Baselines", "Summarise", "Evaluation", "Done"},
+    "publish": {"Night", "Publish"},
+    "forget": {"Folders", "Files", "Redact", "Swap"},
+}
+
+
+@dataclass(frozen=True)
+class Described:
+    """A job as the service gets it: the request, and the graph that it points at."""
+
+    request: dict[str, Any]
+    request_bytes: int
+    graph: beam_runner_api_pb2.Pipeline
+    staged: set[str]
+
+    @property
+    def steps(self) -> set[str]:
+        """Names of the outermost steps."""
+        transforms = self.graph.components.transforms
+        return {
+            transforms[t].unique_name for root in self.graph.root_transform_ids for t in transforms[root].subtransforms
+        }
+
+    def memory(self, step: str) -> int:
+        """Bytes of memory that a step's hint asks for; 0 without one."""
+        environments = self.graph.components.environments
+        found = [t.environment_id for t in self.graph.components.transforms.values() if t.unique_name.startswith(step)]
+        return max(int(environments[e].resource_hints.get(MEMORY, b"0")) for e in found if e)
+
+
+@pytest.fixture(scope="module")
+def bucket(made: Made, storage: Storage) -> dict[str, str]:
+    """URLs of what the launchers read: the log, and warehouses from which each job has something to make."""
+    urls = {
+        "log": storage.upload(made.log, "log"),
+        "ingested": storage.upload(made.ingested, "ingested"),
+        "made": storage.upload(made.warehouse, "made"),
+    }
+    client = storage.client().bucket(storage.bucket)
+    client.blob("settings.yaml").upload_from_filename(made.config)
+    client.blob("forget.txt").upload_from_string("listener-that-wants-out\n")
+    return urls
+
+
+def night_of(template: str) -> date:
+    """The night a template is launched for: one whose days after it are in the log, where those are asked for."""
+    return NIGHT - timedelta(7) if template == "evaluate" else NIGHT
+
+
+def _gone(bucket: Any, prefix: str) -> None:
+    for blob in bucket.list_blobs(prefix=prefix):
+        blob.delete()
+
+
+def arguments(template: str, urls: dict[str, str]) -> list[str]:
+    """A template's own parameters, with work left to do."""
+    made = [f"--warehouse={urls['made']}", "--config=gs://nights/settings.yaml", f"--date={night_of(template)}"]
+    log = urls["log"]
+    return {
+        "ingest": [
+            "--warehouse=gs://nights/empty",
+            "--config=gs://nights/settings.yaml",
+            "--format=csv",
+            f"--input={log}/listens/*.csv",
+            f"--mapping={log}/mapping.yaml",
+            f"--tracks={log}/tracks.parquet",
+            f"--end_date={NIGHT}",
+        ],
+        "features": [f"--warehouse={urls['ingested']}", f"--date={NIGHT}"],
+        "publish": [*made, "--to=bigquery:music.shelves"],
+        "forget": [f"--warehouse={urls['made']}", "--listeners_file=gs://nights/forget.txt"],
+    }.get(template, made)
+
+
+def described(template: str, argv: list[str], storage: Storage) -> Described:
+    """Launch a template as the service's launcher does, and read what it left."""
+    place = f"gs://nights/launched/{template}"
+    cloud = [
+        "--runner=DataflowRunner",
+        "--project=nightshelf-test",
+        "--region=europe-west1",
+        f"--temp_location={place}/temp",
+        f"--staging_location={place}/staging",
+        f"--template_location={place}/job.json",
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(IMAGE, WORKER)
+        assert main([template, *argv, *cloud]) == 0
+    text = storage.read(f"{place}/job.json")
+    request = json.loads(text)
+    names = {b.name for b in storage.client().list_blobs("nights", prefix=f"launched/{template}/staging/")}
+    (graph,) = (name for name in names if name.endswith("/pipeline.pb"))
+    return Described(
+        request,
+        len(text),
+        beam_runner_api_pb2.Pipeline.FromString(storage.read(f"gs://nights/{graph}")),
+        {name.rpartition("/")[2] for name in names},
+    )
+
+
+@pytest.fixture(scope="module")
+def jobs(bucket: dict[str, str], storage: Storage) -> dict[str, Described]:
+    """Every template's job."""
+    # What a job would find current is taken away just before it is launched; no job after it reads that.
+    taken = {
+        "ingest": (),
+        "features": (),
+        "exclusions": (),
+        "publish": (),
+        "evaluate": ("evaluation",),
+        "score": ("candidates", "draws", "listener_embeddings", "shelves"),
+        "train_ranker": ("rankers",),
+        "outcomes": ("outcomes",),
+        "train": ("models", "track_embeddings"),
+        "forget": (),
+    }
+    found = {}
+    client = storage.client().bucket(storage.bucket)
+    for template, tables in taken.items():
+        for table in tables:
+            _gone(client, f"made/{table}/date={night_of(template)}/")
+        found[template] = described(template, arguments(template, bucket), storage)
+    return found
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES))
+def test_a_job_has_its_steps_by_name(template: str, jobs: dict[str, Described]) -> None:
+    assert jobs[template].steps >= STEPS[template]
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES))
+def test_a_description_is_small(template: str, jobs: dict[str, Described]) -> None:
+    assert jobs[template].request_bytes < 1_000_000
+    assert jobs[template].graph.ByteSize() < 1_000_000
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES))
+def test_a_job_runs_in_the_image_and_stages_no_code(template: str, jobs: dict[str, Described]) -> None:
+    job = jobs[template]
+    (pool,) = job.request["environment"]["workerPools"]
+    assert {image["containerImage"] for image in pool["sdkHarnessContainerImages"]} == {WORKER}
+    assert job.staged <= {"pipeline.pb", "submission_environment_dependencies.txt"}
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES))
+def test_a_job_says_what_it_is_and_of_which_night(template: str, jobs: dict[str, Described]) -> None:
+    request = jobs[template].request
+    assert request["labels"]["nightshelf"] == template
+    assert request["name"].startswith(f"nightshelf-{template.replace('_', '-')}")
+    if template != "forget":
+        assert request["labels"]["night"] == night_of(template).isoformat()
+
+
+@pytest.mark.parametrize(("template", "least"), [("train", 8 * GB), ("train_ranker", 16 * GB)])
+def test_a_fit_asks_for_memory_and_has_a_worker_to_itself(
+    template: str, least: int, jobs: dict[str, Described]
+) -> None:
+    assert jobs[template].memory("Fit") >= least
+    assert "no_use_multiple_sdk_containers" in jobs[template].request["environment"]["experiments"]
+
+
+def test_other_jobs_use_every_core(jobs: dict[str, Described]) -> None:
+    assert jobs["score"].memory("Score") == 0
+    assert "use_multiple_sdk_containers" in jobs["score"].request["environment"]["experiments"]
+
+
+def test_a_job_with_nothing_to_do_is_a_graph_of_one_step(jobs: dict[str, Described]) -> None:
+    assert jobs["exclusions"].steps == {"Nothing to do"}
+
+
+def test_a_forgotten_listener_is_named_nowhere_in_the_job(jobs: dict[str, Described]) -> None:
+    job = jobs["forget"]
+    assert b"listener-that-wants-out" not in job.graph.SerializeToString() + json.dumps(job.request).encode()
+
+
+def test_a_settings_file_that_is_not_in_the_bucket_is_named(
+    bucket: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [f"--warehouse={bucket['made']}", "--config=gs://nights/none.yaml", f"--date={NIGHT}"]
+    assert main(["train", *argv]) == 2
+    assert "gs://nights/none.yaml" in capsys.readouterr().err
+
+
+def test_every_template_is_described(jobs: dict[str, Described]) -> None:
+    assert set(jobs) == set(TEMPLATES) == set(STEPS)
+    assert not list(Path.cwd().glob("gs:*")), "nothing is written beside the bucket"

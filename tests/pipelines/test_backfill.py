@@ -1,0 +1,45 @@
+"""`backfill` remakes what is out of date: a night made for the first ranker as one, and nothing outside its range."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.nightly import backfill, is_bootstrap
+from tests.pipelines.tiny import put
+from tests.pipelines.world import NIGHT, SETTINGS, World, manifests
+from transforms.tables.upkeep import states
+from transforms.tables.warehouse import Warehouse
+
+EARLY = NIGHT - timedelta(SETTINGS.bootstrap.days_apart)
+
+
+def out_of_date(place: Warehouse) -> set[str]:
+    return {f"{s.manifest.table}@{s.manifest.date}" for s in states(place) if s.moved}
+
+
+def test_a_bootstrap_night_is_remade_up_to_its_candidates(world: World, tmp_path: Path) -> None:
+    place = World.copy(world.made, tmp_path / "moved")
+    assert (
+        is_bootstrap(place, EARLY) and not is_bootstrap(place, NIGHT) and not is_bootstrap(place, EARLY - timedelta(1))
+    )
+    listens = place.read("listens", EARLY)
+    heard = place.read("library", EARLY)["plays"].sum()
+    put(place, "listens", EARLY, listens.filter(pl.int_range(pl.len()) % 2 == 0), shards=SETTINGS.shards)
+    before = manifests(place)
+    assert {f"library@{EARLY}", f"sessions@{EARLY}"} <= out_of_date(place)
+
+    backfill(place.url, EARLY, EARLY, SETTINGS)
+
+    after = manifests(place)
+    assert is_bootstrap(place, EARLY)
+    assert place.read("library", EARLY)["plays"].sum() == heard - listens.height // 2
+    remade = {key for key in after if key not in before or after[key].version != before[key].version}
+    assert {f"{t}@{EARLY}" for t in ("library", "sessions", "models", "candidates", "outcomes")} <= remade
+    assert {key.split("@")[1] for key in remade} == {str(EARLY)}
+    left = out_of_date(place)
+    assert not {key for key in left if key.endswith(str(EARLY))}
+    assert f"shelves@{NIGHT}" in left or f"library@{NIGHT}" in left  # outside the range: said, not remade
+    assert after[f"shelves@{NIGHT}"] == before[f"shelves@{NIGHT}"]

@@ -1,0 +1,151 @@
+"""A sick night is held back: what was current stays current, the exit code says so, and the files stay to be looked at."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from pipelines import check
+from pipelines.cli import cli
+from pipelines.nightly import night
+from pipelines.publish import publish
+from pipelines.report import report
+from pipelines.scoring import Scorer
+from tests.pipelines.test_ingest import MAPPING, log, run
+from tests.pipelines.world import NIGHT, SETTINGS, World, manifests
+from transforms.chunks import split
+from transforms.errors import GateFailed
+from transforms.gates import measure
+from transforms.gates.history import MEASURED
+from transforms.gates.settings import GateSettings
+from transforms.tables.runs import Written, finish, plan, with_extra, write_frame
+from transforms.tables.schema import TABLES
+from transforms.tables.warehouse import Warehouse
+
+NEXT = NIGHT + timedelta(1)
+STRICT = SETTINGS.model_copy(update={"gates": GateSettings(min_rows=100)})
+MADE = ("candidates", "draws", "listener_embeddings", "shelves")
+
+
+def relisten(place: Warehouse, rows: pl.DataFrame) -> None:
+    """Put other listens in the place of the next date's."""
+    planned = plan(place, "listens", NEXT, shards=2, inputs={}, settings={}, step_version="sick")
+    assert planned is not None
+    counted = with_extra(planned, **{MEASURED: measure.listens(rows)})
+    parts = split(rows, 2)
+    finish(counted, [Written("listens", NEXT.isoformat(), write_frame(counted, s, part)) for s, part in parts])
+
+
+def tonight(place: Warehouse, **more: object) -> None:
+    """The next night with the models of the one before, which takes seconds."""
+    night(place.url, NEXT, STRICT, fit_date=NIGHT, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def place(world: World, tmp_path: Path) -> Warehouse:
+    return World.copy(world.made, tmp_path / "w")
+
+
+def test_a_night_without_half_of_its_listens_is_not_begun_until_somebody_accepts_it(place: Warehouse) -> None:
+    relisten(place, place.read("listens", NEXT).gather_every(3))
+    before = manifests(place)
+    with pytest.raises(GateFailed, match="volume: 0.3") as held:
+        tonight(place)
+    assert held.value.exit_code == 3
+    assert "nothing was begun" in str(held.value) and f"run --date {NEXT} --accept-gates" in str(held.value)
+    assert manifests(place) == before, "a date that was folded would be closed to the listens that are missing"
+    assert "FAIL volume" in checked(place)
+
+    tonight(place, accept_gates=True)
+    assert place.need("shelves", NEXT).extra["accepted"] == ["volume"]
+    page = Path(report(place.url, NEXT)).read_text()
+    assert "somebody accepted: volume" in page
+    made = place.need("shelves", NEXT)
+    tonight(place)
+    assert place.need("shelves", NEXT) == made, "what was accepted is not asked again"
+
+
+def checked(place: Warehouse) -> str:
+    """What `nightshelf check` says of a night that fails."""
+    path = Path(place.url).parent / "strict.yaml"
+    path.write_text("gates:\n  min_rows: 100\n")
+    said = CliRunner().invoke(cli, ["check", "--date", str(NEXT), "--warehouse", place.url, "--config", str(path)])
+    assert isinstance(said.exception, GateFailed)
+    return said.output
+
+
+def test_a_column_that_lost_its_values_is_found(place: Warehouse) -> None:
+    days = [NIGHT - timedelta(n) for n in range(7)]
+    assert all(MEASURED in place.need("listens", d).extra for d in days), "ingest counts nulls of every date"
+    relisten(place, place.read("listens", NEXT).with_columns(ms_played=pl.lit(None, dtype=pl.Int32)))
+    with pytest.raises(GateFailed, match="more nulls in ms_played than usual"):
+        tonight(place)
+
+
+def test_scores_that_are_no_numbers_are_found(place: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    rank = Scorer.rank
+
+    def sick(self: Scorer, candidates: pl.DataFrame) -> pl.DataFrame:
+        lost = pl.when(pl.col("row") == 0).then(float("nan")).otherwise("ranker_score")
+        return rank(self, candidates).with_columns(ranker_score=lost)
+
+    monkeypatch.setattr(Scorer, "rank", sick)
+    before = {k: m for k, m in manifests(place).items() if m.table in MADE}
+    with pytest.raises(GateFailed, match=r"scores are not finite.*e\.g\. track .*nothing was committed"):
+        tonight(place)
+    assert {k: m for k, m in manifests(place).items() if m.table in MADE} == before
+    kept = check.held_back(place, NEXT)
+    assert kept is not None and place.read_manifest(kept).height == kept.rows > 0
+    said = checked(place)
+    assert "held back, not current" in said and "FAIL finite scores" in said
+
+
+def test_a_missing_date_of_listens_is_found(place: Warehouse) -> None:
+    place.store.delete(f"listens/date={NEXT}")
+    with pytest.raises(GateFailed, match=rf"freshness: 1 days between the newest listens \({NIGHT}\) and the night"):
+        tonight(place)
+    tonight(place, accept_gates=True)
+    assert place.need("shelves", NEXT).extra["accepted"] == ["volume", "freshness"]
+
+
+def test_gates_that_are_not_enforced_are_recorded(place: Warehouse) -> None:
+    place.store.delete(f"listens/date={NEXT}")
+    gates = GateSettings(min_rows=100, enforce=False)
+    night(place.url, NEXT, SETTINGS.model_copy(update={"gates": gates}), fit_date=NIGHT)
+    assert place.need("shelves", NEXT).extra["accepted"] == ["volume", "freshness"]
+
+
+def test_a_night_that_fails_is_not_published(place: Warehouse) -> None:
+    stricter = GateSettings(min_rows=100, night={"empty": 0.0})  # type: ignore[arg-type]
+    with pytest.raises(GateFailed, match="no view was replaced") as held:
+        publish(place.url, NIGHT, "bigquery:project.dataset", gates=stricter)
+    assert "empty shelves" in str(held.value)
+    check.require(place, [place.need("shelves", NIGHT)], stricter, accept=True)
+
+
+def test_a_file_of_another_schema_is_not_published(place: Warehouse) -> None:
+    manifest = place.need("sessions", NIGHT)
+    other = place.open_parquet(manifest.files[0].path).read().drop_columns(["plays"])
+    pq.write_table(other, Path(place.url) / manifest.files[0].path)
+    with pytest.raises(GateFailed, match=r"schema: 1 files of another schema.*'plays'\] are missing"):
+        check.require(place, [manifest], GateSettings())
+
+
+def test_a_sick_batch_is_not_ingested_until_somebody_accepts_it(tmp_path: Path) -> None:
+    (tmp_path / "mapping.yaml").write_text(MAPPING)
+    strict = SETTINGS.model_copy(update={"gates": GateSettings(min_rows=5)})
+    sick = log(tmp_path / "a.csv", *[("ann", f"t{n}", n) for n in range(6)], broken=4)
+    with pytest.raises(GateFailed, match="rejects: 40.0% of 10 lines were refused") as held:
+        run(tmp_path, sick, settings=strict)
+    assert "nothing was committed" in str(held.value) and "ingest --accept-gates" in str(held.value)
+    place = Warehouse(str(tmp_path / "w"))
+    assert not any(place.dates(table) for table in TABLES)
+    done = run(tmp_path, sick, settings=strict, accept_gates=True)
+    assert done.listens == 6
+    account = next(iter(place.need("rejects", place.dates("rejects")[0]).extra["batches"].values()))
+    assert account["accepted"] == ["rejects"]

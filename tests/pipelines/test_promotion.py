@@ -1,0 +1,111 @@
+"""A new ranker takes over only if the last closed night says so: three nights by hand, one of them misleading."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.registry import read_entry
+from pipelines.artefacts import fetch
+from pipelines.config import Settings
+from pipelines.promotion import REPLACED, judge, sentence
+from pipelines.report import report
+from pipelines.train_ranker import train_ranker
+from tests.pipelines.tiny import put
+from transforms.tables.schema import TABLES
+from transforms.tables.warehouse import Warehouse
+
+NIGHTS = [date(2026, 1, 5), date(2026, 1, 12), date(2026, 1, 19)]
+SETTINGS = Settings.model_validate(
+    {"shards": 1, "ranker": {"kind": "linear", "linear": {"l2": 1.0}}, "bootstrap": {"ranker_nights": 2}}
+)
+
+
+def store(place: Warehouse, night: date, sign: float, source: float = 0.0, name: str = "f_a") -> None:
+    """Sixty listeners, thirty candidates each; listens follow `sign` times the feature; `source`: how well a source knows."""
+    rng = np.random.default_rng(night.toordinal())
+    n = 60 * 30
+    taste = rng.standard_normal(n)
+    likes = sign * taste + 0.5 * rng.standard_normal(n)
+    known = source * likes + (1 - source) * rng.standard_normal(n)
+    ids = {"listener_id": [f"u{i // 30}" for i in range(n)], "track_id": [f"t{i % 30}" for i in range(n)]}
+    frame = pl.DataFrame({**ids, name: taste.astype(np.float32), "f_blend": np.zeros(n, np.float32), "_known": known})
+    place_of = pl.col("_known").rank("ordinal").over("listener_id") / 30
+    frame = frame.with_columns(f_r_src=place_of.cast(pl.Float32), heard_before=False, stage=pl.lit("candidate"))
+    frame = frame.with_columns(inclusion=pl.lit(1.0, dtype=pl.Float32)).drop("_known")
+    put(place, "candidates", night, frame, shards=1)
+    outcome = frame.select("listener_id", "track_id", "stage", "inclusion", "heard_before").with_columns(
+        night=night, horizon=7, listened=pl.Series(likes > 1.2)
+    )
+    absent = [pl.lit(None, dtype=t).alias(c) for c, t in TABLES["outcomes"].polars.items() if c not in outcome.columns]
+    put(place, "outcomes", night + timedelta(7), outcome.with_columns(absent), shards=1)
+
+
+def fitted(place: Warehouse, night: date) -> dict:
+    """Train as of the day on which a night closes; what the manifest then says."""
+    day = night + timedelta(7)
+    train_ranker(place.url, day, settings=SETTINGS)
+    manifest = place.need("rankers", day)
+    return {**manifest.extra, "fit_date": read_entry(fetch(place.url, manifest, day)).fit_date}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Warehouse:
+    return Warehouse(str(tmp_path / "warehouse"))
+
+
+def test_a_ranker_that_learned_from_a_misleading_night_does_not_replace_a_better_one(
+    place: Warehouse, capsys: pytest.CaptureFixture
+) -> None:
+    store(place, NIGHTS[0], 1.0)
+    first = fitted(place, NIGHTS[0])
+    assert "kept" not in first and "short_by_ppm" not in first, "one night alone measures nothing"
+    store(place, NIGHTS[1], -1.0)  # of the two newest nights the new ranker is fitted on this one, measured on the next
+    store(place, NIGHTS[2], 1.0)
+    got = fitted(place, NIGHTS[2])
+    assert got["kept"] == 1 and got["fit_date"] == NIGHTS[0] + timedelta(7)
+    assert got["ndcg50_ppm_replaced"] > got["ndcg50_ppm_linear"]
+    told = capsys.readouterr().err
+    assert "WARN ranker 2026-01-26" in told and "fitted as of 2026-01-12 was kept" in told
+    put(place, "candidates", NIGHTS[2] + timedelta(7), place.read("candidates", NIGHTS[2]), shards=1)
+    assert "was kept" in Path(report(place.url, NIGHTS[2] + timedelta(7))).read_text()
+
+
+def test_a_ranker_as_good_as_the_one_before_takes_over(place: Warehouse, capsys: pytest.CaptureFixture) -> None:
+    for night in NIGHTS:
+        store(place, night, 1.0)
+    fitted(place, NIGHTS[1])
+    got = fitted(place, NIGHTS[2])
+    assert "kept" not in got and got["fit_date"] == NIGHTS[2] + timedelta(7) and got["ndcg50_ppm_replaced"] > 0
+    assert "WARN" not in capsys.readouterr().err
+
+
+def test_worse_than_a_source_with_nothing_to_keep_is_said_and_used(
+    place: Warehouse, capsys: pytest.CaptureFixture
+) -> None:
+    store(place, NIGHTS[0], -1.0)
+    store(place, NIGHTS[1], 1.0, source=0.9)
+    got = fitted(place, NIGHTS[1])
+    assert "kept" not in got and got["short_of_source:src"] == 1 and got["short_by_ppm"] > 50_000
+    assert "source src alone; it is used all the same" in capsys.readouterr().err
+
+
+def test_an_old_ranker_that_reads_what_is_no_longer_made_is_replaced(place: Warehouse) -> None:
+    store(place, NIGHTS[0], 1.0, name="f_gone")
+    fitted(place, NIGHTS[0])
+    for night in NIGHTS[1:]:
+        store(place, night, 1.0)
+    got = fitted(place, NIGHTS[2])
+    assert "ndcg50_ppm_replaced" not in got and got["fit_date"] == NIGHTS[2] + timedelta(7)
+
+
+def test_the_verdict_by_hand() -> None:
+    assert judge(0.095, 0.1, {}, 0.05).short_of is None, "within what is allowed"
+    assert judge(0.094, 0.1, {}, 0.05).keep and judge(0.094, 0.1, {}, 0.05).short_of == REPLACED
+    assert not judge(0.09, 0.08, {"als": 0.1}, 0.05).keep, "the old one did worse still"
+    assert judge(None, 0.1, {"als": 0.1}, 0.0).short_of is None
+    assert sentence({"rows": 5}) is None

@@ -1,0 +1,37 @@
+"""A night's listeners are counted as of the night: its library, and who had joined."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from pipelines.features import library_parts
+from pipelines.roster import roster_size
+from tests.pipelines.tiny import LISTENERS, NIGHT, build, frame, put
+from transforms.tables.warehouse import Warehouse
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """Twelve listeners have played; of those listed, one of them, one silent since long ago, and five join later."""
+    made = build(tmp_path_factory.mktemp("roster"))
+    people = [{"listener_id": LISTENERS[0]}, {"listener_id": "silent", "joined_on": NIGHT}]
+    people += [{"listener_id": f"later-{n}", "joined_on": NIGHT + timedelta(1)} for n in range(5)]
+    put(made, "listeners", NIGHT, frame("listeners", people), shards=2)  # as the library, in other shards
+    return made
+
+
+def test_who_joins_later_does_not_count(place: Warehouse) -> None:
+    library, listeners = library_parts(place, NIGHT), place.need("listeners", NIGHT)
+    assert roster_size(place, library, listeners, NIGHT, enough=5) == len(LISTENERS) + 1
+    assert roster_size(place, library, listeners, NIGHT + timedelta(1), enough=5) == len(LISTENERS) + 6
+    assert roster_size(place, library, None, NIGHT, enough=5) == len(LISTENERS)
+
+
+def test_tables_that_cannot_hold_enough_are_not_read(place: Warehouse) -> None:
+    library = library_parts(place, NIGHT)
+    rows = sum(m.rows for m in library)
+    gone = [m.model_copy(update={"files": ()}) for m in library]
+    assert roster_size(place, gone, None, NIGHT, enough=rows) == rows
+    assert roster_size(place, [], None, NIGHT, enough=0) == 0

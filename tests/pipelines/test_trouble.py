@@ -1,0 +1,227 @@
+"""What goes wrong around a night: each time an error that says what to do, nothing lost, nothing doubled, readers at ease."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pipelines import artefacts
+from pipelines.features import features
+from pipelines.nightly import backfill, night
+from pipelines.settings_file import to_yaml
+from pipelines.upkeep import repair
+from tests.pipelines.test_kill import assert_equal, assert_readable
+from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, manifests
+from transforms.errors import LostRace, UserError
+from transforms.tables.repair import faults, is_marked
+from transforms.tables.warehouse import Warehouse
+
+SCORED = ("candidates", "draws", "listener_embeddings", "shelves")
+
+
+@pytest.fixture
+def place(world: World, tmp_path: Path) -> Warehouse:
+    """The night is made."""
+    return World.copy(world.made, tmp_path / "w")
+
+
+@pytest.fixture
+def unscored(place: Warehouse) -> Warehouse:
+    """All of the night but its scores is made."""
+    for table in SCORED:
+        place.store.delete(f"{table}/date={NIGHT}")
+    return place
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> str:
+    path = tmp_path / "settings.yaml"
+    path.write_text(to_yaml(SETTINGS))
+    return str(path)
+
+
+def troubled(what: str, place: Warehouse, settings: str, how: str) -> list[str]:
+    return [sys.executable, "-m", "tests.pipelines.troubled", what, place.url, settings, how]
+
+
+class Reader:
+    """Reads the shelves over and over while a run is at work; `whole` counts what it read."""
+
+    def __init__(self, place: Warehouse) -> None:
+        self._place, self._over = place, threading.Event()
+        self._thread = threading.Thread(target=self._poll)
+        self.whole, self.wrong = 0, list[Exception]()
+
+    def _poll(self) -> None:
+        while not self._over.wait(0.02):
+            try:
+                manifest = self._place.newest("shelves", NIGHT)
+                if manifest is not None:
+                    assert self._place.read_manifest(manifest, ["listener_id", "items"]).height == manifest.rows
+                    self.whole += 1
+            except Exception as error:
+                self.wrong.append(error)
+
+    def __enter__(self) -> Reader:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def test_a_disk_that_is_full_says_so_and_with_room_the_night_goes_on(
+    unscored: Warehouse, world: World, settings: str
+) -> None:
+    before = manifests(unscored)
+    done = subprocess.run(troubled("full", unscored, settings, "20000"), capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr[-2000:]
+    assert "make room" in done.stderr and "same command again" in done.stderr and "Traceback" not in done.stderr
+    assert manifests(unscored) == before
+    assert_readable(unscored)
+    night(unscored.url, NIGHT, SETTINGS)
+    assert_equal(unscored, world.place)
+
+
+def test_a_clock_that_jumps_changes_nothing(unscored: Warehouse, world: World, settings: str) -> None:
+    done = subprocess.run(troubled("clock", unscored, settings, "86400"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert_equal(unscored, world.place)
+
+
+def test_of_two_runs_at_once_one_wins_and_the_other_says_so(unscored: Warehouse, world: World, settings: str) -> None:
+    with subprocess.Popen(
+        troubled("wait", unscored, settings, "shelves/*.parquet"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as late:
+        assert late.stdout is not None
+        assert late.stdout.readline() == "reached\n"
+        with Reader(unscored) as reader:
+            night(unscored.url, NIGHT, SETTINGS)
+            winner = unscored.need("shelves", NIGHT)
+            _, said = late.communicate("go on\n")
+        assert late.returncode == LostRace.exit_code, said[-2000:]
+    assert f"was committed by run {unscored.need('candidates', NIGHT).run_id}" in said and "Traceback" not in said
+    assert unscored.need("shelves", NIGHT) == winner
+    assert reader.whole and not reader.wrong
+    assert_equal(unscored, world.place)
+    night(unscored.url, NIGHT, SETTINGS)  # the loser's command again: there is nothing left to do
+    assert unscored.need("shelves", NIGHT) == winner
+
+
+def flip(path: Path) -> None:
+    """Damage some bytes in the middle."""
+    data = bytearray(path.read_bytes())
+    for at in range(len(data) // 3, len(data) // 3 + 8):
+        data[at] ^= 0xFF
+    path.write_bytes(data)
+
+
+def cut(path: Path) -> None:
+    """Lose the second half."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
+def test_damage_is_never_read_as_data(place: Warehouse, damage: Callable[[Path], None]) -> None:
+    for table in ("shelves", "library", "listens"):
+        entry = place.need(table, NIGHT).files[0]
+        damage(Path(place.url) / entry.path)
+        with pytest.raises(UserError, match=rf"{entry.path} is missing or damaged.*nightshelf repair --date {NIGHT}"):
+            place.read(table, NIGHT)
+        assert [f.table for f in faults(place, NIGHT) if entry.path in f.words[0]] == [table]
+
+
+def test_a_damaged_shard_is_named_and_made_again(unscored: Warehouse, world: World) -> None:
+    entry = unscored.need("sessions", NIGHT).files[0]
+    flip(Path(unscored.url) / entry.path)
+    with pytest.raises(UserError, match=rf"{entry.path} is missing or damaged.*nightshelf repair --date {NIGHT}"):
+        night(unscored.url, NIGHT, SETTINGS)
+    lines = list(repair(unscored.url, NIGHT))
+    assert entry.path in lines[0] and f"backfill --from {NIGHT} --to {NIGHT}" in lines[1]
+    assert is_marked(unscored.need("sessions", NIGHT))
+    backfill(unscored.url, NIGHT, NIGHT, SETTINGS)
+    assert_equal(unscored, world.place)
+    assert list(repair(unscored.url)) == ["nothing is damaged"]
+
+
+def test_a_damaged_library_is_made_again_with_those_that_build_on_it(place: Warehouse, world: World) -> None:
+    first = place.dates("library")[0]
+    flip(Path(place.url) / place.need("library", first).files[0].path)
+    list(repair(place.url))
+    marked = {d for d in place.dates("library") if is_marked(place.need("library", d))}
+    chains = {d: [part["date"] for part in place.need("library", d).extra["chain"]] for d in place.dates("library")}
+    chained = {d for d, dates in chains.items() if str(first) in dates}
+    assert marked == chained and first in marked
+    features(place.url, first, NIGHT, settings=SETTINGS)
+    assert hashes(place) == hashes(world.place) and not list(faults(place))
+
+
+def test_what_was_ingested_cannot_be_made_again_and_is_asked_for_by_its_hash(place: Warehouse) -> None:
+    entry = place.need("listens", NIGHT).files[0]
+    data = (Path(place.url) / entry.path).read_bytes()
+    cut(Path(place.url) / entry.path)
+    said = list(repair(place.url, NIGHT))
+    assert f"bring back {entry.path} (sha256 {entry.sha256}) from a copy" in said[1]
+    (Path(place.url) / entry.path).write_bytes(data)
+    assert list(repair(place.url, NIGHT)) == ["nothing is damaged"]
+
+
+def test_a_model_that_is_not_what_was_committed_is_not_loaded(unscored: Warehouse, world: World) -> None:
+    entry = next(f for f in unscored.need("models", NIGHT).files if f.path.endswith(".npy"))
+    file = Path(unscored.url) / entry.path
+    data = file.read_bytes()
+    file.unlink()
+    artefacts._fetch.cache_clear()
+    with pytest.raises(UserError, match=rf"model file {entry.path} is missing.*nightshelf repair --date {NIGHT}"):
+        artefacts.fetch(unscored.url, unscored.need("models", NIGHT), NIGHT)
+    file.write_bytes(data)
+    flip(file)
+    with pytest.raises(UserError, match=rf"model file {entry.path} is not what was.*nightshelf repair --date {NIGHT}"):
+        night(unscored.url, NIGHT, SETTINGS)
+    assert unscored.current("shelves", NIGHT) is None
+    list(repair(unscored.url))
+    backfill(unscored.url, NIGHT, NIGHT, SETTINGS)
+    assert_equal(unscored, world.place)
+
+
+@pytest.mark.parametrize("table", ["shelves", "listens"])
+def test_half_a_manifest_is_named_and_put_back(place: Warehouse, world: World, table: str) -> None:
+    path, whole = f"{table}/date={NIGHT}/_current.json", place.need(table, NIGHT)
+    cut(Path(place.url) / path)
+    with pytest.raises(UserError, match=rf"{path} is not a manifest.*nightshelf repair --date {NIGHT}"):
+        place.read(table, NIGHT)
+    said = list(repair(place.url, NIGHT))
+    assert path in said[0]
+    if table == "listens":
+        assert place.need(table, NIGHT) == whole
+        return
+    assert place.read(table, NIGHT).height == whole.rows, "readers have it again before it is made again"
+    backfill(place.url, NIGHT, NIGHT, SETTINGS)
+    assert_equal(place, world.place)
+
+
+def test_a_date_of_listens_that_is_missing_is_made_when_it_comes(place: Warehouse, tmp_path: Path) -> None:
+    day = NIGHT + timedelta(1)
+    folder, whole = Path(place.url) / f"listens/date={day}", Warehouse(str(tmp_path / "whole"))
+    shutil.copytree(place.url, whole.url)
+    folder.rename(tmp_path / "kept")
+    before = manifests(place)
+    with pytest.raises(UserError, match="freshness.*ingest what is missing and run again"):
+        night(place.url, day, SETTINGS, fit_date=NIGHT)
+    assert manifests(place) == before
+    (tmp_path / "kept").rename(folder)
+    for one in (place, whole):
+        night(one.url, day, SETTINGS, fit_date=NIGHT)
+    assert_equal(place, whole)

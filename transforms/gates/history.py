@@ -1,0 +1,84 @@
+"""What a night is held against, read from the warehouse's manifests and a few files' footers; never from rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+from transforms.gates.measure import Counts, Measured
+from transforms.gates.night import Facts
+from transforms.tables.manifest import Manifest
+from transforms.tables.schema import TABLES
+from transforms.tables.warehouse import Warehouse, days
+
+MEASURED, CHECKS, ACCEPTED = "measured", "checks", "accepted"
+FOOTERS = 16
+
+
+def measured_in(manifest: Manifest) -> Measured | None:
+    """The counts that a run keeps in its manifest; None where it has none."""
+    raw = manifest.extra.get(MEASURED)
+    if not isinstance(raw, dict) or "counts" not in raw:
+        return None
+    return Measured(dict(raw["counts"]), {k: tuple(v) for k, v in raw.get("examples", {}).items()})
+
+
+def facts_of(
+    place: Warehouse,
+    day: date,
+    history: int,
+    *,
+    fit_date: date,
+    kinds: int,
+    measured: Measured | None,
+    schema: tuple[str, ...] | None = None,
+) -> Facts:
+    """The facts of a night.
+
+    Args:
+        history: dates before, and nights before, to look at.
+        fit_date, kinds, measured, schema: as in `Facts`.
+    """
+    found = {d: m for d in days(day - timedelta(history), day) if (m := place.current("listens", d))}
+    if not found:
+        newest = place.newest("listens", day)
+        found = {newest.date: newest} if newest else {}
+    nulls: dict[date, Counts] = {d: dict(m.extra[MEASURED]) for d, m in found.items() if MEASURED in m.extra}
+    earlier = [d for d in place.dates("shelves") if d < day][-history:]
+    nights = [one for d in earlier if (m := place.current("shelves", d)) and (one := measured_in(m))]
+    return Facts(
+        day=day,
+        fit_date=fit_date,
+        kinds=kinds,
+        measured=measured,
+        listens={d: m.rows for d, m in found.items()},
+        nulls=nulls,
+        nights=[one.counts for one in nights],
+        schema=schema,
+    )
+
+
+def schema_faults(place: Warehouse, files: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """What is wrong with files' schemas, a sentence a file; the first few files of each table are opened.
+
+    Args:
+        files: (table, path).
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    wrong, seen = [], dict[str, int]()
+    for table, path in files:
+        seen[table] = seen.get(table, 0) + 1
+        if table not in TABLES or not path.endswith(".parquet") or seen[table] > FOOTERS:
+            continue
+        found = place.open_parquet(path).schema_arrow
+        try:
+            expected = TABLES[table].arrow_for(found.names)
+        except ValueError as error:
+            wrong.append(f"{path}: {error}")
+            continue
+        other = [f.name for f in expected if found.field(f.name).type != f.type]
+        if other:
+            wrong.append(f"{path}: another type of {', '.join(other)}")
+    return tuple(wrong)

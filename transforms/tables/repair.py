@@ -1,0 +1,111 @@
+"""After damage from outside (a disk, a copy that broke off): what is damaged, and getting it made again.
+
+A run never damages anything, but its version says "current", so nothing would remake it. `mark` gives a damaged table's
+manifest another version, in one atomic step: its files stay named, so a reader meets an error and never a hole, and the
+next `backfill` makes the same version again. What was ingested cannot be made again; its bytes must be brought back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from transforms.errors import UserError
+from transforms.tables.manifest import Manifest
+from transforms.tables.runs import RUN_MANIFEST
+from transforms.tables.upkeep import check_table, tables
+from transforms.tables.warehouse import CURRENT, Warehouse, folder
+
+INGESTED = ("listens", "feedback", "impressions", "tracks", "listeners", "rejects", "blends")
+DAMAGED = "damaged-"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One table of one date that is damaged. `manifest` is None where the manifest itself cannot be read."""
+
+    table: str
+    day: date
+    words: tuple[str, ...]
+    manifest: Manifest | None
+
+
+def is_marked(manifest: Manifest) -> bool:
+    """Whether a manifest is marked to be made again."""
+    return manifest.version.startswith(DAMAGED)
+
+
+def faults(warehouse: Warehouse, day: date | None = None) -> Iterator[Fault]:
+    """Every table and date (or those of one date) whose manifest cannot be read or whose files are not what it says."""
+    for table in tables(warehouse):
+        for when in warehouse.dates(table):
+            if day is not None and when != day:
+                continue
+            try:
+                manifest = warehouse.need(table, when)
+            except UserError:
+                yield Fault(table, when, (f"{folder(table, when)}/{CURRENT} is not a manifest",), None)
+                continue
+            wrong = check_table(warehouse, manifest)
+            if wrong:
+                yield Fault(table, when, tuple(wrong), manifest)
+
+
+def mend(warehouse: Warehouse, fault: Fault) -> str:
+    """Do what can be done about a fault; a sentence that says what was done and what is left to do.
+
+    Raises:
+        LostRace: a run committed meanwhile.
+    """
+    manifest, token = fault.manifest, warehouse.store.read_with_token(f"{folder(fault.table, fault.day)}/{CURRENT}")[1]
+    if manifest is None:
+        manifest = newest_run(warehouse, fault.table, fault.day)
+        if manifest is None:
+            return f"{fault.table} of {fault.day}: no run to put back; delete {CURRENT} there and make the date again"
+        if fault.table in INGESTED:
+            warehouse.commit(manifest, token)
+            return f"{fault.table} of {fault.day}: run {manifest.run_id} is current again"
+    elif fault.table in INGESTED:
+        hashes = {f.path: f.sha256 for f in manifest.files}
+        lost = [path for path in hashes if any(path in words for words in fault.words)]
+        told = ", ".join(f"{path} (sha256 {hashes[path]})" for path in lost)
+        return (
+            f"{fault.table} of {fault.day} came from outside and cannot be made again: bring back {told} from a copy, "
+            "or ingest the log into a new warehouse"
+        )
+    for one in _built_on(warehouse, manifest):
+        current, seen = warehouse.current_with_token(one.table, one.date) if one != manifest else (manifest, token)
+        if current is not None and not is_marked(current):
+            warehouse.commit(current.model_copy(update={"version": f"{DAMAGED}{current.version}"}), seen)
+    return (
+        f"{fault.table} of {fault.day} is marked; make it again with "
+        f"`nightshelf backfill --from {fault.day} --to {fault.day}`"
+    )
+
+
+def newest_run(warehouse: Warehouse, table: str, day: date) -> Manifest | None:
+    """Of the runs that were finished and not held back by a check, the one that no other run came after."""
+    found = []
+    for name in warehouse.store.folders(folder(table, day)):
+        try:
+            manifest = Manifest.from_json(warehouse.store.read(f"{folder(table, day)}/{name}/{RUN_MANIFEST}"))
+        except (FileNotFoundError, ValueError):
+            continue
+        states = {c.get("state") for c in manifest.extra.get("checks", ()) if isinstance(c, dict)}
+        if "FAIL" not in states or "accepted" in manifest.extra:
+            found.append(manifest)
+    earlier = {m.previous_run for m in found}
+    last = [m for m in found if m.run_id not in earlier]
+    return min(last, key=lambda m: (m.version, m.run_id)) if last else None
+
+
+def _built_on(warehouse: Warehouse, manifest: Manifest) -> list[Manifest]:
+    """The manifest, and later libraries that add their days to it."""
+    out = [manifest]
+    if manifest.table == "library":
+        for day in warehouse.dates("library"):
+            later = warehouse.current("library", day) if day > manifest.date else None
+            if later and any(part["run_id"] == manifest.run_id for part in later.extra.get("chain", ())):
+                out.append(later)
+    return out
