@@ -14,8 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import yaml
-
+from transforms import safe_yaml
 from transforms.errors import UserError
 
 FILE = Path(__file__).parent / "night" / "schedule.yaml"
@@ -34,7 +33,7 @@ def schedule(names: Mapping[str, str]) -> dict[str, Any]:
         return Template(value).substitute(names) if isinstance(value, str) else value
 
     try:
-        return dict(filled(yaml.safe_load(FILE.read_text())))
+        return dict(filled(safe_yaml.read(FILE.read_text(), FILE.name)))
     except KeyError as error:
         raise UserError(
             f"{FILE.name} names {error.args[0]}, which is not in the environment; set it, or edit the file"

@@ -276,11 +276,12 @@ def evaluate(ctx: click.Context, day: datetime, days: int, warehouse: str, confi
 @cli.command()
 @_day
 @_warehouse
-def report(day: datetime, warehouse: str) -> None:
+@_config
+def report(day: datetime, warehouse: str, config: str | None) -> None:
     """Write the night's report: one self-contained HTML page."""
     from pipelines.report import report as run
 
-    click.echo(run(warehouse, day.date()))
+    click.echo(run(warehouse, day.date(), _settings(config).cost))
 
 
 @cli.command()

@@ -15,6 +15,7 @@ from transforms.gates.settings import GateSettings
 from transforms.ingest import IngestSettings
 from transforms.library import LibrarySettings
 from transforms.outcomes import OutcomeSettings
+from transforms.reporting.cost import CostSettings
 from transforms.sessions import SessionSettings
 from transforms.shelves.settings import ShelvesSettings
 from transforms.tables.upkeep import RetentionSettings
@@ -66,6 +67,7 @@ class Settings(BaseModel):
     outcomes: OutcomeSettings = Field(OutcomeSettings(), description="outcomes")
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="evaluation")
     gates: GateSettings = Field(GateSettings(), description="checks before anything becomes current or is published")
+    cost: CostSettings = Field(CostSettings(), description="the machine whose price the report reckons with")
     retention: RetentionSettings = Field(RetentionSettings(), description="what `clean` may delete")
 
     @field_validator("shards")

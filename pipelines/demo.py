@@ -45,7 +45,7 @@ def demo(listeners: int, tracks: int, days: int, out: str, seed: int, settings: 
     with stage("evaluate"):
         evaluate(warehouse, day, ahead, settings=settings)
     with stage("report"):
-        page = report(warehouse, day)
+        page = report(warehouse, day, settings.cost)
     roster = pl.read_parquet(world / "listeners.parquet", columns=["listener_id"])
     show(warehouse, roster["listener_id"].sort()[0], day=day)
     click.echo(f"\nwarehouse  {warehouse}\nreport     {page}")

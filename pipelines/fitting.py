@@ -53,9 +53,9 @@ class ModelSettings(BaseModel):
             epochs=1,
             batch=64,
             positions=1.0,
-            negatives=512,
+            negatives=256,
             full_softmax=2000,
-            windows=4096,
+            windows=3072,
             warm_up=10,
             learning_rate=3e-3,
         ),
@@ -64,6 +64,7 @@ class ModelSettings(BaseModel):
     use_sequence: bool = Field(True, description="train the sequence model")
     history: HistorySettings = Field(HistorySettings(), description="histories as the two-tower model reads them")
     neighbours: NeighbourSettings = Field(NeighbourSettings(), description="track-to-track neighbours")
+    use_ease: bool = Field(False, description="fit the source `ease`; the ranker gained nothing from it where measured")
     ease: EaseSettings = Field(EaseSettings(), description="what predicts a track within its neighbourhood")
     clusters: ClusterSettings = Field(
         ClusterSettings(clusters=4096, listeners_per_cluster=3), description="clusters of listeners"
@@ -238,7 +239,9 @@ def fit(evidence: Evidence, settings: ModelSettings, seed: int, checkpoints: Che
         neighbours,
         fit_popularity(evidence.stats, evidence.recent, ids),
         fit_clusters(heard, nearest, settings.profiles),
-        fit_ease(neighbours.shared, neighbours.own, settings.ease, settings.neighbours.power),
+        fit_ease(neighbours.shared.T.tocsr(), neighbours.own, settings.ease, settings.neighbours.power)
+        if settings.use_ease
+        else None,
     )
     tower = (
         _two_tower(evidence, vocabulary, als.item_factors, settings, seed, checkpoints)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import platform
-import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines import logs
 from pipelines.progress import made
+from pipelines.usage import Usage, machine, passed
 from transforms.errors import JobFailed, UserError
 from transforms.tables.runs import Run
 from transforms.tables.warehouse import Warehouse
@@ -32,11 +31,16 @@ LOCAL = ("--runner=FnApiRunner",)
 
 @dataclass
 class Record:
-    """What one job took. `finished` is False where only its graph was written, for a service to start."""
+    """What one job took; `passed` is rows and bytes in and out.
+
+    `finished` is False where only its graph was written, for a service to start.
+    """
 
     job: str
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     peak_mb: float = 0.0
+    passed: dict[str, int] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     run_ids: list[str] = field(default_factory=list)
     finished: bool = True
@@ -90,7 +94,7 @@ def launch(
     setup = options.view_as(SetupOptions)
     setup.save_main_session = False
     setup.beam_plugins = [*(setup.beam_plugins or []), quiet.__name__]
-    began = time.monotonic()
+    took = Usage()
     try:
         root = beam.Pipeline(options=options)
         define(root)
@@ -105,11 +109,13 @@ def launch(
         raise found or error from error
     record = Record(
         job,
-        seconds=round(time.monotonic() - began, 3),
-        peak_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        seconds=took.seconds(),
+        cpu_seconds=took.cpu_seconds(),
+        peak_mb=took.peak_mb(),
         counters=_counters(result),
         run_ids=[r.run_id for r in runs],
     )
+    record.passed = passed(warehouse, runs, record.counters)
     write_record(warehouse, record, runs)
     return _noted(record)
 
@@ -172,13 +178,14 @@ def _counters(result: Any) -> dict[str, int]:
 
 def write_record(warehouse: Warehouse, record: Record, runs: Sequence[Run]) -> None:
     """Write `runs/<run_id>.json` of each run of the job."""
-    machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
+    facts = {k: v for k, v in record.__dict__.items() if k != "passed"}
     for run in runs:
         body = {
-            **record.__dict__,
+            **facts,
+            **record.passed,
             "table": run.table,
             "date": run.day.isoformat(),
-            "machine": machine,
+            "machine": machine(),
             "at": time.time(),
         }
         warehouse.store.write(f"runs/{run.run_id}.json", json.dumps(body, indent=1, sort_keys=True).encode())

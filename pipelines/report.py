@@ -18,6 +18,7 @@ from pipelines.show import titles
 from transforms.gates.check import Check
 from transforms.gates.history import ACCEPTED, CHECKS
 from transforms.hashing import stable_hash
+from transforms.reporting.cost import CostSettings
 from transforms.reporting.facts import Job, Ledger, Model, Night, Sample, Shelf, ShelfItem, TableRows
 from transforms.reporting.page import render
 from transforms.shelves.reasons import sentence
@@ -30,8 +31,13 @@ SAMPLES = 3
 ORDER = ("listens", "rejects", "tracks", "listeners", "feedback", "impressions", "sessions", "library", "track_stats")
 
 
-def report(warehouse: str, day: date) -> str:
+def report(warehouse: str, day: date, prices: CostSettings | None = None) -> str:
     """Write the page of a night and say where it is.
+
+    Args:
+        warehouse: folder or bucket URL.
+        day: the night.
+        prices: section `cost` of the settings; None = defaults.
 
     Returns:
         Its path, or its address in a bucket.
@@ -41,11 +47,11 @@ def report(warehouse: str, day: date) -> str:
     """
     place = Warehouse(warehouse)
     path = f"{folder('reports', day)}/report.html"
-    place.store.write(path, render(gather(place, day)).encode())
+    place.store.write(path, render(gather(place, day, prices)).encode())
     return f"{place.url.rstrip('/')}/{path}"
 
 
-def gather(place: Warehouse, day: date) -> Night:
+def gather(place: Warehouse, day: date, prices: CostSettings | None = None) -> Night:
     """Everything the page tells of a night; what is not there is left out.
 
     Raises:
@@ -72,6 +78,7 @@ def gather(place: Warehouse, day: date) -> Night:
         samples=_samples(place, shelves, standing),
         models=list(_models(place, used)),
         listeners=standing["listener_id"].n_unique(),
+        prices=prices or CostSettings(),
     )
 
 
@@ -115,9 +122,12 @@ def jobs(place: Warehouse, run_ids: set[str]) -> Iterator[Job]:
             dates=dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
             seconds=seconds,
             peak_mb=records[0].get("peak_mb", 0.0),
-            rows_read=counters.get("read.rows", counters.get("ingest.rows_in", 0)),
-            rows_written=counters.get("write.rows", counters.get("ingest.rows_written", 0)),
-            megabytes=counters.get("write.bytes", 0) / 1e6,
+            rows_read=records[0].get("rows_in", counters.get("read.rows", counters.get("ingest.rows_in", 0))),
+            rows_written=records[0].get("rows_out", counters.get("write.rows", counters.get("ingest.rows_written", 0))),
+            megabytes=records[0].get("bytes_out", counters.get("write.bytes", 0)) / 1e6,
+            megabytes_read=records[0].get("bytes_in", 0) / 1e6,
+            cpu_seconds=records[0].get("cpu_seconds"),
+            vcpus=records[0].get("machine", {}).get("vcpus", 1),
         )
 
 

@@ -11,6 +11,7 @@ contributions, or the standardised source scores that the untrained blend sums.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -30,6 +31,7 @@ Contributions = Callable[[pl.DataFrame], pl.DataFrame]
 """Candidates (rows with the ranker's features) -> the same rows, one float column a feature that moved the score."""
 
 MOVED_BY = 5
+TURNS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 RANKERS = "rankers@"
 
 
@@ -118,11 +120,20 @@ def _table(row: dict[str, Any], names: dict[str, str], told: dict[str, str]) -> 
         drawn = f" (drawn, p = {item['propensity']:.3f})" if item["explored"] and item["propensity"] is not None else ""
         score = "" if item["score"] is None else f"{item['score']:.3f}"
         # Text, not markup: a title may hold square brackets.
-        track = Text(names.get(item["track_id"], item["track_id"]))
-        table.add_row(str(item["position"]), track, score, Text(reason + drawn))
+        track = Text(plain(names.get(item["track_id"], item["track_id"])))
+        table.add_row(str(item["position"]), track, score, Text(plain(reason + drawn)))
         if item["track_id"] in told:
             table.add_row("", Text(""), "", Text(told[item["track_id"]], style="dim"))
     return table
+
+
+def plain(text: str) -> str:
+    """Text without what a terminal would obey: control characters, and marks that turn the direction of writing.
+
+    >>> plain("a\\x1b[2Jb\\u202ec")
+    'a[2Jbc'
+    """
+    return "".join(c for c in text if unicodedata.category(c) != "Cc" and c not in TURNS)
 
 
 def _heading(row: dict[str, Any]) -> Text:

@@ -44,6 +44,11 @@ class Chunk:
         """Rows of all tables together."""
         return sum(frame.height for frame in self.tables.values())
 
+    @property
+    def bytes(self) -> int:
+        """Size of all tables together in memory, estimated."""
+        return sum(int(frame.estimated_size()) for frame in self.tables.values())
+
 
 @dataclass(frozen=True)
 class Part:
@@ -215,8 +220,8 @@ def _join(table: str, parts: list[pl.DataFrame], columns: Sequence[str] | None, 
         # an open column (rank_als) is declared by no schema, so an empty table cannot have it
         empty = empty.select([c for c in columns if c in empty.columns]) if columns is not None else empty
         return empty.with_columns(date=pl.lit(None, dtype=pl.Date)) if dated else empty
+    frame = TABLES[table].completed(parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal"), columns)
     if len(parts) == 1:
-        return parts[0]
-    frame = pl.concat(parts, how="diagonal")
+        return frame
     keys = [k for k in TABLES[table].key if k in frame.columns and k != "listener_id"]
     return ordered(frame, ["listener_id", *keys])

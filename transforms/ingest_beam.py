@@ -65,6 +65,7 @@ class Parse(beam.DoFn):
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._rows = Metrics.counter("ingest", "rows_in")
+        self._bytes = Metrics.counter("ingest", "bytes_in")
 
     def setup(self) -> None:
         """Read the key of pseudonyms, and who was forgotten."""
@@ -80,6 +81,8 @@ class Parse(beam.DoFn):
     def process(self, element: str) -> Iterator[Any]:
         """Parse one piece."""
         piece = Piece.loads(element)
+        if piece.row_groups is None or not piece.row_groups.first_row:
+            self._bytes.inc(sum(f.bytes for f in piece.files))
         role = piece.files[0].role
         found = self._log(piece) if role == "log" else self._table(piece, role)
         for table, rows in found:
@@ -150,6 +153,7 @@ class CleanShard(beam.DoFn):
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._written = Metrics.counter("ingest", "rows_written")
+        self._bytes = Metrics.counter("ingest", "bytes_written")
 
     def start_bundle(self) -> None:
         """Make ready to write."""
@@ -157,7 +161,7 @@ class CleanShard(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         """Wait for the last files."""
-        for item in self._beside.results():
+        for item in self._done():
             yield WindowedValue(item, GlobalWindow().max_timestamp(), (GlobalWindow(),))
         self._beside.close()
 
@@ -213,9 +217,14 @@ class CleanShard(beam.DoFn):
         yield _counts(**{f"{table} listens": distinct.height, f"{table} duplicates": rows.height - distinct.height})
         yield from self._by_date(table, shard, distinct)
 
+    def _done(self) -> Iterator[Written]:
+        for item in self._beside.results():
+            self._bytes.inc(item.file.bytes if item.file else 0)
+            yield item
+
     def _by_date(self, table: str, shard: int, rows: pl.DataFrame) -> Iterator[Written]:
         # one shard is being written while the next one is cleaned, never more
-        yield from self._beside.results()
+        yield from self._done()
         for day, part in by_date(rows):
             self._written.inc(part.height)
             self._beside.submit(_filed, self._batch, table, day, shard, part)

@@ -158,8 +158,8 @@ def run(
     started = time.perf_counter()
     wanted = settings.epochs
     an_epoch = seconds_an_epoch(protocol.train, n, settings, seed)
-    # A fifth is kept for measuring.
-    fitting = int((minutes * 60 - (time.perf_counter() - started)) * 0.8 / an_epoch)
+    # A quarter is kept for measuring.
+    fitting = int((minutes * 60 - (time.perf_counter() - started)) * 0.75 / an_epoch)
     settings = settings.model_copy(update={"epochs": max(1, min(wanted, fitting))})
     best: dict[str, Any] = {}
     history: list[float] = []
@@ -182,8 +182,8 @@ def run(
             flush=True,
         )
         stale = len(history) - 1 - int(np.argmax(history))
-        # Time for this trial is up when one more round would pass it.
-        return spent * (1 + every / done) > minutes * 60 or stale * every >= patience
+        # Cut short, the learning rate has not come down and nearly all is lost: some minutes more are worth it.
+        return spent * (1 + every / done) > 1.15 * minutes * 60 or stale * every >= patience
 
     fit(Sequences.from_lists(protocol.train), n, settings, seed, watch=watch, start=start)
     seconds = round(time.perf_counter() - started)

@@ -15,6 +15,8 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
+from pipelines.config import Settings
+from pipelines.outcomes import outcomes
 from pipelines.train_ranker import examples
 from transforms.candidates.features import standardise
 from transforms.errors import UserError
@@ -82,14 +84,21 @@ def _without(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def from_warehouse(path: str, night: date, horizon: int = 7) -> Stored:
+def from_warehouse(path: str, night: date, horizon: int = 7, ahead: int | None = None) -> Stored:
     """Everything stored of a night and of those before it.
+
+    Args:
+        horizon: days of listening behind the labels of the nights to learn from.
+        ahead: days of listening that the night is measured by; default: the horizon. Its outcomes are joined if need be.
 
     Raises:
         UserError: the night's candidates or outcomes are missing, or no earlier night is there to learn from.
     """
-    place = Warehouse(path)
-    test_pair = (place.need("candidates", night), place.need("outcomes", night + timedelta(horizon)))
+    place, ahead = Warehouse(path), ahead or horizon
+    closed = night + timedelta(ahead)
+    if place.current("outcomes", closed) is None:
+        outcomes(path, closed, settings=Settings(), horizons=[ahead])
+    test_pair = (place.need("candidates", night), place.need("outcomes", closed))
     earlier = [
         (place.need("candidates", d), outcome)
         for d in place.dates("candidates")
@@ -100,7 +109,7 @@ def from_warehouse(path: str, night: date, horizon: int = 7) -> Stored:
     train = examples(place, earlier, horizon, 10**9, 0).filter(~pl.col("heard_before"))
     test = place.read_manifest(test_pair[0]).filter(~pl.col("heard_before")).rename({"track_id": "item"})
     after = place.read_manifest(test_pair[1]).filter(
-        pl.col("night") == night, pl.col("horizon") == horizon, pl.col("listened"), ~pl.col("heard_before")
+        pl.col("night") == night, pl.col("horizon") == ahead, pl.col("listened"), ~pl.col("heard_before")
     )
     return _aligned(str(night), train, test, after.select("listener_id", item="track_id"))
 
@@ -132,7 +141,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that say which stored nights."""
     parser.add_argument("--warehouse", help="a warehouse with a night and its outcomes")
     parser.add_argument("--date", type=date.fromisoformat, help="the test night of the warehouse")
-    parser.add_argument("--horizon", type=int, default=7, help="days of the outcomes")
+    parser.add_argument("--horizon", type=int, default=7, help="days of the outcomes that rankers learn from")
+    parser.add_argument("--ahead", type=int, help="days of listening the night is measured by; default: --horizon")
     parser.add_argument("--kept", help="folder that tests.benchmarks.offline --keep wrote")
     parser.add_argument("--cut", nargs=2, type=float, action="append", help="cuts of the folder")
     parser.add_argument("--seed", type=int, default=0)
@@ -145,7 +155,7 @@ def read(args: argparse.Namespace) -> list[Stored]:
         UserError: neither a warehouse and a date nor a folder was given.
     """
     if args.warehouse and args.date:
-        return [from_warehouse(args.warehouse, args.date, args.horizon)]
+        return [from_warehouse(args.warehouse, args.date, args.horizon, args.ahead)]
     if args.kept:
         return [from_folder(args.kept, a, b) for a, b in args.cut or [(0.6, 0.8)]]
     raise UserError("expected --warehouse with --date, or --kept; found neither")

@@ -48,7 +48,9 @@ class Case:
 
 
 def _iso(rng: Random) -> str:
-    return f"2026-01-{rng.randrange(1, 29):02d}T{rng.randrange(24):02d}:{rng.randrange(60):02d}:{rng.randrange(60):02d}Z"
+    return (
+        f"2026-01-{rng.randrange(1, 29):02d}T{rng.randrange(24):02d}:{rng.randrange(60):02d}:{rng.randrange(60):02d}Z"
+    )
 
 
 def _track(rng: Random) -> str:
@@ -132,7 +134,14 @@ def lastfm(rng: Random) -> Case:
 
     def record(rng: Random, n: int) -> tuple[str, list[str]]:
         track = _track(rng)
-        return track, [_who(rng), _iso(rng), rng.choice(("mbid", "")), rng.choice(("Low", '"Weird Al"')), track, "Monkey"]
+        return track, [
+            _who(rng),
+            _iso(rng),
+            rng.choice(("mbid", "")),
+            rng.choice(("Low", '"Weird Al"')),
+            track,
+            "Monkey",
+        ]
 
     return _whole(rng, _text_file(rng, record, "\t", None))
 
@@ -283,6 +292,8 @@ def parquet(rng: Random) -> Case:
         if rng.random() < 0.1:
             del columns[rng.choice(sorted(columns))]
     out = io.BytesIO()
-    pq.write_table(pa.table(columns), out, row_group_size=rng.choice((7, 100)), compression=rng.choice(("zstd", "snappy", "none")))
+    pq.write_table(
+        pa.table(columns), out, row_group_size=rng.choice((7, 100)), compression=rng.choice(("zstd", "snappy", "none"))
+    )
     data = mutate.bytes_of(rng, out.getvalue(), rng.randrange(1, 8)) if whole else out.getvalue()
     return Case(data, 1 if whole else n, None if whole else n, {}, MAPPING)

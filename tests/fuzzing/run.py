@@ -72,7 +72,9 @@ class Finding(AssertionError):
         self.number, self.kind, self.data = number, kind, data
 
 
-def fuzz(count: int, seed: int, folder: Path, before: Callable[[], None] = lambda: None, only: int | None = None) -> Tally:
+def fuzz(
+    count: int, seed: int, folder: Path, before: Callable[[], None] = lambda: None, only: int | None = None
+) -> Tally:
     """Feed at least `count` mutated inputs to the adapters.
 
     Args:
@@ -167,7 +169,11 @@ def _intact(case: cases.Case, plays: pl.DataFrame) -> None:
 def _cleaned(plays: pl.DataFrame) -> None:
     for closed in (None, date(2026, 1, 10)):
         done = clean(
-            plays.with_columns(file_no=pl.lit(0, dtype=pl.Int32)), None, IngestSettings(), closed, datetime(2026, 2, 1, tzinfo=UTC)
+            plays.with_columns(file_no=pl.lit(0, dtype=pl.Int32)),
+            None,
+            IngestSettings(),
+            closed,
+            datetime(2026, 2, 1, tzinfo=UTC),
         )
         assert plays.height == done.listens.height + done.rejects.height + done.duplicates, "cleaning lost rows"
 
@@ -178,7 +184,9 @@ def _same_by_blocks(fmt: str, case: cases.Case, size: int, options: Options, par
     cut = list(formats._parse_text(fmt, blocks(io.BytesIO(data), "mutated", size), options))
 
     def told(parts: list[Parsed]) -> tuple[list[object], list[object]]:
-        plays = [row for p in parts for row in p.plays.select("line", "listener_id", "track_id", "started_at").iter_rows()]
+        plays = [
+            row for p in parts for row in p.plays.select("line", "listener_id", "track_id", "started_at").iter_rows()
+        ]
         return sorted(plays), sorted(row for p in parts for row in p.rejects.iter_rows())
 
     assert told(cut) == told(parsed), f"blocks of {size} bytes read otherwise than the whole file"

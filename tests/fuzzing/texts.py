@@ -27,8 +27,9 @@ TABLE, DESTINATION = "music-prod.logs.plays", "bigquery:music-prod.shelves"
 SCRAPS = (
     "!!python/object/apply:os.system [id]", "!!python/name:os.system", "!!binary zz", "!!timestamp x", "!!bool x", "!!set {a}",
     "&a [*a]", "*a", "<<: *a", "<<: {a: 1}", "? [a]\n: b", "{[a]: b}", "2026-02-31", "0x" + "f" * 5000, "9" * 5000, "0b", ".nan",
-    "-.inf", "1:60:60", "[" * 500, "{a: " * 500, "- " * 500, "---", "...", "%YAML 9.9", "!<x>", "|\n", ">-\n", "\t", "null", "~", "",
-    "yes", "[]", "{}", "-1", "1e400", "'", '"\\x"', "#", "@", "`", "\x07", "\u2028", "?", ":", "a: b: c", "__init__: 1", "shards: 3",
+    "-.inf", "1:60:60", "[" * 500, "{a: " * 500, "- " * 500, "---", "...", "%YAML 9.9", "!<x>", "|\n", ">-\n", "\t", "null", "~",
+    "", "yes", "[]", "{}", "-1", "1e400", "'", '"\\x"', "#", "@", "`", "\x07", "\u2028", "?", ":", "a: b: c", "__init__: 1",
+    "shards: 3",
 )  # fmt: skip
 
 

@@ -23,7 +23,15 @@ SETTINGS = Settings.model_validate(
         "models": {
             "als": {"factors": 16, "iterations": 3},
             "two_tower": {"dims": 8, "hidden": 16, "epochs": 1, "batch": 64},
-            "sequence": {"dims": 8, "layers": 1, "length": 10, "epochs": 1, "batch": 64, "windows": 256, "negatives": 64},
+            "sequence": {
+                "dims": 8,
+                "layers": 1,
+                "length": 10,
+                "epochs": 1,
+                "batch": 64,
+                "windows": 256,
+                "negatives": 64,
+            },
             "sample_listeners": 100,
         },
         "candidates": {"per_source": 40, "keep_all_below": 100},

@@ -12,8 +12,8 @@ T = X'X is the co-listens window, whose rows are sessions that weigh length^-1.5
 and no session is kept. A neighbour that says only what another says already adds nothing, where a sum of cosines
 counts it twice.
 
-Cost of a fit: one solve of size `neighbours` a track and one read of their rows of T, in blocks of bounded memory; it
-grows with the tracks that were played together at all, not with listeners.
+Of T the `pairs` nearest entries a track are read, others count as 0. Cost of a fit: one solve of size `neighbours` and
+`neighbours` * `pairs` reads a track, in blocks of bounded memory; it grows with the catalog, not with listeners.
 
     >>> pairs = sparse.csr_matrix(np.float32([[0, 0, 0], [0, 0, 1], [0, 1, 0]]))
     >>> fit_ease(pairs, np.float32([0, 1, 1]), EaseSettings(penalty=1.0)).toarray()[1].tolist()
@@ -40,6 +40,9 @@ class EaseSettings(BaseModel, frozen=True, extra="forbid"):
     """Settings of EASE within neighbourhoods."""
 
     neighbours: int = Field(30, ge=1, le=256, description="tracks that a track is predicted from")
+    pairs: int = Field(
+        300, ge=1, description="pairs of a track that are read, its nearest; too few lose most of the quality"
+    )
     penalty: float = Field(1.0, gt=0, description="ridge penalty, in means of t_ii over tracks")
 
 
@@ -49,8 +52,8 @@ def fit_ease(
     """Regression weights of every track.
 
     Args:
-        shared: [n, n], t_ij of the pairs that are known, at (i, j), (j, i) or both, empty diagonal; a pair left out
-            counts as never played together.
+        shared: [n, n], t_ij at (i, j) for the strongest j of each i, empty diagonal; a pair left out both ways counts
+            as never played together.
         own: float[n], t_ii; 0 = never played in a session.
         settings: size and penalty.
         power: nearest is largest t_ij / (t_ii t_jj)^power, equals by row.
@@ -59,12 +62,15 @@ def fit_ease(
         float32 CSR [n, n], row = track of a history, column = candidate; zero diagonal, no negative weight.
     """
     settings = settings or EaseSettings()
-    shared = sparse.csr_matrix(shared.maximum(shared.T), dtype=np.float64)
-    shared.sort_indices()
     n = len(own)
     own = np.asarray(own, np.float64)
-    scale = np.where(own > 0, own, 1.0) ** -power
-    items, nearest, width = _nearest(shared, scale, settings.neighbours)
+    shared = _nearest(shared, np.where(own > 0, own, 1.0) ** -power, max(settings.pairs, settings.neighbours))
+    width = np.minimum(np.diff(shared.indptr), settings.neighbours)
+    items = np.argsort(width, kind="stable")
+    items = items[width[items] > 0]
+    width = width[items]
+    column = np.minimum(np.arange(settings.neighbours), width[:, None] - 1)
+    nearest = shared.indices[shared.indptr[items][:, None] + column]
     penalty = settings.penalty * (own[own > 0].mean() if (own > 0).any() else 1.0)
     # A table from track to its place among a target's neighbours, for one block of targets at a time.
     step = max(1, _CELLS // max(n, 1))
@@ -81,18 +87,13 @@ def fit_ease(
     return found
 
 
-def _nearest(shared: sparse.csr_matrix, scale: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tracks with a neighbour, by how many they have; the neighbours [m, count], 0 where there are fewer; how many."""
+def _nearest(shared: sparse.csr_matrix, scale: np.ndarray, count: int) -> sparse.csr_matrix:
+    """Each row's `count` entries with the largest t_ij * scale_j, nearest first; equals by row of the vocabulary."""
     rows = row_numbers(shared)
     order = np.lexsort((shared.indices, -shared.data * scale[shared.indices], rows))
-    position = np.arange(shared.nnz) - shared.indptr[rows]
-    kept = position < count
-    table = np.zeros((shared.shape[0], count), np.int32)
-    table[rows[kept], position[kept]] = shared.indices[order][kept]
-    width = np.minimum(np.diff(shared.indptr), count)
-    items = np.argsort(width, kind="stable")
-    items = items[width[items] > 0]
-    return items, table[items], width[items]
+    kept = order[np.arange(shared.nnz) - shared.indptr[rows] < count]
+    pointer = np.append(0, np.cumsum(np.minimum(np.diff(shared.indptr), count)))
+    return sparse.csr_matrix((shared.data[kept].astype(np.float64), shared.indices[kept], pointer), shape=shared.shape)
 
 
 def _solve(
@@ -109,14 +110,15 @@ def _solve(
     nearest = nearest[:, :widest]
     there = np.arange(widest) < width[:, None]
     target = np.arange(len(items))
-    place[target[:, None], nearest] = np.where(there, np.arange(widest), place[target[:, None], nearest])
-    gram = np.zeros((len(items), widest, widest))
     row, column = np.nonzero(there)
+    place[row, nearest[row, column]] = column
+    gram = np.zeros((len(items), widest, widest))
     whose, entry = _entries(shared, nearest[row, column])
     at = place[row[whose], shared.indices[entry]]
     inside = np.flatnonzero(at >= 0)
     whose = whose[inside]
     gram[row[whose], column[whose], at[inside]] = shared.data[entry[inside]]
+    gram = np.maximum(gram, gram.transpose(0, 2, 1))  # a pair may be among one track's nearest and not the other's
     # The diagonal of a place that is not used is 1, so its weight is 0.
     diagonal = np.arange(widest)
     gram[:, diagonal, diagonal] = np.where(there, own[nearest] + penalty, 1.0)

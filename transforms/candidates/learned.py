@@ -1,9 +1,9 @@
 """Everything learned from other listeners, fitted once and loaded where listeners are scored.
 
 Nothing here holds a listener: neighbours and weights are of tracks, popularity is of tracks and markets, clusters
-are sums. All four are as of one fit date, which may be earlier than the night that is scored.
+are sums. All are as of one fit date, which may be earlier than the night that is scored.
 
-    >>> Learned(neighbours, popularity, clusters, fit_ease(neighbours)).save("model/candidates")
+    >>> Learned(neighbours, popularity, clusters).save("model/candidates")
     >>> sources = default_sources(Learned.load("model/candidates"), catalog, as_of, [als_source(fold_in, vectors)])
     >>> [source.name for source in sources][:3]
     ['als', 'co_sessions', 'last_session']
@@ -35,12 +35,12 @@ FILES = ("neighbours.npz", "popularity.npz", "clusters.npz", "ease.npz")
 
 @dataclass(frozen=True)
 class Learned:
-    """Fitted artefacts over one vocabulary."""
+    """Fitted artefacts over one vocabulary; `ease` is None where it was not asked for."""
 
     neighbours: Neighbours
     popularity: Popularity
     clusters: Clusters
-    ease: sparse.csr_matrix
+    ease: sparse.csr_matrix | None = None
 
     def save(self, directory: str | Path) -> None:
         """Write one file for each artefact into a new or existing folder; equal artefacts give equal bytes."""
@@ -50,13 +50,14 @@ class Learned:
         self.neighbours.save(first)
         self.popularity.save(second)
         self.clusters.save(third)
-        save_arrays(fourth, from_csr("weights", self.ease))
+        if self.ease is not None:
+            save_arrays(fourth, from_csr("weights", self.ease))
 
     @classmethod
     def load(cls, directory: str | Path) -> Learned:
         """Read what `save` wrote."""
         first, second, third, fourth = (Path(directory) / name for name in FILES)
-        ease = to_csr("weights", load_arrays(fourth))
+        ease = to_csr("weights", load_arrays(fourth)) if fourth.exists() else None
         return cls(Neighbours.load(first), Popularity.load(second), Clusters.load(third), ease)
 
 
@@ -74,7 +75,7 @@ def default_sources(learned: Learned, catalog: Catalog, as_of: date, dense: Sequ
         CoSessions(learned.neighbours),
         last_session(learned.neighbours),
         NextTracks(learned.neighbours),
-        Ease(learned.ease),
+        *([Ease(learned.ease)] if learned.ease is not None else []),
         SimilarListeners(learned.clusters),
     ]
     if catalog.artists.shape[1]:

@@ -13,6 +13,7 @@ from datetime import date
 import polars as pl
 
 from transforms.gates.check import Check
+from transforms.reporting.cost import CostSettings
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,9 @@ class Job:
     rows_read: int
     rows_written: int
     megabytes: float
+    megabytes_read: float = 0.0
+    cpu_seconds: float | None = None
+    vcpus: int = 1
 
 
 @dataclass(frozen=True)
@@ -117,4 +121,5 @@ class Night:
     batches: Sequence[Ledger] = ()
     samples: Sequence[Sample] = ()
     models: Sequence[Model] = ()
+    prices: CostSettings = field(default_factory=CostSettings)
     listeners: int = 0

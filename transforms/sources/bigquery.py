@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 FOLDER = "imports"
 PREFIX = "bigquery:"
 PROJECT = r"(?:[a-z][a-z0-9.-]{0,61}[a-z0-9]:)?[a-z][a-z0-9-]{4,28}[a-z0-9]"
-_TABLE = re.compile(rf"(?:{PREFIX})?({PROJECT}\.\w{{1,1024}}\.[\w-]{{1,1024}})")
+_TABLE = re.compile(rf"(?:{PREFIX})?({PROJECT}\.[A-Za-z0-9_]{{1,1024}}\.[\w-]{{1,1024}})")
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,9 @@ def _whole(stream: IO[bytes], name: str) -> bytes:
     """
     data = read_some(stream, name, MOST_JSON + 1)
     if len(data) > MOST_JSON:
-        raise UserError(f"{name}: expected at most {MOST_JSON >> 20} MB of JSON, found more; cut the export into files.")
+        raise UserError(
+            f"{name}: expected at most {MOST_JSON >> 20} MB of JSON, found more; cut the export into files."
+        )
     return data
 
 

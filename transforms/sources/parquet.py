@@ -99,6 +99,7 @@ def parse(file: pq.ParquetFile, piece: RowGroups, name: str, options: Options) -
     frame = read(file, piece.groups, list(found.values()), name).with_columns(
         line=pl.int_range(piece.first_row + 1, piece.first_row + piece.rows + 1, dtype=pl.Int64)
     )
+
     def raw(lines: list[int]) -> dict[int, str]:
         rows = frame[[n - 1 - piece.first_row for n in lines]].drop("line")
         return {
@@ -129,8 +130,8 @@ def read(file: pq.ParquetFile, groups: Sequence[int], columns: list[str], name: 
     rows = sum(file.metadata.row_group(g).num_rows for g in groups)
     batches, held = [], 0
     try:
-        for batch in file.iter_batches(BATCH_ROWS, list(groups), columns=columns):
-            batch = _plain(batch)
+        for stored in file.iter_batches(BATCH_ROWS, list(groups), columns=columns):
+            batch = _plain(stored)
             held += batch.nbytes
             if held > MOST_BYTES:
                 raise UserError(

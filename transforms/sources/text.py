@@ -73,7 +73,7 @@ class _Unzipped:
 
     def __init__(self, stream: IO[bytes], name: str) -> None:
         self._packed, self._name, self._given = stream, name, 0
-        self._plain = gzip.open(stream, "rb")
+        self._plain = gzip.GzipFile(fileobj=stream, mode="rb")
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes.
@@ -227,6 +227,9 @@ def _rows(
     wrong: list[int] = []
     if not data:
         return pa.table({n: pa.array([], pa.string()) for n in names}), wrong
+
+    if data.startswith(BOM):
+        data = BOM + data  # the file's own mark is gone by now, and Arrow takes one off every block
 
     def note(row: pacsv.InvalidRow) -> str:
         wrong.append(row.number - 1)

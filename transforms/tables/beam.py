@@ -82,6 +82,7 @@ class _Read(beam.DoFn):
         self._columns, self._dated, self._chunk_bytes = columns, dated, chunk_bytes
         self._chunks = Metrics.counter("read", "chunks")
         self._rows = Metrics.counter("read", "rows")
+        self._bytes = Metrics.counter("read", "bytes")
         self._ms = Metrics.counter("read", "milliseconds")
 
     def process(self, spec: Spec) -> Iterator[Chunk]:
@@ -89,6 +90,7 @@ class _Read(beam.DoFn):
         for chunk in read_chunks(spec, self._columns, self._dated, self._chunk_bytes):
             self._chunks.inc()
             self._rows.inc(chunk.rows)
+            self._bytes.inc(chunk.bytes)
             self._ms.inc(int((time.monotonic() - began) * 1000))
             yield chunk
             began = time.monotonic()

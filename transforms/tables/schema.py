@@ -11,6 +11,7 @@ from it. A table changes by adding columns; a breaking change is a new `schema_v
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -99,6 +100,20 @@ class Table:
     def polars(self) -> dict[str, pl.DataType]:
         """The declared columns as a Polars schema."""
         return dict(empty_frame(self.arrow).schema)
+
+    def completed(self, frame: pl.DataFrame, columns: Collection[str] | None = None) -> pl.DataFrame:
+        """The frame with the columns that its file lacks because it was written before they were declared, as nulls.
+
+        Args:
+            frame: rows of the table.
+            columns: those that were asked for; None = all.
+        """
+        lacking = [
+            pl.lit(None, dtype=self.polars[c.name]).alias(c.name)
+            for c in self.columns
+            if c.nullable and c.name not in frame.columns and (columns is None or c.name in columns)
+        ]
+        return frame.with_columns(lacking) if lacking else frame
 
     def arrow_for(self, names: list[str]) -> pa.Schema:
         """Arrow schema of a frame with these column names: declared columns first, then open columns by name.

@@ -24,11 +24,18 @@ from transforms.tables.schema import TABLES, empty_frame
 from transforms.tables.store import Store, Token, open_store
 
 CURRENT = "_current.json"
+_TABLE = re.compile(r"[a-z][a-z0-9_]*")
 _DATE = re.compile(r"date=(\d{4}-\d{2}-\d{2})")
 
 
 def folder(table: str, day: date) -> str:
-    """`<table>/date=YYYY-MM-DD`."""
+    """`<table>/date=YYYY-MM-DD`.
+
+    Raises:
+        UserError: a table's name that could name another folder.
+    """
+    if _TABLE.fullmatch(table) is None:
+        raise UserError("expected the name of a table, letters and underscores, found other characters in it")
     return f"{table}/date={day.isoformat()}"
 
 
@@ -134,7 +141,12 @@ class Warehouse:
     def read_files(self, files: Iterable[FileEntry], columns: Sequence[str] | None = None) -> list[pl.DataFrame]:
         """Each file as a frame, in manifest order."""
         names = list(columns) if columns is not None else None
-        return [pl.DataFrame(pl.from_arrow(self._rows(f.path, names))) for f in files]
+        return [self._frame(f.path, names) for f in files]
+
+    def _frame(self, path: str, columns: list[str] | None) -> pl.DataFrame:
+        frame = pl.DataFrame(pl.from_arrow(self._rows(path, columns)))
+        declared = TABLES.get(path.partition("/")[0])
+        return declared.completed(frame, columns) if declared else frame
 
     def _rows(self, path: str, columns: list[str] | None) -> pa.Table:
         with reading(path):

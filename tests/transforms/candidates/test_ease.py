@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import sparse
 
-from tests.transforms.candidates.worlds import blocks_of, catalog_of, item, learned_from, listens
+from tests.transforms.candidates.worlds import NIGHT, blocks_of, catalog_of, item, learned_from, listens
 from transforms.candidates import ease
 from transforms.candidates.ease import Ease, EaseSettings, fit_ease
+from transforms.candidates.learned import Learned, default_sources
 
 PLAYS = listens()
 CATALOG = catalog_of(PLAYS)
@@ -55,13 +59,21 @@ def test_a_neighbourhood_is_the_nearest_by_scaled_weight() -> None:
         np.testing.assert_allclose(found[inside, target], expected, atol=1e-6)
 
 
-def test_blocks_of_any_size_and_a_half_given_table_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     pairs, own = world()
     whole = fit_ease(pairs, own)
     monkeypatch.setattr(ease, "_CELLS", 3 * len(own))
-    small = fit_ease(sparse.csr_matrix(sparse.triu(pairs)), own)
+    small = fit_ease(pairs, own)
     assert (whole != small).nnz == 0
     assert whole.diagonal().sum() == 0 and whole.min() >= 0 and whole[0].nnz == 0
+
+
+def test_a_pair_among_the_nearest_of_one_track_only_is_known_to_both() -> None:
+    # 3 keeps 1 and 2; the pair 1-2 stands in the row of 1 alone
+    pairs = sparse.csr_matrix(np.float64([[0, 0, 0, 0], [0, 0, 2, 2], [0, 0, 0, 2], [0, 2, 2, 0]]))
+    own = np.float64([0, 2, 2, 2])
+    weights = fit_ease(pairs, own, EaseSettings(penalty=0.001)).toarray()
+    assert weights[1, 3] == pytest.approx(weights[2, 3])
 
 
 def test_two_copies_of_one_track_share_what_cosines_would_count_twice() -> None:
@@ -85,3 +97,11 @@ def test_the_source_sums_weights_over_the_history_and_names_the_strongest() -> N
     expected += LEARNED.ease[c, d]
     assert source.score(BLOCK).of(np.array([0]), np.array([d]))[0] == pytest.approx(expected, rel=1e-5)
     assert source.explain(BLOCK, np.array([0]), np.array([d]))[0] in (a, b)
+
+
+def test_it_is_a_source_only_where_it_was_fitted(tmp_path: Path) -> None:
+    without = replace(LEARNED, ease=None)
+    without.save(tmp_path)
+    assert not (tmp_path / "ease.npz").exists() and Learned.load(tmp_path).ease is None
+    names = [[s.name for s in default_sources(made, CATALOG, NIGHT)] for made in (LEARNED, without)]
+    assert [n for n in names[0] if n != "ease"] == names[1]

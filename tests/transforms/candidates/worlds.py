@@ -100,7 +100,7 @@ def learned_from(plays: pl.DataFrame, catalog: Catalog, as_of: date = NIGHT) -> 
             track_stats.sum_window(stats, as_of, None), track_stats.sum_window(stats, as_of, half_life_days=2.0), ids
         ),
         fit_clusters(histories, np.int32([[0], [0], [1], [1], [-1]]), ProfileSettings(overlap=1)),
-        fit_ease(neighbours.shared, neighbours.own),
+        fit_ease(neighbours.shared.T.tocsr(), neighbours.own),
     )
 
 

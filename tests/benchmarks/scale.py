@@ -1,0 +1,185 @@
+"""Seconds a listener and memory from 10 thousand to 200 thousand listeners, and a night against computing it all again.
+
+    python -m tests.benchmarks.scale [--listeners 10000 50000 200000] [--days 5] [--plays-per-day 4] [--tracks 20000]
+
+Each size is a world of its own in a process of its own: simulated (not timed), ingested, a first night that folds every day,
+fits the models and scores, and a second night of the next day with the same models, as between two trainings. Then the
+features of all days are computed again from nothing. Shards grow with listeners, so that a shard's size stays; everything else
+is equal. The settings are light (LIGHT below: no two-tower, sequence model or trained ranker, 50 tracks a source), so
+figures of different sizes compare with each other, not with a night by the defaults.
+
+A JSON line a size, then one that says how far the costs of a listener are apart. Times are wall clock: a quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+END = date(2026, 1, 31)
+PER_SHARD = 6_250
+LIGHT: dict[str, Any] = {
+    "models": {"use_two_tower": False, "use_sequence": False, "als": {"factors": 32, "iterations": 3}},
+    "candidates": {"per_source": 50},
+    "ranker": {"kind": "blend"},
+    "bootstrap": {"nights": 12},  # more than the days allow: no nights are made for a ranker
+    "outcomes": {"horizons": [1]},
+}
+MADE = ("sessions", "track_stats", "co_listens", "library")
+TIMED = ("ingest", "features", "score", "second_features", "second_score")
+FLAT = (
+    "ingest",
+    "second_features",
+    "second_score",
+)  # of a listener; what is fitted once for everybody is not among them
+
+
+def shards_for(listeners: int) -> int:
+    """The power of two that leaves at most PER_SHARD listeners in a shard.
+
+    >>> shards_for(10_000), shards_for(200_000)
+    (2, 32)
+    """
+    return 1 << max(0, (max(1, listeners // PER_SHARD)) - 1).bit_length()
+
+
+def measure(listeners: int, tracks: int, days: int, plays: float, seed: int, scratch: Path) -> dict[str, Any]:
+    """One size: seconds, processor seconds and memory of every job; see the module."""
+    from pipelines.config import Settings
+    from pipelines.features import features
+    from pipelines.ingest import ingest
+    from pipelines.jobs import Record, watched
+    from pipelines.nightly import night
+    from pipelines.simulate import simulate
+    from transforms.tables.warehouse import Warehouse, folder
+    from transforms.tables.warehouse import days as dates
+
+    settings = Settings.model_validate({**LIGHT, "shards": shards_for(listeners)})
+    world, place = scratch / "world", Warehouse(str(scratch / "warehouse"))
+    simulate(listeners, tracks, days, str(world), seed, end_date=END, format="parquet", plays_per_day=plays)
+    found: dict[str, list[Record]] = {}
+    first, before = END - timedelta(days - 1), END - timedelta(1)
+    with watched() as records:
+        ingest(
+            place.url,
+            "parquet",
+            [str(world / "listens" / "*.parquet")],
+            mapping=str(world / "mapping.yaml"),
+            tracks=str(world / "tracks.parquet"),
+            listeners_file=str(world / "listeners.parquet"),
+            feedback=str(world / "feedback.parquet"),
+            end_date=END,
+            settings=settings,
+            accept_gates=True,  # the dirt of a simulated log is a large share of a few light days
+        )
+    _sort(found, "", records)
+    began = time.monotonic()
+    with watched() as records:
+        night(place.url, before, settings, accept_gates=True)
+    _sort(found, "", records)
+    first_night = time.monotonic() - began
+    began = time.monotonic()
+    with watched() as records:
+        night(place.url, END, settings, fit_date=before, accept_gates=True)
+    _sort(found, "second_", records)
+    second_night = time.monotonic() - began
+    for table in MADE:
+        for day in dates(first, END):
+            place.store.delete(folder(table, day))
+    with watched() as records:
+        features(place.url, first, END, settings)
+    _sort(found, "again_", records)
+    listens = sum(place.need("listens", d).rows for d in place.dates("listens"))
+    return _told(listeners, listens, days, settings.shards, first_night, second_night, found)
+
+
+def _sort(found: dict[str, list[Any]], prefix: str, records: list[Any]) -> None:
+    for record in records:
+        found.setdefault(f"{prefix}{record.job}", []).append(record)
+
+
+def _told(
+    listeners: int, listens: int, days: int, shards: int, first: float, second: float, found: dict[str, list[Any]]
+) -> dict[str, Any]:
+    seconds = {job: round(sum(r.seconds for r in records), 2) for job, records in found.items()}
+    busy = {job: round(sum(r.cpu_seconds for r in records), 2) for job, records in found.items()}
+    peak = {job: max(r.peak_mb for r in records) for job, records in found.items()}
+    again, step = seconds["again_features"], seconds["second_features"]
+    return {
+        "listeners": listeners,
+        "listens": listens,
+        "days": days,
+        "shards": shards,
+        "first_night_s": round(first, 1),
+        "second_night_s": round(second, 1),
+        "seconds": seconds,
+        "cpu_seconds": busy,
+        "peak_mb": peak,
+        "ms_a_listener": {job: round(1000 * seconds[job] / listeners, 3) for job in TIMED if job in seconds},
+        "cpu_ms_a_listener": {job: round(1000 * busy[job] / listeners, 3) for job in TIMED if job in busy},
+        "bytes": {job: dict(records[0].passed) for job, records in found.items()},
+        "one_day_s": step,
+        "all_days_again_s": again,
+        "again_over_one_day": round(again / step, 2),
+        "again_over_one_day_cpu": round(busy["again_features"] / busy["second_features"], 2),
+    }
+
+
+def spread(sizes: list[dict[str, Any]]) -> dict[str, Any]:
+    """How a listener's cost and the memory change from the smallest size to the largest."""
+    small, large = sizes[0], sizes[-1]
+    out: dict[str, Any] = {"from": small["listeners"], "to": large["listeners"]}
+    for kind in ("ms_a_listener", "cpu_ms_a_listener"):
+        out[kind] = {job: round(large[kind][job] / small[kind][job], 2) for job in FLAT if small[kind].get(job)}
+    out["peak_mb"] = {
+        job: round(large["peak_mb"][job] / value, 2)
+        for job, value in small["peak_mb"].items()
+        if job in large["peak_mb"]
+    }
+    return out
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--listeners", type=int, nargs="+", default=[10_000, 50_000, 200_000])
+    parser.add_argument("--tracks", type=int, default=20_000)
+    parser.add_argument("--days", type=int, default=5)
+    parser.add_argument("--plays-per-day", type=float, default=4.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--dir", help="where to put worlds and warehouses; default: a temporary folder")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        with tempfile.TemporaryDirectory(dir=args.dir, prefix="nightshelf-scale-") as scratch:
+            told = measure(args.listeners[0], args.tracks, args.days, args.plays_per_day, args.seed, Path(scratch))
+        print(json.dumps(told), flush=True)
+        return
+    sizes = []
+    rest = [
+        f"--tracks={args.tracks}",
+        f"--days={args.days}",
+        f"--plays-per-day={args.plays_per_day}",
+        f"--seed={args.seed}",
+    ]
+    rest += [f"--dir={args.dir}"] if args.dir else []
+    for (
+        size
+    ) in args.listeners:  # each in a process of its own: what one leaves in memory must not count against the next
+        command = [sys.executable, "-m", "tests.benchmarks.scale", "--one", "--listeners", str(size), *rest]
+        lines = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+        sizes.append(json.loads(lines[-1]))
+        print(lines[-1], flush=True)
+    if len(sizes) > 1:
+        print(json.dumps(spread(sizes)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

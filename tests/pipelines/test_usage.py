@@ -1,0 +1,63 @@
+"""The numbers of `runs/<run_id>.json`: rows, bytes, seconds and memory of every job."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.config import Settings
+from pipelines.evaluate import evaluate
+from pipelines.features import features
+from pipelines.ingest import ingest
+from pipelines.report import gather
+from pipelines.usage import Usage, machine
+from tests.pipelines.tiny import NIGHT, SETTINGS, build
+from transforms.reporting.cost import CostSettings
+from transforms.tables.warehouse import Warehouse
+
+LOG = "".join(f"ann,t{n},2026-01-05T10:0{n}:00Z\n" for n in range(8))
+
+
+def records(place: Warehouse) -> list[dict[str, object]]:
+    return [json.loads(place.store.read(path)) for path in place.store.paths("runs")]
+
+
+def test_ingest_and_features_tell_what_went_in_and_came_out(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("listener_id,track_id,started_at\n" + LOG)
+    place, settings = Warehouse(str(tmp_path / "w")), Settings(shards=1)
+    ingest(place.url, "csv", [str(log)], end_date=date(2026, 1, 5), settings=settings)
+    (told,) = records(place)
+    assert told["rows_in"] == 8 and told["bytes_in"] == log.stat().st_size
+    assert told["rows_out"] == 8 and int(str(told["bytes_out"])) > 100
+    features(place.url, date(2026, 1, 5), date(2026, 1, 5), settings, outputs={"sessions", "library"})
+    made = [r for r in records(place) if r["job"] == "features"]
+    assert made and all(
+        int(str(r[name])) > 0 for r in made for name in ("rows_in", "bytes_in", "rows_out", "bytes_out")
+    )
+    assert all(float(str(r[name])) > 0 for r in made for name in ("seconds", "cpu_seconds", "peak_mb"))
+    assert made[0]["machine"]["vcpus"] >= 1 and made[0]["machine"]["memory_mb"] > 100  # type: ignore[index]
+
+
+def test_a_job_without_counters_is_told_by_its_manifests(tmp_path: Path) -> None:
+    place = build(tmp_path)
+    evaluate(place.url, NIGHT, 2, settings=SETTINGS)  # type: ignore[arg-type]
+    told = next(r for r in records(place) if r["job"] == "evaluate")
+    assert told["rows_out"] == place.need("evaluation", NIGHT).rows
+    (job,) = gather(place, NIGHT, CostSettings(machine_hour=1.0)).jobs
+    assert job.vcpus == machine()["vcpus"] and job.rows_written == told["rows_out"] and job.cpu_seconds
+
+
+def test_memory_is_that_of_the_stage_and_not_of_what_ran_before() -> None:
+    block = np.ones(200 << 17)  # 200 MB
+    before = Usage().peak_mb()
+    del block
+    after = Usage()
+    if not after.anew:
+        return  # the mark cannot be started anew on this system
+    assert after.peak_mb() < before - 100
+    block = np.ones(100 << 17)
+    assert after.peak_mb() > before - 150 and block.size
