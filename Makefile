@@ -43,7 +43,7 @@ nightly: install
 	$(BIN)/nightshelf demo --listeners $(LISTENERS) --tracks $(TRACKS) --days $(DAYS) --seed $(SEED) --out $(WORLD)
 
 test: install emulators
-	$(BIN)/python -m pytest tests --ignore=tests/benchmarks -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 
 # The whole night on a Flink cluster on this machine (Java 17 and Maven), equal to the local runner's. Logs are in $(FLINK)/night.
 # The workers' environment holds the installed package and nothing of this folder.

@@ -66,6 +66,7 @@ class Parse(beam.DoFn):
         self._batch = batch
         self._rows = Metrics.counter("ingest", "rows_in")
         self._bytes = Metrics.counter("ingest", "bytes_in")
+        self._shuffled = Metrics.counter("ingest", "bytes_shuffled")
 
     def setup(self) -> None:
         """Read the key of pseudonyms, and who was forgotten."""
@@ -106,7 +107,8 @@ class Parse(beam.DoFn):
         if frames:
             rows = pl.concat(frames, how="diagonal") if len(frames) > 1 else frames[0]
             parts = split(rows, self._batch.shards)
-            blocks = self._beside.map(to_bytes, [part for _, part in parts])
+            blocks = list(self._beside.map(to_bytes, [part for _, part in parts]))
+            self._shuffled.inc(sum(map(len, blocks)))
             yield from ((f"{table}/{shard}", block) for (shard, _), block in zip(parts, blocks, strict=True))
 
     def _log(self, piece: Piece) -> Iterator[tuple[str, Any]]:

@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 from transforms.library import PAIR
 from transforms.tables.warehouse import Warehouse, reading
 
+GROUPS = 16  # row groups decoded at once: a few hundred MB of keys at most
+
 
 def known_pairs(warehouse: Warehouse, paths: Iterable[str], pairs: pl.DataFrame) -> pl.DataFrame:
     """The pairs that the library's files hold with at least one play.
@@ -43,17 +45,15 @@ def known_pairs(warehouse: Warehouse, paths: Iterable[str], pairs: pl.DataFrame)
 
 
 def _rows(warehouse: Warehouse, path: str, listeners: pl.Series) -> Iterator[pl.DataFrame]:
-    """Played pairs of these (sorted) listeners, row group by row group."""
+    """Played pairs of these (sorted) listeners, some row groups at a time."""
     meta = warehouse.open_parquet(path).metadata
     # of listeners a row group has few, so they are best read as numbers; of tracks it may have as many as rows
     source = warehouse.store.open(path)
     file = pq.ParquetFile(source, metadata=meta, read_dictionary=["listener_id"], page_checksum_verification=True)
-    for group in range(meta.num_row_groups):
-        held = meta.row_group(group).column(0).statistics
-        if held is not None and held.has_min_max and not _any_between(listeners, held.min, held.max):
-            continue
+    asked = [g for g in range(meta.num_row_groups) if _may_hold(meta.row_group(g), listeners)]
+    for start in range(0, len(asked), GROUPS):
         with reading(path):
-            table = file.read_row_group(group, columns=[*PAIR, "plays"]).unify_dictionaries()
+            table = file.read_row_groups(asked[start : start + GROUPS], columns=[*PAIR, "plays"]).unify_dictionaries()
         owner = table.column("listener_id").combine_chunks()
         names = pl.Series(pl.from_arrow(owner.dictionary)).cast(pl.String)
         numbers = owner.indices.to_numpy()
@@ -63,6 +63,11 @@ def _rows(warehouse: Warehouse, path: str, listeners: pl.Series) -> Iterator[pl.
             yield pl.DataFrame(
                 {"listener_id": names.gather(numbers[wanted]), "track_id": pl.Series(pl.from_arrow(tracks))}
             )
+
+
+def _may_hold(group: pq.RowGroupMetaData, listeners: pl.Series) -> bool:
+    held = group.column(0).statistics
+    return held is None or not held.has_min_max or _any_between(listeners, held.min, held.max)
 
 
 def _any_between(ordered: pl.Series, low: str, high: str) -> bool:

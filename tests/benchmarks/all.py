@@ -3,7 +3,8 @@
     python -m tests.benchmarks.all [--data DIR] [--only NAME ...]
 
 Those that need real logs run if --data or NIGHTSHELF_DATA names a folder that holds them, and are said to be left out
-otherwise. A benchmark that fails is reported, the others still run, and the exit code is 1.
+otherwise, as are those that read what another one keeps if that one did not run. A benchmark that fails is reported, the
+others still run, and the exit code is 1. The last table holds the seconds of each, on this machine as it was.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks.real_tables import figure, table
+from tests.benchmarks.real_tables import cold_markdown, figure, markdown, table
 
 # each in a process of its own: what one leaves in memory must not count against the next
 ALWAYS = {
@@ -24,12 +26,53 @@ ALWAYS = {
     "ingest_20m": ("tests.benchmarks.ingest_20m",),
     "incremental": ("tests.benchmarks.incremental",),
     "survival": ("tests.benchmarks.survival",),
+    "fuzz": ("tests.benchmarks.fuzz",),
+    "scale": ("tests.benchmarks.scale",),
+    "simulated": ("tests.benchmarks.real_data", "--set", "simulated", "--work", "{work}"),
+    "cold_start_simulated": ("tests.benchmarks.cold_start", "--set", "simulated", "--work", "{work}"),
 }
+KEPT = ("--kept", "{work}/kept", "--cut", ".6", ".8")
 WITH_DATA = {
-    "real_data": ("tests.benchmarks.real_data", "--data", "{data}"),
-    "offline": ("tests.benchmarks.offline", "--sessions", "{data}/lfm1b-500u/sessions.csv"),
+    "real_data": ("tests.benchmarks.real_data", "--data", "{data}", "--work", "{work}"),
+    "cold_start": ("tests.benchmarks.cold_start", "--data", "{data}", "--work", "{work}"),
+    "offline": ("tests.benchmarks.offline", "--sessions", "{data}/lfm1b-500u/sessions.csv", "--keep", "{work}/kept"),
+    "ablation": ("tests.benchmarks.ablation", *KEPT),
+    "trees": ("tests.benchmarks.trees", *KEPT),
     "next_item": ("tests.benchmarks.next_item", "--sequences", "{data}/ml-1m-5core/sequences.txt"),
+    "next_in_session": (
+        "tests.benchmarks.next_in_session",
+        *("--train", "{work}/sessions-train.txt", "--test", "{work}/sessions-test.txt"),
+    ),
 }
+LFM = "lfm1b-500u/sessions.csv"
+FILES = {
+    "real_data": (LFM, "30music/events.tsv", "30music/item_tags.tsv"),
+    "cold_start": (LFM,),
+    "offline": (LFM,),
+    "ablation": (LFM,),
+    "trees": (LFM,),
+    "next_item": ("ml-1m-5core/sequences.txt",),
+    "next_in_session": (LFM,),
+}
+READS = {"ablation": "offline", "trees": "offline"}
+
+
+def left_out(name: str, data: str | None, done: list[str]) -> str | None:
+    """Why a benchmark cannot run here, or None.
+
+    >>> left_out("trees", None, [])
+    'trees needs real logs; name their folder with --data or NIGHTSHELF_DATA'
+    """
+    if name not in WITH_DATA:
+        return None
+    if not data:
+        return f"{name} needs real logs; name their folder with --data or NIGHTSHELF_DATA"
+    missing = [path for path in FILES[name] if not (Path(data) / path).exists()]
+    if missing:
+        return f"{name} needs {missing[0]}, which is not in the folder of the real logs"
+    if READS.get(name, name) not in (name, *done):
+        return f"{name} reads what {READS[name]} keeps, and that did not run; name both with --only"
+    return None
 
 
 def run(name: str, command: tuple[str, ...]) -> tuple[int, list[dict[str, object]]]:
@@ -42,6 +85,8 @@ def run(name: str, command: tuple[str, ...]) -> tuple[int, list[dict[str, object
             try:
                 value = json.loads(line)
             except ValueError:
+                if line.startswith("|"):  # a table as it is
+                    found.append({"benchmark": name, "row": line.rstrip()})
                 continue
             if isinstance(value, dict):
                 found.append({"benchmark": name, **value})
@@ -49,15 +94,35 @@ def run(name: str, command: tuple[str, ...]) -> tuple[int, list[dict[str, object
 
 
 def as_table(lines: list[dict[str, object]]) -> str:
-    """Key and value of one line; a row a line where there are several."""
+    """Key and value of one line; a row a line where there are several, and tables as they came."""
+    if all("row" in line for line in lines):
+        return _tables([str(line["row"]) for line in lines])
     if len(lines) == 1:
         return table(("what", "value"), [(k, _text(v)) for k, v in lines[0].items() if k != "benchmark"])
     names = [n for n in dict.fromkeys(k for line in lines for k in line) if n != "benchmark"]
     return table(names, [[_text(line.get(n)) for n in names] for line in lines])
 
 
+def _tables(rows: list[str]) -> str:
+    """Rows of Markdown tables, an empty line before each header."""
+    heads = {i - 1 for i, row in enumerate(rows) if row.startswith("| ---")}
+    return "\n".join(("\n" if i in heads and i else "") + row for i, row in enumerate(rows))
+
+
 def _text(value: object) -> str:
     return json.dumps(value) if isinstance(value, dict | list) else figure(value)
+
+
+def written(name: str, lines: list[dict[str, object]]) -> str:
+    """A benchmark's lines as Markdown, below its command."""
+    command = f"`python -m {' '.join({**ALWAYS, **WITH_DATA}[name])}`"
+    if name in ("real_data", "simulated"):
+        body = markdown(lines)
+    elif name.startswith("cold_start"):
+        body = cold_markdown(lines)
+    else:
+        body = as_table(lines) if lines else "(no figures)"
+    return f"{command}\n\n{body}"
 
 
 def main() -> None:
@@ -67,28 +132,32 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=[*ALWAYS, *WITH_DATA], help="run these alone")
     args = parser.parse_args()
     wanted = args.only or [*ALWAYS, *WITH_DATA]
-    tables, failed = [], []
-    for name in wanted:
-        command = {**ALWAYS, **WITH_DATA}[name]
-        needs = [part for part in command if "{data}" in part]
-        if needs and not args.data:
-            print(f"left out: {name} needs real logs; name their folder with --data or NIGHTSHELF_DATA", flush=True)
-            continue
-        missing = [p for part in needs if not Path(p := part.format(data=args.data)).exists()]
-        if missing:
-            print(f"left out: {name} needs {missing[0]}, which is not there", flush=True)
-            continue
-        began = time.monotonic()
-        code, lines = run(name, tuple(part.format(data=args.data) for part in command))
-        print(f"{name}: {time.monotonic() - began:.0f} s, exit code {code}", flush=True)
-        if code:
-            failed.append(name)
-        elif name == "real_data":
-            from tests.benchmarks.real_tables import markdown
+    tables: list[str] = []
+    spent: list[tuple[str, str, str]] = []
+    done: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="nightshelf-bench-") as work:
+        (Path(work) / "kept").mkdir()
+        for name in wanted:
+            why = left_out(name, args.data, done)
+            if why:
+                print(f"left out: {why}", flush=True)
+                spent.append((name, "", "left out"))
+                continue
+            if name == "next_in_session":
+                from tests.benchmarks.real_splits import session_files
 
-            tables.append(f"## {name}\n\n{markdown(lines)}")
-        elif lines:
-            tables.append(f"## {name}\n\n`python -m {' '.join(command)}`\n\n{as_table(lines)}")
+                session_files(Path(args.data), Path(work))
+            command = tuple(part.format(data=args.data, work=work) for part in {**ALWAYS, **WITH_DATA}[name])
+            began = time.monotonic()
+            code, lines = run(name, command)
+            seconds = time.monotonic() - began
+            print(f"{name}: {seconds:.0f} s, exit code {code}", flush=True)
+            spent.append((name, f"{seconds:.0f}", f"exit code {code}" if code else "done"))
+            if not code:
+                done.append(name)
+                tables.append(f"## {name}\n\n{written(name, lines)}")
+    tables.append("## Seconds\n\n" + table(("benchmark", "seconds", "outcome"), spent))
+    failed = [name for name, _, outcome in spent if outcome.startswith("exit code")]
     print("\n" + "\n\n".join(tables))
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")

@@ -1,11 +1,13 @@
-"""The night on real logs beside tuned peers: rows, seconds, metrics with intervals paired by listener.
+"""The night on real logs, or a simulated one, beside tuned peers: rows, seconds, metrics with paired intervals.
 
     python -m tests.benchmarks.real_data --data DIR [--set lfm1b-500u] [--cut .6 .8 --cut .8 1] [--markdown]
+    python -m tests.benchmarks.real_data --set simulated [--listeners 1000]
 
-DIR holds lfm1b-500u/sessions.csv and 30music/events.tsv, item_tags.tsv. Each split (see real_splits.py) goes through
-ingest, the night with `greedy`, ingest of the test part and evaluate, with default settings only. The first split is
-the validation: the peers' grids are settled there; the last is what is reported, and both pooled. Targets are unheard
-recordings that somebody had played by the night, the whole catalog is ranked. Prints one JSON line a result.
+DIR holds lfm1b-500u/sessions.csv and 30music/events.tsv, item_tags.tsv; the simulated world needs none. Each split (see
+real_splits.py) goes through ingest, the night with `greedy`, ingest of the test part and evaluate, with default settings
+only. The first split is the validation: the peers' grids are settled there; the last is what is reported, and both pooled.
+Targets are unheard recordings that somebody had played by the night, the whole catalog is ranked. Prints one JSON line a
+result.
 
 Intervals are 95%, by Poisson bootstrap over listeners, 1000 draws. Pooled over cuts, a listener's value is the mean of
 their cuts, so that a draw takes a listener's cuts together. `--work DIR` keeps the warehouses: what is there and
@@ -21,6 +23,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +32,16 @@ import polars as pl
 
 from pipelines.outcomes import recordings
 from tests.benchmarks.peers import peers
-from tests.benchmarks.real_splits import WINDOWS, Split, lfm_split, music_split, run_night
+from tests.benchmarks.real_splits import (
+    WINDOWS,
+    WORLD,
+    WORLD_NIGHTS,
+    Split,
+    lfm_split,
+    music_split,
+    run_night,
+    simulated_split,
+)
 from tests.benchmarks.real_tables import markdown
 from transforms.baseline_tuning import with_sessions
 from transforms.baselines import Training
@@ -68,7 +81,7 @@ class Asked:
 def ask(split: Split) -> Asked:
     """Read a night's order and the listens before and after it."""
     place = Warehouse(split.warehouse)
-    dates = place.dates("listens")
+    dates = [d for d in place.dates("listens") if d <= split.night + timedelta(split.ahead)]
     names = recordings(split.warehouse, place.newest("tracks", split.night))
     before = pl.concat([place.read("listens", d, LISTENS) for d in dates if d <= split.night])
     after = pl.concat([place.read("listens", d, LISTENS) for d in dates if d > split.night])
@@ -222,14 +235,20 @@ def workplace(kept: str | None) -> Iterator[Path]:
 def main() -> None:
     """Parse, run every set, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, type=Path)
-    parser.add_argument("--set", action="append", choices=("lfm1b-500u", "30music"))
+    parser.add_argument("--data", type=Path, help="folder of the real logs")
+    parser.add_argument(
+        "--set", action="append", choices=("lfm1b-500u", "30music", "simulated"), help="default: both real ones"
+    )
+    parser.add_argument("--listeners", type=int, default=WORLD["listeners"], help="of the simulated world")
     parser.add_argument(
         "--cut", nargs=2, type=float, action="append", help="lfm1b-500u: shares of a listener's sessions"
     )
     parser.add_argument("--markdown", action="store_true", help="print tables instead of JSON lines")
     parser.add_argument("--work", help="folder to keep the warehouses in; default: a temporary one")
     args = parser.parse_args()
+    sets = args.set or ["lfm1b-500u", "30music"]
+    if not args.data and sets != ["simulated"]:
+        parser.error("--data names the folder of the real logs; --set simulated needs none")
     cuts = args.cut or [(0.6, 0.8), (0.8, 1.0)]
     out, lines = sys.stdout, []
 
@@ -240,10 +259,14 @@ def main() -> None:
 
     # the jobs' own words (what ingest counted) are not results
     with workplace(args.work) as work, contextlib.redirect_stdout(sys.stderr):
-        if "lfm1b-500u" in (args.set or ["lfm1b-500u"]):
-            run_set("lfm1b-500u", [lambda c=c: lfm_split(args.data, work, *c) for c in cuts], say)  # type: ignore[misc]
-        if "30music" in (args.set or ["30music"]):
-            run_set("30music", [lambda w=w: music_split(args.data, work, *w) for w in WINDOWS], say)  # type: ignore[misc]
+        splits: dict[str, list[Callable[[], Split]]] = {
+            "lfm1b-500u": [partial(lfm_split, args.data, work, *cut) for cut in cuts],
+            "30music": [partial(music_split, args.data, work, *window) for window in WINDOWS],
+            "simulated": [partial(simulated_split, work, night, args.listeners) for night in WORLD_NIGHTS],
+        }
+        for name, wanted_splits in splits.items():
+            if name in sets:
+                run_set(name, wanted_splits, say)
     if args.markdown:
         print(markdown(lines))
 

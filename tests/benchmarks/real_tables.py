@@ -1,4 +1,4 @@
-"""The lines of real_data.py as Markdown tables.
+"""The lines of real_data.py and cold_start.py as Markdown tables.
 
 {"kind": "result", "cut": "0.8-1", "model": "ranker", "ndcg@50": [.08, .07, .09], ...}
   -> | ranker | .0800 (.0700 to .0900) | ... |
@@ -90,3 +90,25 @@ def _cell(value: object) -> str:
     if isinstance(value, list):
         return f"{figure(value[1])} (n {value[0]})"
     return figure(value)
+
+
+def cold_markdown(lines: Sequence[Line]) -> str:
+    """A table a part of cold_start.py: a row a model, a column for how much was kept."""
+    out = []
+    for name, part in dict.fromkeys((x["set"], x["part"]) for x in lines):
+        here = [x for x in lines if (x["set"], x["part"]) == (name, part)]
+        kept = list(dict.fromkeys(x["kept"] for x in here))
+        rows = []
+        for target, model in dict.fromkeys((x["target"], x["model"]) for x in here):
+            cells = {x["kept"]: x for x in here if (x["target"], x["model"]) == (target, model)}
+            rows.append((target, model, *(_cold_cell(cells.get(k)) for k in kept)))
+        title = f"### {name}, {here[0]['cut']}: {part}, {here[0]['metric']} and its gap to popularity"
+        out.append(f"{title}\n\n{table(('target', 'model', *(f'{k} kept' for k in kept)), rows)}")
+    return "\n\n".join(out)
+
+
+def _cold_cell(line: Line | None) -> str:
+    if line is None:
+        return ""
+    gap = f" [{figure(line['gap'])}]" if "gap" in line else ""
+    return f"{figure(line['value'][0])}{gap}"

@@ -1,11 +1,12 @@
 """Seconds a listener and memory from 10 thousand to 200 thousand listeners, and a night against computing it all again.
 
-    python -m tests.benchmarks.scale [--listeners 10000 50000 200000] [--days 5] [--plays-per-day 4] [--tracks 20000]
+    python -m tests.benchmarks.scale [--listeners 10000 50000 200000] [--days 4] [--plays-per-day 4] [--tracks 20000]
 
-Each size is a world of its own in a process of its own: simulated (not timed), ingested, a first night that folds every day,
-fits the models and scores, and a second night of the next day with the same models, as between two trainings. Then the
-features of all days are computed again from nothing. Shards grow with listeners, so that a shard's size stays; everything else
-is equal. The settings are light (LIGHT below: no two-tower, sequence model or trained ranker, 50 tracks a source), so
+Each size is a world of its own in a process of its own: simulated (not timed), ingested, and the night of the last day made
+with models of the day before: all days but the last are folded in one job (`features`), models fitted, the last day folded by
+itself (`second_features`, what a night adds), everybody scored. Then the features of all days are computed again from nothing
+(`again_features`). Shards grow with listeners, so that a shard's size stays; everything else is equal. The settings are light
+(LIGHT below: no two-tower, sequence model or trained ranker, 20 tracks a source, two shelves, 1% of candidates stored), so
 figures of different sizes compare with each other, not with a night by the defaults.
 
 A JSON line a size, then one that says how far the costs of a listener are apart. Times are wall clock: a quiet machine.
@@ -27,17 +28,31 @@ END = date(2026, 1, 31)
 PER_SHARD = 6_250
 LIGHT: dict[str, Any] = {
     "models": {"use_two_tower": False, "use_sequence": False, "als": {"factors": 32, "iterations": 3}},
-    "candidates": {"per_source": 50},
+    "candidates": {"per_source": 20, "keep_all_below": 0},
+    "shelves": {
+        "shelves": [
+            {"shelf_id": "discover-weekly", "title": "Discover Weekly", "pool": "unheard"},
+            {
+                "shelf_id": "popular-now",
+                "title": "Popular now",
+                "pool": "popular",
+                "order": {"score_popular": 1.0},
+                "open_slots": 0,
+            },
+        ]
+    },
     "ranker": {"kind": "blend"},
     "bootstrap": {"nights": 12},  # more than the days allow: no nights are made for a ranker
     "outcomes": {"horizons": [1]},
 }
 MADE = ("sessions", "track_stats", "co_listens", "library")
-TIMED = ("ingest", "features", "score", "second_features", "second_score")
+TIMED = ("ingest", "features", "second_features", "train", "score", "again_features")
 FLAT = (
     "ingest",
+    "features",
     "second_features",
-    "second_score",
+    "score",
+    "again_features",
 )  # of a listener; what is fitted once for everybody is not among them
 
 
@@ -47,7 +62,7 @@ def shards_for(listeners: int) -> int:
     >>> shards_for(10_000), shards_for(200_000)
     (2, 32)
     """
-    return 1 << max(0, (max(1, listeners // PER_SHARD)) - 1).bit_length()
+    return 1 << max(0, -(-listeners // PER_SHARD) - 1).bit_length()
 
 
 def measure(listeners: int, tracks: int, days: int, plays: float, seed: int, scratch: Path) -> dict[str, Any]:
@@ -79,34 +94,26 @@ def measure(listeners: int, tracks: int, days: int, plays: float, seed: int, scr
             settings=settings,
             accept_gates=True,  # the dirt of a simulated log is a large share of a few light days
         )
-    _sort(found, "", records)
-    began = time.monotonic()
-    with watched() as records:
-        night(place.url, before, settings, accept_gates=True)
-    _sort(found, "", records)
-    first_night = time.monotonic() - began
+    found["ingest"] = list(records)
     began = time.monotonic()
     with watched() as records:
         night(place.url, END, settings, fit_date=before, accept_gates=True)
-    _sort(found, "second_", records)
-    second_night = time.monotonic() - began
+    made = time.monotonic() - began
+    for record in records:
+        name = f"second_{record.job}" if record.job in found else record.job
+        found.setdefault(name, []).append(record)
     for table in MADE:
         for day in dates(first, END):
             place.store.delete(folder(table, day))
     with watched() as records:
         features(place.url, first, END, settings)
-    _sort(found, "again_", records)
+    found["again_features"] = list(records)
     listens = sum(place.need("listens", d).rows for d in place.dates("listens"))
-    return _told(listeners, listens, days, settings.shards, first_night, second_night, found)
-
-
-def _sort(found: dict[str, list[Any]], prefix: str, records: list[Any]) -> None:
-    for record in records:
-        found.setdefault(f"{prefix}{record.job}", []).append(record)
+    return _told(listeners, listens, days, settings.shards, made, found)
 
 
 def _told(
-    listeners: int, listens: int, days: int, shards: int, first: float, second: float, found: dict[str, list[Any]]
+    listeners: int, listens: int, days: int, shards: int, made: float, found: dict[str, list[Any]]
 ) -> dict[str, Any]:
     seconds = {job: round(sum(r.seconds for r in records), 2) for job, records in found.items()}
     busy = {job: round(sum(r.cpu_seconds for r in records), 2) for job, records in found.items()}
@@ -117,14 +124,16 @@ def _told(
         "listens": listens,
         "days": days,
         "shards": shards,
-        "first_night_s": round(first, 1),
-        "second_night_s": round(second, 1),
+        "night_s": round(made, 1),
         "seconds": seconds,
         "cpu_seconds": busy,
         "peak_mb": peak,
         "ms_a_listener": {job: round(1000 * seconds[job] / listeners, 3) for job in TIMED if job in seconds},
         "cpu_ms_a_listener": {job: round(1000 * busy[job] / listeners, 3) for job in TIMED if job in busy},
         "bytes": {job: dict(records[0].passed) for job, records in found.items()},
+        "shuffled_bytes_a_listen": round(
+            found["ingest"][0].counters["ingest.bytes_shuffled"] / found["ingest"][0].passed["rows_in"], 1
+        ),
         "one_day_s": step,
         "all_days_again_s": again,
         "again_over_one_day": round(again / step, 2),
@@ -151,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--listeners", type=int, nargs="+", default=[10_000, 50_000, 200_000])
     parser.add_argument("--tracks", type=int, default=20_000)
-    parser.add_argument("--days", type=int, default=5)
+    parser.add_argument("--days", type=int, default=4)
     parser.add_argument("--plays-per-day", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--dir", help="where to put worlds and warehouses; default: a temporary folder")

@@ -20,7 +20,9 @@ from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse, days
 
 HORIZON = (END - NIGHT).days
-CROSS = SETTINGS.model_copy(update={"ranker": SETTINGS.ranker.model_copy(update={"kind": "cross"})})
+# whatever it is worth after one epoch: what is looked at is its heads, not whether it is promoted
+RANKER = SETTINGS.ranker.model_copy(update={"kind": "cross", "promote_tolerance": 1.0})
+CROSS = SETTINGS.model_copy(update={"ranker": RANKER})
 
 
 def answer(place: Warehouse) -> pl.DataFrame:

@@ -1,0 +1,377 @@
+"""What shelves do for new listeners and new tracks: histories and audiences cut down, targets unchanged.
+
+    python -m tests.benchmarks.cold_start --data DIR [--cut .8 1] [--work DIR] [--markdown]
+    python -m tests.benchmarks.cold_start --set simulated [--listeners 1000]
+
+listeners   Of every listener only the latest 0, 1, 5, 20 plays (and all) are known while scoring; models and ranker stay.
+            What they saved, followed or blocked is cut with it, their market is not.
+tracks      Of up to 300 hash-chosen recordings with more than five listeners, the plays of all but 0, 1, 2, 5 listeners are
+            taken from the log before models are fitted again; the ranker stays. Targets are what people went on to hear
+            of these recordings (no target is a play that was taken out).
+
+Targets are those of the whole log in every row. A truncated listener is offered what they know: on `unheard` such tracks are
+taken out of every list, popularity's too, as they cannot be targets. That leaves little of a published shelf of fifty, so
+shelves (spares after items) are asked of `all` too, what was played next, known or not. The gap is the model's NDCG@50
+(Recall@50 for tracks) minus popularity's, paired by listener, 95%. One JSON line a result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+import models  # noqa: F401  (sets the Keras version before TensorFlow is imported)
+from pipelines.artefacts import fetch
+from pipelines.catalog import newest_or_first, tracks_as_of
+from pipelines.config import Settings
+from pipelines.fitting import Fitted
+from pipelines.ingest import ingest
+from pipelines.nightly import fold_to
+from pipelines.outcomes import recordings
+from pipelines.scoring import Plan, Scorer
+from pipelines.train import train
+from tests.benchmarks.real_data import workplace
+from tests.benchmarks.real_splits import WORLD, WORLD_NIGHTS, Split, lfm_split, run_night, simulated_split
+from tests.benchmarks.real_tables import cold_markdown
+from transforms.baseline_tuning import with_sessions
+from transforms.baselines import Training, most_popular, recommend
+from transforms.chunks import Chunk, split
+from transforms.evaluation import Facts, night_lists, of_target, popularity_partial, wanted
+from transforms.hashing import stable_hash
+from transforms.library import day_library, first_plays, merge, saved_library
+from transforms.metrics.intervals import intervals, paired_difference
+from transforms.metrics.ranking import score_lists
+from transforms.outcomes import with_recording
+from transforms.plays import is_heard
+from transforms.sessions import sessionize
+from transforms.sources.base import PLAY_COLUMNS
+from transforms.tables.schema import TABLES
+from transforms.tables.warehouse import Warehouse
+
+KEPT: tuple[int | None, ...] = (0, 1, 5, 20, None)
+AUDIENCES = (0, 1, 2, 5)
+FLOOR, MOST = 5, 300
+DEEP = 2_000  # places read of a list, before what was heard is taken out
+Say = Callable[..., None]
+Lists = dict[tuple[str, str], pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Log:
+    """A night's log, and what came after it.
+
+    Attributes:
+        before: table `listens` up to the night.
+        plays: `before` with item (the recording), session_id and heard, as baselines read it.
+        heard: listener_id, item heard by the night.
+        targets: kind -> listener_id, item.
+        names: track_id, recording_id.
+    """
+
+    split: Split
+    before: pl.DataFrame
+    plays: pl.DataFrame
+    heard: pl.DataFrame
+    targets: dict[str, pl.DataFrame]
+    names: pl.DataFrame
+
+    @classmethod
+    def read(cls, split: Split) -> Log:
+        """Read a split's warehouse."""
+        place = Warehouse(split.warehouse)
+        names = recordings(split.warehouse, newest_or_first(place, "tracks", split.night))
+        days = [d for d in place.dates("listens") if d <= split.night + timedelta(split.ahead)]
+        before = pl.concat([place.read("listens", d) for d in days if d <= split.night], how="diagonal")
+        after = pl.concat([place.read("listens", d) for d in days if d > split.night], how="diagonal")
+        plays = as_plays(before, names)
+        heard = plays.filter("heard").select("listener_id", "item").unique()
+        facts = Facts(names, popularity_partial(before, names), pl.DataFrame(), plays["listener_id"].n_unique())
+        rows = wanted(after, heard, facts, split.night, split.ahead)
+        rows = rows.join(plays.select("listener_id").unique(), on="listener_id", how="semi")
+        kinds = {kind: of_target(rows, kind).select("listener_id", "item") for kind in ("unheard", "repeat", "all")}  # type: ignore[arg-type]
+        return cls(split, before, plays, heard, kinds, names)
+
+    def popular(self, plays: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Most popular by some plays: what its reader has not heard for `unheard`, else everything."""
+        training = Training.build(plays, self.split.night)
+        top = most_popular(training)
+        everything = recommend(top, training, self.plays["listener_id"].unique().sort(), "all", DEEP)
+        return {"unheard": self.unheard(everything), "repeat": everything, "all": everything}
+
+    def unheard(self, listed: pl.DataFrame) -> pl.DataFrame:
+        """A list without what its listener has heard in the whole log."""
+        return listed.join(self.heard, on=["listener_id", "item"], how="anti")
+
+
+def as_plays(listens: pl.DataFrame, names: pl.DataFrame) -> pl.DataFrame:
+    """Listens as baselines read them: listener_id, item, started_at, session_id, heard."""
+    listens = listens.select("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed")
+    plays = with_recording(with_sessions(listens).with_columns(is_heard()), names)
+    return plays.select("listener_id", "started_at", "session_id", "heard", item="recording_id")
+
+
+def latest(listens: pl.DataFrame, count: int | None) -> pl.DataFrame:
+    """The latest so many plays of each listener (None = all), ties by hash of the track.
+
+    >>> frame = pl.DataFrame({"listener_id": ["ann"] * 3, "track_id": ["x", "y", "z"], "started_at": [1, 3, 2]})
+    >>> latest(frame, 2)["track_id"].to_list()
+    ['y', 'z']
+    """
+    if count is None:
+        return listens
+    ordered = listens.with_columns(_tie=stable_hash(listens["track_id"])).sort(
+        "listener_id", "started_at", "_tie", "track_id", descending=[False, True, False, False]
+    )
+    return ordered.filter(pl.int_range(pl.len()).over("listener_id") < count).drop("_tie")
+
+
+def thinned(listens: pl.DataFrame, names: pl.DataFrame, held: pl.Series, audience: int) -> pl.DataFrame:
+    """Listens without those of `held` recordings by all but so many of their listeners, chosen by hash.
+
+    >>> frame = pl.DataFrame({"listener_id": ["ann", "bob", "bob"], "track_id": ["x", "x", "y"]})
+    >>> names = pl.DataFrame({"track_id": ["x", "y"], "recording_id": ["x", "y"]})
+    >>> thinned(frame, names, pl.Series(["x"]), 1).height, thinned(frame, names, pl.Series(["x"]), 0)["track_id"].to_list()
+    (2, ['y'])
+    """
+    rows = with_recording(listens, names)
+    here = rows.filter(pl.col("recording_id").is_in(held.implode()))
+    pairs = here.select("listener_id", "recording_id").unique()
+    pairs = pairs.with_columns(_order=stable_hash(pairs["recording_id"], pairs["listener_id"], purpose="audience"))
+    out = pairs.filter(pl.col("_order").rank("ordinal").over("recording_id") > audience)
+    return rows.join(out, on=["listener_id", "recording_id"], how="anti").drop("recording_id")
+
+
+def held_out(log: Log) -> pl.Series:
+    """Recordings whose audience is cut: up to MOST of those with more than FLOOR listeners, by hash."""
+    counted = log.plays.group_by("item").agg(n=pl.col("listener_id").n_unique())
+    items = counted.filter(pl.col("n") > FLOOR)["item"].sort()
+    return items.gather(np.argsort(stable_hash(items, purpose="cold"), kind="stable")[:MOST])
+
+
+def feedback_of(place: Warehouse, night: date) -> pl.DataFrame:
+    """All feedback up to the night."""
+    frames = [place.read("feedback", d) for d in place.dates("feedback") if d <= night]
+    return pl.concat(frames, how="diagonal") if frames else TABLES["feedback"].empty()
+
+
+def known_of(place: Warehouse, night: date, listens: pl.DataFrame, tracks: pl.DataFrame, whole: bool) -> Chunk:
+    """What scoring would read of everyone if the log had held these listens alone; feedback only if it is whole."""
+    settings = Settings()
+    listed = newest_or_first(place, "listeners", night)
+    people = place.read_manifest(listed) if listed else TABLES["listeners"].empty()
+    feedback = feedback_of(place, night) if whole else TABLES["feedback"].empty()
+    plays = listens.with_columns(date=pl.col("started_at").dt.date())
+    sessions = sessionize(
+        plays.with_columns(new=first_plays(plays)),
+        timedelta(minutes=settings.sessions.gap_minutes),
+        through=night,
+        durations=tracks.select("track_id", "duration_ms"),
+        max_length=timedelta(hours=settings.sessions.max_hours),
+        time_zones=people,
+    )
+    recent = sessions.filter(pl.col("date") > night - timedelta(settings.candidates.session_days)).drop("date")
+    frames = {
+        "listeners": people,
+        "library": merge([day_library(listens), saved_library(feedback)]),
+        "sessions": recent.sort("listener_id", "started_at", "session_id"),
+        "feedback": feedback,
+        "exclusions": TABLES["exclusions"].empty(),
+    }
+    return Chunk(0, frames)
+
+
+def scored(scoring: Scorer, known: Chunk) -> list[Chunk]:
+    """Everyone scored, shard by shard as the night does: with nothing cut, the night's own rows."""
+    shards = Settings().shards
+    parts = {name: dict(split(frame, shards)) for name, frame in known.tables.items()}
+    chunks = [Chunk(s, {t: parts[t].get(s, known[t].clear()) for t in parts}) for s in range(shards)]
+    return [made for chunk in chunks for made in scoring.score(chunk)]
+
+
+def scorer(place: Warehouse, ranked_by: Warehouse, night: date, tracks: pl.DataFrame) -> Scorer:
+    """The night's models and another warehouse's ranker, with default settings, shelves as published."""
+    settings = Settings()
+    fitted, ranker = place.need("models", night), ranked_by.current("rankers", night)
+    plan = Plan(
+        day=night,
+        seed=settings.seed,
+        k=settings.candidates.per_source,
+        keep=1.0,
+        sample=1.0,
+        shelves=True,
+        greedy=False,
+        model_version=fitted.version,
+        ranker_version=ranker.version if ranker else None,
+        versions={},
+        settings=settings.shelves,
+    )
+    from models.ranker import load
+
+    loaded = load(fetch(ranked_by.url, ranker, night)) if ranker else None
+    return Scorer(plan, Fitted.load(fetch(place.url, fitted, night), settings.models), loaded, tracks)
+
+
+def lists_of(log: Log, made: Sequence[Chunk]) -> Lists:
+    """(model, target) -> listener_id, item, rank; without what was heard in the whole log where that cannot be a target."""
+    candidates = pl.concat([m["candidates"] for m in made], how="diagonal")
+    shelves = pl.concat([m["shelves"] for m in made], how="diagonal")
+    kept = [c for c in candidates.columns if c.startswith(("rank_", "score_"))]
+    candidates = candidates.select("listener_id", "track_id", "heard_before", "ranker_score", *kept)
+    out: Lists = {}
+    for (model, target), listed in night_lists(candidates, shelves, DEEP).items():
+        if listed.height and (target == "unheard" or model.startswith("shelf:")):
+            items = with_recording(listed, log.names).select("listener_id", "rank", item="recording_id")
+            out[model, target] = log.unheard(items) if target == "unheard" else items
+            if model.startswith("shelf:"):
+                out[model, "all"] = items
+    return out
+
+
+def report(
+    lists: Lists, popular: dict[str, pl.DataFrame], targets: dict[str, pl.DataFrame], metric: str, say: Say
+) -> None:
+    """Mean of every list and its paired gap to popularity; a model that lists nothing for a listener scores 0."""
+    for target, wanted_rows in targets.items():
+        if not wanted_rows.height:
+            continue
+        base = score_lists(popular[target], wanted_rows, (50,))
+        found = intervals(base["listener_id"], base.select(metric).to_numpy())[0]
+        say(target=target, model="most-popular", n=found.n, value=[found.value, found.low, found.high])
+        for (model, kind), listed in lists.items():
+            if kind != target:
+                continue
+            own = score_lists(listed, wanted_rows, (50,))[metric].to_numpy()
+            mean = intervals(base["listener_id"], own[:, None])[0]
+            gap = paired_difference(base["listener_id"], own, base[metric].to_numpy())
+            say(
+                target=target,
+                model=model,
+                n=mean.n,
+                value=[mean.value, mean.low, mean.high],
+                gap=[gap.value, gap.low, gap.high],
+            )
+
+
+def cold_listeners(log: Log, say: Say, kept: Sequence[int | None] = KEPT) -> None:
+    """Truncate every history while scoring."""
+    place, night = Warehouse(log.split.warehouse), log.split.night
+    tracks = tracks_as_of(place, newest_or_first(place, "tracks", night), night)
+    scoring = scorer(place, place, night, tracks)
+    popular = log.popular(log.plays)
+    for count in kept:
+        chunk = known_of(place, night, latest(log.before, count), tracks, whole=count is None)
+        lists = lists_of(log, scored(scoring, chunk))
+        name = "all" if count is None else count
+
+        def line(named: int | str = name, **values: object) -> None:
+            say("listeners", kept=named, metric="ndcg@50", **values)
+
+        report(lists, popular, log.targets, "ndcg@50", line)
+
+
+def cold_tracks(log: Log, work: Path, say: Say, audiences: Sequence[int] = AUDIENCES) -> None:
+    """Take all but a few listeners of some tracks out of the log and fit again."""
+    place, night = Warehouse(log.split.warehouse), log.split.night
+    tracks = tracks_as_of(place, newest_or_first(place, "tracks", night), night)
+    held = held_out(log)
+    rows = log.targets["unheard"].filter(pl.col("item").is_in(held.implode()))
+    for audience in (*audiences, None):
+        if audience is None:
+            models_at, before = place, log.before
+        else:
+            before = thinned(log.before, log.names, held, audience)
+            models_at = refitted(
+                place, before, log, held, work / f"audience-{log.split.name}-{audience}".replace(" ", "-")
+            )
+        chunk = known_of(models_at, night, before, tracks, whole=True)
+        lists = lists_of(log, scored(scorer(models_at, place, night, tracks), chunk))
+        name = "all" if audience is None else audience
+
+        def line(named: int | str = name, **values: object) -> None:
+            say("tracks", kept=named, tracks=len(held), targets=rows.height, metric="recall@50", **values)
+
+        discover = {key: listed for key, listed in lists.items() if key[1] == "unheard"}
+        report(discover, log.popular(as_plays(before, log.names)), {"unheard": rows}, "recall@50", line)
+
+
+def refitted(place: Warehouse, before: pl.DataFrame, log: Log, held: pl.Series, folder: Path) -> Warehouse:
+    """A warehouse of a thinned log, with features and models as of the night."""
+    folder.mkdir(parents=True, exist_ok=True)
+    night, files = log.split.night, {}
+    tracks, people = (newest_or_first(place, t, night) for t in ("tracks", "listeners"))
+    said = feedback_of(place, night)
+    if said.height:
+        gone = log.names.filter(pl.col("recording_id").is_in(held.implode()))["track_id"]
+        said = said.filter(~pl.col("target").is_in(gone.implode()))
+    frames = {
+        "tracks": place.read_manifest(tracks) if tracks else None,
+        "listeners": place.read_manifest(people) if people else None,
+        "feedback": said,
+    }
+    for name, frame in frames.items():
+        if frame is not None and frame.height:
+            frame.write_parquet(folder / f"{name}.parquet")
+            files[name] = str(folder / f"{name}.parquet")
+    before.select([c for c in PLAY_COLUMNS if c in before.columns]).write_parquet(folder / "listens.parquet")
+    made, settings = Warehouse(str(folder / "warehouse")), Settings()
+    ingest(
+        made.url,
+        "parquet",
+        [str(folder / "listens.parquet")],
+        tracks=files.get("tracks"),
+        listeners_file=files.get("listeners"),
+        feedback=files.get("feedback"),
+        end_date=night,
+    )
+    fold_to(made.url, night, settings, ())
+    train(made.url, night, settings=settings)
+    return made
+
+
+def main() -> None:
+    """Make the night where it is not there, cut, score, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of the real logs")
+    parser.add_argument("--set", choices=("lfm1b-500u", "simulated"), default="lfm1b-500u")
+    parser.add_argument("--cut", nargs=2, type=float, default=(0.8, 1.0), help="lfm1b-500u: shares of the sessions")
+    parser.add_argument("--listeners", type=int, default=WORLD["listeners"], help="of the simulated world")
+    parser.add_argument("--part", nargs="+", choices=("listeners", "tracks"), default=("listeners", "tracks"))
+    parser.add_argument("--work", help="folder to keep the warehouses in; default: a temporary one")
+    parser.add_argument("--markdown", action="store_true", help="print tables instead of JSON lines")
+    args = parser.parse_args()
+    if args.set != "simulated" and not args.data:
+        parser.error("--data names the folder of the real logs; --set simulated needs none")
+    out, lines = sys.stdout, []
+
+    def say(part: str, **values: object) -> None:
+        rounded = {k: [round(x, 5) for x in v] if isinstance(v, list) else v for k, v in values.items()}
+        lines.append({"set": args.set, "cut": made.name, "part": part} | rounded)
+        if not args.markdown:
+            print(json.dumps(lines[-1]), file=out, flush=True)
+
+    with workplace(args.work) as work, contextlib.redirect_stdout(sys.stderr):
+        if args.set == "simulated":
+            made = simulated_split(work, WORLD_NIGHTS[-1], args.listeners)
+        else:
+            made = lfm_split(args.data, work, *args.cut)
+        run_night(made)
+        log = Log.read(made)
+        if "listeners" in args.part:
+            cold_listeners(log, say)
+        if "tracks" in args.part:
+            cold_tracks(log, work, say)
+    if args.markdown:
+        print(cold_markdown(lines))
+
+
+if __name__ == "__main__":
+    main()

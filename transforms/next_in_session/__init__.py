@@ -1,0 +1,1 @@
+"""What comes next in a listening session of which nothing is known but its tracks so far."""
