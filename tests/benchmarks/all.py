@@ -32,6 +32,7 @@ ALWAYS = {
     "cold_start_simulated": ("tests.benchmarks.cold_start", "--set", "simulated", "--work", "{work}"),
 }
 KEPT = ("--kept", "{work}/kept", "--cut", ".6", ".8")
+SPLIT_A, SPLIT_B = (("--train", f"{{work}}/{n}/train.txt", "--test", f"{{work}}/{n}/test.txt") for n in "ab")
 WITH_DATA = {
     "real_data": ("tests.benchmarks.real_data", "--data", "{data}", "--work", "{work}"),
     "cold_start": ("tests.benchmarks.cold_start", "--data", "{data}", "--work", "{work}"),
@@ -39,22 +40,36 @@ WITH_DATA = {
     "ablation": ("tests.benchmarks.ablation", *KEPT),
     "trees": ("tests.benchmarks.trees", *KEPT),
     "next_item": ("tests.benchmarks.next_item", "--sequences", "{data}/ml-1m-5core/sequences.txt"),
-    "next_in_session": (
-        "tests.benchmarks.next_in_session",
-        *("--train", "{work}/sessions-train.txt", "--test", "{work}/sessions-test.txt"),
+    "sessions": (
+        "tests.benchmarks.session_splits",
+        "--sessions",
+        "{data}/lfm1b-500u/sessions.csv",
+        "--out",
+        "{work}/a",
     ),
+    "next_in_session": ("tests.benchmarks.next_in_session", *SPLIT_A),
+    "events": ("tests.benchmarks.session_splits", "--events", "{data}/30music/events.tsv", "--out", "{work}/b"),
+    "next_in_session_30music": ("tests.benchmarks.next_in_session", *SPLIT_B),
 }
-LFM = "lfm1b-500u/sessions.csv"
+LFM, MUSIC = "lfm1b-500u/sessions.csv", "30music/events.tsv"
 FILES = {
-    "real_data": (LFM, "30music/events.tsv", "30music/item_tags.tsv"),
+    "real_data": (LFM, MUSIC, "30music/item_tags.tsv"),
     "cold_start": (LFM,),
     "offline": (LFM,),
     "ablation": (LFM,),
     "trees": (LFM,),
     "next_item": ("ml-1m-5core/sequences.txt",),
+    "sessions": (LFM,),
     "next_in_session": (LFM,),
+    "events": (MUSIC,),
+    "next_in_session_30music": (MUSIC,),
 }
-READS = {"ablation": "offline", "trees": "offline"}
+READS = {
+    "ablation": "offline",
+    "trees": "offline",
+    "next_in_session": "sessions",
+    "next_in_session_30music": "events",
+}
 
 
 def left_out(name: str, data: str | None, done: list[str]) -> str | None:
@@ -143,10 +158,6 @@ def main() -> None:
                 print(f"left out: {why}", flush=True)
                 spent.append((name, "", "left out"))
                 continue
-            if name == "next_in_session":
-                from tests.benchmarks.real_splits import session_files
-
-                session_files(Path(args.data), Path(work))
             command = tuple(part.format(data=args.data, work=work) for part in {**ALWAYS, **WITH_DATA}[name])
             began = time.monotonic()
             code, lines = run(name, command)
@@ -155,7 +166,8 @@ def main() -> None:
             spent.append((name, f"{seconds:.0f}", f"exit code {code}" if code else "done"))
             if not code:
                 done.append(name)
-                tables.append(f"## {name}\n\n{written(name, lines)}")
+                if lines or name not in READS.values():
+                    tables.append(f"## {name}\n\n{written(name, lines)}")
     tables.append("## Seconds\n\n" + table(("benchmark", "seconds", "outcome"), spent))
     failed = [name for name, _, outcome in spent if outcome.startswith("exit code")]
     print("\n" + "\n\n".join(tables))

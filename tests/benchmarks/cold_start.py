@@ -5,6 +5,8 @@
 
 listeners   Of every listener only the latest 0, 1, 5, 20 plays (and all) are known while scoring; models and ranker stay.
             What they saved, followed or blocked is cut with it, their market is not.
+            They are still in the models: where few play a track, one play of it gives its listener away.
+strangers   The same of a hash-chosen fifth of the listeners, with models fitted without them.
 tracks      Of up to 300 hash-chosen recordings with more than five listeners, the plays of all but 0, 1, 2, 5 listeners are
             taken from the log before models are fitted again; the ranker stays. Targets are what people went on to hear
             of these recordings (no target is a play that was taken out).
@@ -46,7 +48,7 @@ from transforms.baseline_tuning import with_sessions
 from transforms.baselines import Training, most_popular, recommend
 from transforms.chunks import Chunk, split
 from transforms.evaluation import Facts, night_lists, of_target, popularity_partial, wanted
-from transforms.hashing import stable_hash
+from transforms.hashing import stable_hash, uniform
 from transforms.library import day_library, first_plays, merge, saved_library
 from transforms.metrics.intervals import intervals, paired_difference
 from transforms.metrics.ranking import score_lists
@@ -58,8 +60,11 @@ from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 
 KEPT: tuple[int | None, ...] = (0, 1, 5, 20, None)
+PARTS = ("listeners", "strangers", "tracks")
 AUDIENCES = (0, 1, 2, 5)
 FLOOR, MOST = 5, 300
+STRANGERS = 0.2  # share of listeners
+NOBODY = pl.Series([], dtype=pl.String)
 DEEP = 2_000  # places read of a list, before what was heard is taken out
 Say = Callable[..., None]
 Lists = dict[tuple[str, str], pl.DataFrame]
@@ -103,8 +108,9 @@ class Log:
     def popular(self, plays: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """Most popular by some plays: what its reader has not heard for `unheard`, else everything."""
         training = Training.build(plays, self.split.night)
-        top = most_popular(training)
-        everything = recommend(top, training, self.plays["listener_id"].unique().sort(), "all", DEEP)
+        one = recommend(most_popular(training), training, training.listener_ids.head(1), "all", DEEP)
+        people = self.plays.select("listener_id").unique().sort("listener_id")
+        everything = people.join(one.select("item", "rank"), how="cross")  # the same for all, strangers too
         return {"unheard": self.unheard(everything), "repeat": everything, "all": everything}
 
     def unheard(self, listed: pl.DataFrame) -> pl.DataFrame:
@@ -261,21 +267,30 @@ def report(
             )
 
 
-def cold_listeners(log: Log, say: Say, kept: Sequence[int | None] = KEPT) -> None:
-    """Truncate every history while scoring."""
+def cold_listeners(log: Log, say: Say, kept: Sequence[int | None] = KEPT, strangers_in: Path | None = None) -> None:
+    """Truncate every history while scoring; with a folder for the refitted models, strangers' histories alone."""
     place, night = Warehouse(log.split.warehouse), log.split.night
     tracks = tracks_as_of(place, newest_or_first(place, "tracks", night), night)
-    scoring = scorer(place, place, night, tracks)
-    popular = log.popular(log.plays)
+    people = log.before["listener_id"].unique().sort()
+    part, fitted_on, models_at = "listeners", log.before, place
+    if strangers_in is not None:
+        part, people = "strangers", people.filter(pl.Series(uniform(0, "strangers", people) < STRANGERS))
+        fitted_on = log.before.filter(~pl.col("listener_id").is_in(people.implode()))
+        models_at = refitted(place, fitted_on, log, strangers_in, people=people)
+    theirs = pl.col("listener_id").is_in(people.implode())
+    scoring = scorer(models_at, place, night, tracks)
+    popular = log.popular(as_plays(fitted_on, log.names))
+    targets = {kind: rows.filter(theirs) for kind, rows in log.targets.items()}
     for count in kept:
         chunk = known_of(place, night, latest(log.before, count), tracks, whole=count is None)
+        chunk = Chunk(0, {name: frame.filter(theirs) for name, frame in chunk.tables.items()})
         lists = lists_of(log, scored(scoring, chunk))
         name = "all" if count is None else count
 
         def line(named: int | str = name, **values: object) -> None:
-            say("listeners", kept=named, metric="ndcg@50", **values)
+            say(part, kept=named, metric="ndcg@50", **values)
 
-        report(lists, popular, log.targets, "ndcg@50", line)
+        report(lists, popular, targets, "ndcg@50", line)
 
 
 def cold_tracks(log: Log, work: Path, say: Say, audiences: Sequence[int] = AUDIENCES) -> None:
@@ -289,9 +304,7 @@ def cold_tracks(log: Log, work: Path, say: Say, audiences: Sequence[int] = AUDIE
             models_at, before = place, log.before
         else:
             before = thinned(log.before, log.names, held, audience)
-            models_at = refitted(
-                place, before, log, held, work / f"audience-{log.split.name}-{audience}".replace(" ", "-")
-            )
+            models_at = refitted(place, before, log, work / f"{cold_name(log)}-audience-{audience}", items=held)
         chunk = known_of(models_at, night, before, tracks, whole=True)
         lists = lists_of(log, scored(scorer(models_at, place, night, tracks), chunk))
         name = "all" if audience is None else audience
@@ -303,22 +316,31 @@ def cold_tracks(log: Log, work: Path, say: Say, audiences: Sequence[int] = AUDIE
         report(discover, log.popular(as_plays(before, log.names)), {"unheard": rows}, "recall@50", line)
 
 
-def refitted(place: Warehouse, before: pl.DataFrame, log: Log, held: pl.Series, folder: Path) -> Warehouse:
-    """A warehouse of a thinned log, with features and models as of the night."""
+def cold_name(log: Log) -> str:
+    """A folder's name for what is refitted beside a split's warehouse."""
+    return f"cold-{Path(log.split.warehouse).parent.name}"
+
+
+def refitted(
+    place: Warehouse,
+    before: pl.DataFrame,
+    log: Log,
+    folder: Path,
+    *,
+    items: pl.Series = NOBODY,
+    people: pl.Series = NOBODY,
+) -> Warehouse:
+    """A warehouse of a thinned log, with features and models as of the night; no feedback on or by what is held out."""
     folder.mkdir(parents=True, exist_ok=True)
     night, files = log.split.night, {}
-    tracks, people = (newest_or_first(place, t, night) for t in ("tracks", "listeners"))
-    said = feedback_of(place, night)
-    if said.height:
-        gone = log.names.filter(pl.col("recording_id").is_in(held.implode()))["track_id"]
-        said = said.filter(~pl.col("target").is_in(gone.implode()))
-    frames = {
-        "tracks": place.read_manifest(tracks) if tracks else None,
-        "listeners": place.read_manifest(people) if people else None,
-        "feedback": said,
-    }
-    for name, frame in frames.items():
-        if frame is not None and frame.height:
+    gone = log.names.filter(pl.col("recording_id").is_in(items.implode()))["track_id"]
+    frames = {"feedback": feedback_of(place, night).filter(~pl.col("target").is_in(gone.implode()))}
+    for name in ("tracks", "listeners"):
+        listed = newest_or_first(place, name, night)
+        frames[name] = place.read_manifest(listed) if listed else TABLES[name].empty()
+    for name, whole in frames.items():
+        frame = whole.filter(~pl.col("listener_id").is_in(people.implode())) if name != "tracks" else whole
+        if frame.height:
             frame.write_parquet(folder / f"{name}.parquet")
             files[name] = str(folder / f"{name}.parquet")
     before.select([c for c in PLAY_COLUMNS if c in before.columns]).write_parquet(folder / "listens.parquet")
@@ -344,7 +366,7 @@ def main() -> None:
     parser.add_argument("--set", choices=("lfm1b-500u", "simulated"), default="lfm1b-500u")
     parser.add_argument("--cut", nargs=2, type=float, default=(0.8, 1.0), help="lfm1b-500u: shares of the sessions")
     parser.add_argument("--listeners", type=int, default=WORLD["listeners"], help="of the simulated world")
-    parser.add_argument("--part", nargs="+", choices=("listeners", "tracks"), default=("listeners", "tracks"))
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--work", help="folder to keep the warehouses in; default: a temporary one")
     parser.add_argument("--markdown", action="store_true", help="print tables instead of JSON lines")
     args = parser.parse_args()
@@ -367,6 +389,8 @@ def main() -> None:
         log = Log.read(made)
         if "listeners" in args.part:
             cold_listeners(log, say)
+        if "strangers" in args.part:
+            cold_listeners(log, say, strangers_in=work / f"{cold_name(log)}-strangers")
         if "tracks" in args.part:
             cold_tracks(log, work, say)
     if args.markdown:

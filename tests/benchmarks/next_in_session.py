@@ -1,6 +1,7 @@
 """What comes next in a session of which nothing is known but its tracks: the protocol of the session literature.
 
-    python -m tests.benchmarks.next_in_session --train FILE --test FILE [--validate .2] [--set neighbours.kept=200 ...]
+    python -m tests.benchmarks.next_in_session --train FILE --test FILE [--validate .2] [--sequence EPOCHS]
+                                               [--set neighbours.kept=200 ...]
 
 A line is a session: track ids separated by spaces or commas, no listener; sessions of the training file stand in the
 order of time. Every prefix of each test session asks for its next track, all tracks of the training file are ranked, ties
@@ -25,7 +26,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from models.ranker_session import BLOCK, fit_next
+from models.ranker_session import BLOCK, More, fit_next
+from models.settings import SequenceSettings
 from models.vocabulary import Vocabulary
 from transforms.errors import UserError
 from transforms.hashing import stable_hash, uniform
@@ -168,7 +170,12 @@ def choose(
 
 
 def run(
-    train: SessionLog, test: SessionLog, n_items: int, settings: NextSettings, validate: float = 0.0
+    train: SessionLog,
+    test: SessionLog,
+    n_items: int,
+    settings: NextSettings,
+    validate: float = 0.0,
+    more: More | None = None,
 ) -> dict[str, Any]:
     """Fit and measure everything; keys are the methods' names."""
     plain = PLAIN
@@ -180,7 +187,7 @@ def run(
         settings = settings.model_copy(update={"neighbours": chosen})
         seconds["choose"] = time.perf_counter() - clock
     prefixes, clock = test.prefixes(), time.perf_counter()
-    sources, order = fit_next(train, n_items, settings)
+    sources, order = fit_next(train, n_items, settings, more=more)
     seconds["train"] = time.perf_counter() - clock
     rules, index = sources.rules, sources.index
 
@@ -213,7 +220,10 @@ def run(
         seconds[f"score_{name}"] = time.perf_counter() - clock
         out[name] = variants(found[name], prefixes, new)
     out["ours_minus"] = {
-        name: summary(gains(found["ours"][:, 0]) - gains(found[name][:, 0]), prefixes.session)
+        name: {
+            "all": summary(gains(found["ours"][:, 0]) - gains(found[name][:, 0]), prefixes.session),
+            "excluded": summary(gains(found["ours"][:, 1]) - gains(found[name][:, 1]), prefixes.session),
+        }
         for name in ("neighbours_two_first", "neighbours_plain", "last_track_rules")
     }
     out["sizes"] = {
@@ -241,6 +251,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--test", required=True)
     parser.add_argument("--validate", type=float, default=0.0, help="share of training sessions that choose settings")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="e.g. repeats.allowed=false")
+    parser.add_argument("--sequence", type=int, default=0, metavar="EPOCHS", help="add the sequence model as a source")
     args = parser.parse_args(argv)
     raw: dict[str, Any] = {}
     for pair in args.set:
@@ -252,7 +263,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         inside[leaf] = json.loads(value)
     settings = NextSettings.model_validate(raw)
     train, test, n_items, unknown = logs(read(args.train), read(args.test))
-    result = run(train, test, n_items, settings, args.validate)
+    more = None
+    if args.sequence:
+        from models.session_sequence import sequence_source
+
+        more = sequence_source(n_items, SequenceSettings(epochs=args.sequence, length=50))
+    result = run(train, test, n_items, settings, args.validate, more)
     result["sizes"]["unknown_test_plays"] = unknown
     print(json.dumps(result))
 

@@ -27,7 +27,7 @@ from tests.benchmarks.offline import read_sessions
 
 LFM_NIGHT = date(2024, 12, 1)
 WINDOWS = (("window 3", date(2014, 8, 20), date(2014, 8, 23)), ("window 4", date(2014, 10, 19), date(2014, 10, 22)))
-WORLD = {"listeners": 1_000, "tracks": 10_000, "days": 60, "seed": 1}
+WORLD: dict[str, int] = {"listeners": 1_000, "tracks": 10_000, "days": 60, "seed": 1}
 WORLD_END, WORLD_AHEAD = date(2026, 1, 31), 7
 WORLD_NIGHTS = (date(2026, 1, 17), date(2026, 1, 24))
 MAPPING = """columns: {listener_id: UserId, track_id: ItemId, started_at: Time, artist_id: ArtistId}
@@ -57,7 +57,7 @@ def lfm_split(data: Path, work: Path, a: float, b: float) -> Split:
     for name, part in (("train", past), ("test", later)):
         lines = part.select(pl.concat_str("listener_id", pl.col("tracks").list.join(","), separator=","))
         (place / f"{name}.csv").write_text("\n".join(lines.to_series()) + "\n", encoding="utf-8")
-    ahead = int(later.group_by("listener_id").len()["len"].max() or 0)  # type: ignore[call-overload]
+    ahead = int(later.group_by("listener_id").len()["len"].max() or 0)  # type: ignore[call-overload, arg-type]
     split = Split(f"{a:g}-{b:g}", str(place / "warehouse"), LFM_NIGHT, ahead)
     ingest(split.warehouse, "sessions", [str(place / "train.csv")], end_date=split.night)
     return split
@@ -97,7 +97,7 @@ def simulated_split(work: Path, night_: date, listeners: int = WORLD["listeners"
     """Simulate the world, unless it is there, and ingest all of it; each night has a warehouse of its own."""
     world, place = work / f"world-{listeners}", work / f"simulated-{listeners}-{night_}"
     if not (world / "truth" / "dirt.parquet").exists():
-        simulate(**WORLD | {"listeners": listeners}, out=str(world), end_date=WORLD_END)
+        simulate(listeners, WORLD["tracks"], WORLD["days"], str(world), WORLD["seed"], end_date=WORLD_END)
     split = Split(f"night {night_}", str(place / "warehouse"), night_, WORLD_AHEAD)
     ingest(
         split.warehouse,
@@ -110,22 +110,6 @@ def simulated_split(work: Path, night_: date, listeners: int = WORLD["listeners"
         end_date=WORLD_END,
     )
     return split
-
-
-def session_files(data: Path, work: Path, share: float = 0.8) -> tuple[Path, Path]:
-    """lfm1b-500u as sessions of nobody: a training and a test file, a session a line, later ones further down.
-
-    Sessions have no times; a listener's last training session counts as played on the same day as everyone's.
-    """
-    sessions = read_sessions(str(data / "lfm1b-500u" / "sessions.csv"))
-    sessions = sessions.with_columns(edge=(pl.col("count") * share).round().cast(pl.Int32))
-    sessions = sessions.with_columns(place=pl.col("number") - pl.col("edge")).sort("place", "listener_id")
-    found = []
-    for name, later in (("train", False), ("test", True)):
-        part = sessions.filter((pl.col("place") >= 0) == later)
-        found.append(work / f"sessions-{name}.txt")
-        found[-1].write_text("\n".join(part["tracks"].list.join(" ")) + "\n", encoding="utf-8")
-    return found[0], found[1]
 
 
 def run_night(split: Split) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import all as bench
-from tests.benchmarks.real_splits import session_files
 
 HERE = Path(bench.__file__).parent
 COMMANDS = {**bench.ALWAYS, **bench.WITH_DATA}
@@ -36,14 +35,6 @@ def test_what_reads_anothers_files_needs_that_one(tmp_path: Path) -> None:
     assert "offline" in str(bench.left_out("trees", str(tmp_path), []))
     assert bench.left_out("trees", str(tmp_path), ["offline"]) is None
     assert bench.left_out("top_k", None, []) is None
-
-
-def test_sessions_of_nobody_keep_the_order_of_time(tmp_path: Path) -> None:
-    (tmp_path / "lfm1b-500u").mkdir()
-    lines = [f"u{u},{t}{u}" for u in (1, 2) for t in "abcde"]
-    (tmp_path / bench.LFM).write_text("\n".join(lines) + "\n")
-    train, test = (p.read_text().split() for p in session_files(tmp_path, tmp_path))
-    assert train == ["a1", "a2", "b1", "b2", "c1", "c2", "d1", "d2"] and test == ["e1", "e2"]
 
 
 def test_tables_are_passed_on_as_they_came() -> None:

@@ -10,6 +10,7 @@ import pytest
 from scipy import sparse
 
 from tests.benchmarks.next_in_session import logs, main, ranks, read, target_is_new, without
+from tests.benchmarks.session_splits import of_events, of_listeners
 from tests.models.test_ranker_session import albums
 from transforms.errors import UserError
 from transforms.next_in_session.sessions import SessionLog
@@ -63,3 +64,18 @@ def test_a_small_run_prints_one_line_with_every_method(tmp_path: Path, capsys: p
         assert found[name]["all"]["p@20"][1] <= found[name]["all"]["p@20"][0] <= found[name]["all"]["p@20"][2]
     assert found["sizes"]["train_sessions"] == 200
     assert found["ours"]["all"]["mrr@20"][0] > 50 > found["popularity"]["all"]["mrr@20"][0]
+
+
+def test_the_last_fifth_of_a_listener_is_the_test_and_sessions_with_fewer_left_come_later() -> None:
+    lines = [f"ann,a{i}" for i in range(5)] + ["bob,b0", "bob,b1"]
+    train, test = of_listeners(lines)
+    assert [s[0] for s in train] == ["a0", "a1", "a2", "a3", "b0", "b1"]
+    assert test == [["a4"]]
+
+
+def test_the_last_days_of_the_last_slice_are_the_test() -> None:
+    day = 86_400
+    rows = [("0", "1", 9 * day, "x"), ("1", "2", 5 * day, "y"), ("1", "3", 9 * day, "z"), ("1", "3", 9 * day - 5, "w")]
+    keys = ("Slice", "SessionId", "Time", "ItemId")
+    train, test = of_events([dict(zip(keys, map(str, row), strict=True)) for row in rows], 2)
+    assert (train, test) == ([["y"], ["x"]], [["w", "z"]])

@@ -18,6 +18,7 @@ the others, and lets those others count `single` times as much.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,18 +37,18 @@ class SessionNeighbourSettings(BaseModel, frozen=True, extra="forbid"):
     sample: int = Field(1000, ge=1, description="latest sessions of a track that are looked at")
     kept: int = Field(300, ge=1, description="neighbours kept a session")
     plays: int = Field(50, ge=1, description="last plays of the present session that are looked at")
-    position: float = Field(5.0, gt=0, description="plays after which a track of the present session counts 1/e")
-    recency: float = Field(1.0, gt=0, description="share of all sessions after which a neighbour counts 1/e")
+    position: float = Field(2.0, gt=0, description="plays after which a track of the present session counts 1/e")
+    recency: float = Field(0.3, gt=0, description="share of all sessions after which a neighbour counts 1/e")
     around: float = Field(
-        5.0, gt=0, description="plays from the shared track after which a neighbour's track counts 1/e"
+        2.0, gt=0, description="plays from the shared track after which a neighbour's track counts 1/e"
     )
     reach: int = Field(
         20, ge=1, description="plays from the shared track beyond which a neighbour's tracks do not count"
     )
-    match: float = Field(1.0, ge=0, description="power of the idf of a shared track")
-    rare: float = Field(0.0, ge=0, description="power of the idf of a recommended track")
+    match: float = Field(2.0, ge=0, description="power of the idf of a shared track")
+    rare: float = Field(0.5, ge=0, description="power of the idf of a recommended track")
     two_first: bool = Field(True, description="neighbours that share two tracks come first")
-    single: float = Field(0.1, ge=0, le=1, description="weight of a neighbour sharing one track, where two come first")
+    single: float = Field(0.3, ge=0, le=1, description="weight of a neighbour sharing one track, where two come first")
 
 
 PLAIN = SessionNeighbourSettings(two_first=False)
@@ -179,12 +180,35 @@ class SessionIndex:
     def score(self, prefixes: Prefixes) -> sparse.csr_matrix:
         """float64 [B, n_items]: the score above; nothing where no neighbour holds a track."""
         near = self.around(self.neighbours(prefixes))
-        return gather(near.rows, near.items, near.weight, (len(prefixes), self.n_items))
+        return gather(near.rows, near.items, near.weight, (len(prefixes), self.n_items))[0]
 
 
-def gather(rows: np.ndarray, items: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> sparse.csr_matrix:
-    """CSR [shape] of sums over equal (row, item), in their order; sorted, without zeros."""
-    dense = np.bincount(rows * shape[1] + items, values, minlength=shape[0] * shape[1]).reshape(shape)
+def gather(
+    rows: np.ndarray, items: np.ndarray, values: np.ndarray, shape: tuple[int, int], parts: Sequence[np.ndarray] = ()
+) -> list[sparse.csr_matrix]:
+    """Sums over equal (row, item), as CSR matrices with sorted columns and without zeros.
+
+    Args:
+        rows, items: int64 [E].
+        values: float64 [E], above zero.
+        shape: of the result.
+        parts: bool [E] each: some of the entries.
+
+    Returns:
+        the sums of all entries, then of each part.
+    """
+    key = rows * shape[1] + items
+    size = shape[0] * shape[1]
+    dense = np.bincount(key, values, minlength=size)
     at = np.flatnonzero(dense)
+    out = [_sorted_csr(at, dense[at], shape)]
+    for part in parts:
+        data = np.bincount(key[part], values[part], minlength=size)[at]
+        out.append(_sorted_csr(at[data > 0], data[data > 0], shape))
+    return out
+
+
+def _sorted_csr(at: np.ndarray, data: np.ndarray, shape: tuple[int, int]) -> sparse.csr_matrix:
+    """CSR of entries at row * width + column, ascending."""
     indptr = np.searchsorted(at, np.arange(shape[0] + 1) * shape[1])
-    return sparse.csr_matrix((dense.ravel()[at], at % shape[1], indptr), shape=shape)
+    return sparse.csr_matrix((data, at % max(shape[1], 1), indptr), shape=shape)

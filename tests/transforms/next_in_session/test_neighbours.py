@@ -8,7 +8,7 @@ import pytest
 from transforms.next_in_session.neighbours import PLAIN, SessionIndex, SessionNeighbourSettings
 from transforms.next_in_session.sessions import SessionLog
 
-NO_DECAY = {"position": 1e9, "recency": 1e9, "around": 1e9, "match": 0.0}
+NO_DECAY = {"position": 1e9, "recency": 1e9, "around": 1e9, "match": 0.0, "rare": 0.0}
 
 
 def index(sessions: list[list[int]], **settings: float) -> SessionIndex:
