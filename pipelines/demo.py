@@ -22,6 +22,7 @@ def demo(listeners: int, tracks: int, days: int, out: str, seed: int, settings: 
     from pipelines.report import report
     from pipelines.show import show
     from pipelines.simulate import simulate
+    from transforms.simulation.files import log_of
 
     world, warehouse = Path(out), str(Path(out) / "warehouse")
     with stage("simulate"):
@@ -30,11 +31,7 @@ def demo(listeners: int, tracks: int, days: int, out: str, seed: int, settings: 
         ingest(
             warehouse,
             "csv",
-            [str(world / "listens" / "*.csv")],
-            mapping=str(world / "mapping.yaml"),
-            tracks=str(world / "tracks.parquet"),
-            listeners_file=str(world / "listeners.parquet"),
-            feedback=str(world / "feedback.parquet"),
+            **log_of(world),
             impressions=str(world / "impressions.parquet"),
             end_date=END,
             settings=settings,

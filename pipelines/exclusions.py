@@ -21,6 +21,7 @@ from transforms.exclusions import KIND, acts, covered, union
 from transforms.library import LISTEN_COLUMNS
 from transforms.tables.beam import Commit, WriteChunks
 from transforms.tables.manifest import Manifest
+from transforms.tables.row_groups import groups_holding
 from transforms.tables.runs import plan
 from transforms.tables.schema import TABLES
 from transforms.tables.upkeep import inputs_of
@@ -134,16 +135,8 @@ def _rows(place: Warehouse, path: str, table: str, listeners: pl.Series) -> pl.D
     if not listeners.len():
         return None
     file = place.open_parquet(path)
-    groups = []
-    for group in range(file.metadata.num_row_groups):
-        held = file.metadata.row_group(group).column(0).statistics
-        if held is None or not held.has_min_max or _any_between(listeners, held.min, held.max):
-            groups.append(group)
+    groups = groups_holding(file.metadata, listeners)
     if not groups:
         return None
     rows = pl.DataFrame(pl.from_arrow(file.read_row_groups(groups, columns=list(COLUMNS[table]))))
     return rows.filter(pl.col("listener_id").is_in(listeners.implode()))
-
-
-def _any_between(ordered: pl.Series, low: str, high: str) -> bool:
-    return bool(ordered.search_sorted(low, side="left") < ordered.search_sorted(high, side="right"))

@@ -25,6 +25,7 @@ from transforms.chunks import shard_of
 from transforms.errors import UserError
 from transforms.shelves.reasons import sentence
 from transforms.tables.manifest import Manifest
+from transforms.tables.row_groups import groups_holding
 from transforms.tables.warehouse import Warehouse
 
 Contributions = Callable[[pl.DataFrame], pl.DataFrame]
@@ -84,18 +85,17 @@ def show(
 
 def of_listener(place: Warehouse, manifest: Manifest, listener: str) -> pl.DataFrame:
     """A listener's rows of a listener-side table, reading only what may hold them."""
-    shard = int(shard_of(pl.Series([listener], dtype=pl.String), manifest.shards)[0])
+    wanted = pl.Series([listener], dtype=pl.String)
+    shard = int(shard_of(wanted, manifest.shards)[0])
     frames = []
     for entry in manifest.files:
         if entry.shard != shard or not entry.rows:
             continue
         file = place.open_parquet(entry.path)
         at = file.schema_arrow.get_field_index("listener_id")
-        for group in range(file.num_row_groups):
-            bounds = file.metadata.row_group(group).column(at).statistics
-            if bounds is None or not bounds.has_min_max or bounds.min <= listener <= bounds.max:
-                frame = pl.DataFrame(pl.from_arrow(file.read_row_group(group)))
-                frames.append(frame.filter(pl.col("listener_id") == listener))
+        for group in groups_holding(file.metadata, wanted, at):
+            frame = pl.DataFrame(pl.from_arrow(file.read_row_group(group)))
+            frames.append(frame.filter(pl.col("listener_id") == listener))
     return pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema={"listener_id": pl.String})
 
 

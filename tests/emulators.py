@@ -101,21 +101,21 @@ def bigquery_emulator(folder: Path) -> Iterator[Emulator]:
             place = home / ".duckdb" / "extensions" / found.parent.name / platform
             place.mkdir(parents=True)
             shutil.copy(found, place)
-    ports = _free_ports(2)
+    ports = free_ports(2)
     command = [program, "start", "--rest-port", ports[0], "--grpc-port", ports[1], "--project", PROJECT]
     environment = {**os.environ, "HOME": str(home), "BQEMU_GCS_LOCAL_ROOT": str(folder / "gcs")}
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen([str(part) for part in command], env=environment, cwd=folder, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{ports[0]}"
     try:
-        _wait(url, process, folder / "log")
+        wait_for(f"{url}/bigquery/v2/projects/{PROJECT}/datasets", process, folder / "log")
         yield Emulator(url, bucket)
     finally:
         process.kill()
         process.wait()
 
 
-def _free_ports(n: int) -> list[int]:
+def free_ports(n: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
     ports = [s.getsockname()[1] for s in sockets]
     for s in sockets:
@@ -123,12 +123,13 @@ def _free_ports(n: int) -> list[int]:
     return ports
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return once an emulator answers at a URL; the test fails if it ends or stays silent."""
     for _ in range(300):
         if process.poll() is not None:
             pytest.fail(f"the emulator ended at once: {log.read_text()[-500:]}")
         try:
-            urllib.request.urlopen(f"{url}/bigquery/v2/projects/{PROJECT}/datasets", timeout=5).close()
+            urllib.request.urlopen(url, timeout=5).close()
             return
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.1)

@@ -7,11 +7,7 @@ tests ask of it is objects: written, listed, read, replaced only if their genera
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.emulators import ENVIRONMENT
+from tests.emulators import ENVIRONMENT, PROJECT, free_ports, wait_for
 
 
 @dataclass(frozen=True)
@@ -32,13 +28,13 @@ class Storage:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"STORAGE_EMULATOR_HOST": self.url, "GOOGLE_CLOUD_PROJECT": "nightshelf-test", "NO_GCE_CHECK": "true"}
+        return {"STORAGE_EMULATOR_HOST": self.url, "GOOGLE_CLOUD_PROJECT": PROJECT, "NO_GCE_CHECK": "true"}
 
     def client(self) -> Any:
         from google.auth.credentials import AnonymousCredentials
         from google.cloud import storage
 
-        return storage.Client("nightshelf-test", AnonymousCredentials(), client_options={"api_endpoint": self.url})
+        return storage.Client(PROJECT, AnonymousCredentials(), client_options={"api_endpoint": self.url})
 
     def upload(self, folder: Path, prefix: str) -> str:
         """Every file of a folder as an object; returns the prefix's URL."""
@@ -59,27 +55,14 @@ def storage_emulator(folder: Path) -> Iterator[Storage]:
     program = ENVIRONMENT / "bin" / "gcp-storage-emulator"
     if not program.exists():
         pytest.fail("no emulator to test against; run `make emulators` first")
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
+    (port,) = free_ports(1)
     command = [program, "start", "--host", "127.0.0.1", "--port", port, "--in-memory", "--default-bucket", "nights"]
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen([str(part) for part in command], env=os.environ, cwd=folder, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
-        _wait(url, process, folder / "log")
+        wait_for(f"{url}/storage/v1/b/nights", process, folder / "log")
         yield Storage(url, "nights")
     finally:
         process.kill()
         process.wait()
-
-
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
-        if process.poll() is not None:
-            pytest.fail(f"the emulator ended at once: {log.read_text()[-500:]}")
-        try:
-            urllib.request.urlopen(f"{url}/storage/v1/b/nights", timeout=5).close()
-            return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.1)
-    pytest.fail(f"the emulator does not answer: {log.read_text()[-500:]}")

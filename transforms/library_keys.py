@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.library import PAIR
+from transforms.tables.row_groups import groups_holding
 from transforms.tables.warehouse import Warehouse, reading
 
 GROUPS = 16  # row groups decoded at once: a few hundred MB of keys at most
@@ -50,7 +51,7 @@ def _rows(warehouse: Warehouse, path: str, listeners: pl.Series) -> Iterator[pl.
     # of listeners a row group has few, so they are best read as numbers; of tracks it may have as many as rows
     source = warehouse.store.open(path)
     file = pq.ParquetFile(source, metadata=meta, read_dictionary=["listener_id"], page_checksum_verification=True)
-    asked = [g for g in range(meta.num_row_groups) if _may_hold(meta.row_group(g), listeners)]
+    asked = groups_holding(meta, listeners)
     for start in range(0, len(asked), GROUPS):
         with reading(path):
             table = file.read_row_groups(asked[start : start + GROUPS], columns=[*PAIR, "plays"]).unify_dictionaries()
@@ -63,12 +64,3 @@ def _rows(warehouse: Warehouse, path: str, listeners: pl.Series) -> Iterator[pl.
             yield pl.DataFrame(
                 {"listener_id": names.gather(numbers[wanted]), "track_id": pl.Series(pl.from_arrow(tracks))}
             )
-
-
-def _may_hold(group: pq.RowGroupMetaData, listeners: pl.Series) -> bool:
-    held = group.column(0).statistics
-    return held is None or not held.has_min_max or _any_between(listeners, held.min, held.max)
-
-
-def _any_between(ordered: pl.Series, low: str, high: str) -> bool:
-    return bool(ordered.search_sorted(low, side="left") < ordered.search_sorted(high, side="right"))

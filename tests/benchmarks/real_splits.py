@@ -24,6 +24,7 @@ from pipelines.ingest import ingest
 from pipelines.nightly import night
 from pipelines.simulate import simulate
 from tests.benchmarks.offline import read_sessions
+from transforms.simulation.files import log_of
 
 LFM_NIGHT = date(2024, 12, 1)
 WINDOWS = (("window 3", date(2014, 8, 20), date(2014, 8, 23)), ("window 4", date(2014, 10, 19), date(2014, 10, 22)))
@@ -102,11 +103,7 @@ def simulated_split(work: Path, night_: date, listeners: int = WORLD["listeners"
     ingest(
         split.warehouse,
         "csv",
-        [str(world / "listens" / "*.csv")],
-        mapping=str(world / "mapping.yaml"),
-        tracks=str(world / "tracks.parquet"),
-        listeners_file=str(world / "listeners.parquet"),
-        feedback=str(world / "feedback.parquet"),
+        **log_of(world),
         end_date=WORLD_END,
     )
     return split

@@ -73,6 +73,7 @@ def measure(listeners: int, tracks: int, days: int, plays: float, seed: int, scr
     from pipelines.jobs import Record, watched
     from pipelines.nightly import night
     from pipelines.simulate import simulate
+    from transforms.simulation.files import log_of
     from transforms.tables.warehouse import Warehouse, folder
     from transforms.tables.warehouse import days as dates
 
@@ -85,11 +86,7 @@ def measure(listeners: int, tracks: int, days: int, plays: float, seed: int, scr
         ingest(
             place.url,
             "parquet",
-            [str(world / "listens" / "*.parquet")],
-            mapping=str(world / "mapping.yaml"),
-            tracks=str(world / "tracks.parquet"),
-            listeners_file=str(world / "listeners.parquet"),
-            feedback=str(world / "feedback.parquet"),
+            **log_of(world, "parquet"),
             end_date=END,
             settings=settings,
             accept_gates=True,  # the dirt of a simulated log is a large share of a few light days

@@ -11,6 +11,7 @@ from pipelines.config import Settings
 from pipelines.ingest import ingest
 from pipelines.nightly import night
 from pipelines.simulate import simulate
+from transforms.simulation.files import log_of
 from transforms.tables.manifest import Manifest
 from transforms.tables.upkeep import tables
 from transforms.tables.warehouse import Warehouse
@@ -53,11 +54,7 @@ def ingested(world: Path, warehouse: Path, settings: Settings = SETTINGS, beam_a
     ingest(
         str(warehouse),
         "csv",
-        [str(world / "listens" / "*.csv")],
-        mapping=str(world / "mapping.yaml"),
-        tracks=str(world / "tracks.parquet"),
-        listeners_file=str(world / "listeners.parquet"),
-        feedback=str(world / "feedback.parquet"),
+        **log_of(world),
         impressions=str(world / "impressions.parquet"),
         end_date=END,
         settings=settings,

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -26,6 +28,17 @@ from transforms.simulation.settings import SimulationSettings
 # Tables every block adds to; they are merged into one file each.
 MERGED = ("listeners", "feedback", "impressions", "truth/listeners", "truth/dirt")
 ROW_GROUP = 131_072
+
+
+def log_of(world: Path, form: str = "csv") -> dict[str, Any]:
+    """What `ingest` is told of a simulated world: its log, mapping, catalog, listeners and feedback, by argument."""
+    return {
+        "inputs": [str(world / "listens" / f"*.{form}")],
+        "mapping": str(world / "mapping.yaml"),
+        "tracks": str(world / "tracks.parquet"),
+        "listeners_file": str(world / "listeners.parquet"),
+        "feedback": str(world / "feedback.parquet"),
+    }
 
 
 def parquet_bytes(frame: pl.DataFrame) -> bytes:

@@ -51,11 +51,6 @@ class Visits:
     play_key: np.ndarray
 
 
-def local_hour(start_ms: np.ndarray, offset_hours: np.ndarray) -> np.ndarray:
-    """Hour of the day, local time, from UTC milliseconds."""
-    return (start_ms / 3_600_000 + offset_hours) % 24
-
-
 def draw_visits(settings: SimulationSettings, tastes: Tastes) -> Visits:
     """Sessions, runs and plays of a block of listeners."""
     days = np.arange(settings.days)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from hashlib import sha256
@@ -333,16 +333,6 @@ def _manifest(run: Run, written: Sequence[Written]) -> Manifest:
         previous_run=run.previous_run,
         extra={**run.extra, **counts},
     )
-
-
-def write_files(run: Run, paths: dict[str, str]) -> Iterator[Written]:
-    """Adopt ready-made local files (a model's artefacts) into a run: `{name in the run: local path}`."""
-    for name, local in sorted(paths.items()):
-        data = Path(local).read_bytes()
-        path = f"{run.folder}/{name}"
-        Warehouse(run.warehouse).store.write(path, data)
-        entry = FileEntry(path=path, bytes=len(data), sha256=sha256(data).hexdigest())
-        yield Written(run.table, run.day.isoformat(), entry)
 
 
 def with_extra(run: Run, **extra: Any) -> Run:

@@ -168,6 +168,11 @@ def empty_frame(schema: pa.Schema) -> pl.DataFrame:
 
 LISTENER = Column("listener_id", pa.string(), "listener, as it came from the source (or its keyed hash)")
 TRACK = Column("track_id", pa.string(), "track, as it came from the source")
+HOW_IT_WENT = (
+    Column("ms_played", pa.int32(), "milliseconds played; null = unknown", True),
+    Column("skipped", pa.bool_(), "the listener skipped it; null = unknown", True),
+    Column("completed", pa.bool_(), "played to its end; null = unknown", True),
+)
 
 
 def _started(meaning: str) -> Column:
@@ -183,9 +188,7 @@ _DECLARED = (
             LISTENER,
             TRACK,
             _started("start of the play, UTC"),
-            Column("ms_played", pa.int32(), "milliseconds played; null = unknown", True),
-            Column("skipped", pa.bool_(), "the listener skipped it; null = unknown", True),
-            Column("completed", pa.bool_(), "played to its end; null = unknown", True),
+            *HOW_IT_WENT,
             Column("context", pa.string(), "what it was played from (playlist, album, radio, ...)", True),
             Column("shelf_id", pa.string(), "the Nightshelf shelf it was played from", True),
             Column("device_id", pa.string(), "device", True),
@@ -274,9 +277,7 @@ _DECLARED = (
             LISTENER,
             TRACK,
             _started("start of the play, UTC"),
-            Column("ms_played", pa.int32(), "milliseconds played; null = unknown", True),
-            Column("skipped", pa.bool_(), "the listener skipped it; null = unknown", True),
-            Column("completed", pa.bool_(), "played to its end; null = unknown", True),
+            *HOW_IT_WENT,
         ),
         personal=True,
     ),
