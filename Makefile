@@ -12,20 +12,29 @@ TRACKS ?= 20000
 DAYS ?= 60
 SEED ?= 1
 
-.PHONY: install emulators nightly test lint types docs bench flink clean
+# Who works with the environment holds its lock, whoever changes it waits for it; where there is no flock, nobody does.
+FLOCK := $(shell command -v flock)
+SHARED = $(if $(FLOCK),mkdir -p $(VENV) && flock --shared $(VENV)/.lock)
+WHOLE = $(if $(FLOCK),mkdir -p $(VENV) && flock --exclusive --timeout 3600 $(VENV)/.lock)
+
+.PHONY: install installed emulators nightly test lint types docs bench flink clean
 
 install: $(STAMP)
 
-# One resolver run with every version pinned; pip is the fallback where the faster installer cannot be had.
+# One resolver run with every version pinned; pip is the fallback where the faster installer cannot be had. Nothing is installed
+# where both files are what they were, whatever their dates say, and never under a target that is at work: it is waited for.
 $(STAMP): setup.py constraints.txt
-	$(PYTHON) -m venv $(VENV)
+	@if [ -x $(BIN)/python ] && sha256sum --check --status $@ 2> /dev/null; then touch $@; else $(WHOLE) $(MAKE) --no-print-directory installed; fi
+
+installed:
+	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt uv || true
 	if [ -x $(BIN)/uv ]; then \
 	  $(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[test,bench]'; \
 	else \
 	  $(BIN)/pip install -q -c constraints.txt -e '.[test,bench]'; \
 	fi
-	touch $(STAMP)
+	sha256sum setup.py constraints.txt > $(STAMP) 2> /dev/null || touch $(STAMP)
 
 # BigQuery and storage for the tests: an environment of its own, since the emulator wants other versions than the program.
 emulators: install $(EMULATORS)/.installed
@@ -40,10 +49,10 @@ $(EMULATORS)/.installed: tests/emulators.txt
 	touch $@
 
 nightly: install
-	$(BIN)/nightshelf demo --listeners $(LISTENERS) --tracks $(TRACKS) --days $(DAYS) --seed $(SEED) --out $(WORLD)
+	$(SHARED) $(BIN)/nightshelf demo --listeners $(LISTENERS) --tracks $(TRACKS) --days $(DAYS) --seed $(SEED) --out $(WORLD)
 
 test: install emulators
-	$(BIN)/python -m pytest tests -n 2 --dist loadfile
+	$(SHARED) $(BIN)/python -m pytest tests -n 2 --dist loadfile
 
 # The whole night on a Flink cluster on this machine (Java 17 and Maven), equal to the local runner's. Logs are in $(FLINK)/night.
 # The workers' environment holds the installed package and nothing of this folder.
@@ -57,14 +66,18 @@ flink: install $(FLINK)/jars/.checked
 	  $(WORKERS)/bin/pip install -q -c constraints.txt $(FLINK)/wheel/*.whl && \
 	  $(WORKERS)/bin/pip install -q --no-deps --force-reinstall $(FLINK)/wheel/*.whl; \
 	fi
-	$(BIN)/python -m tests.flink.night --jars $(FLINK)/jars --environment $(WORKERS) --out $(FLINK)/night
+	$(SHARED) $(BIN)/python -m tests.flink.night --jars $(FLINK)/jars --environment $(WORKERS) --out $(FLINK)/night
 
 # Every jar is the one that is pinned, and none is there that is not.
 $(FLINK)/jars/.checked: tests/flink/pom.xml tests/flink/jars.sha256
+	@for program in java mvn; do command -v $$program > /dev/null || \
+	  { echo "make flink: expected $$program on this machine, found none; install Java 17 and Maven" >&2; exit 1; }; done
 	rm -rf $(FLINK)/jars
 	mvn -B -q -ntp -f tests/flink/pom.xml org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
-	  -DincludeScope=runtime -DoutputDirectory=$(abspath $(FLINK)/jars)
-	cd $(FLINK)/jars && LC_ALL=C sha256sum *.jar | diff $(abspath tests/flink/jars.sha256) -
+	  -DincludeScope=runtime -DoutputDirectory=$(abspath $(FLINK)/jars) || \
+	  { echo "make flink: the jars of Flink and of Beam's runner could not be fetched by Maven (above: why); nothing was run" >&2; exit 1; }
+	cd $(FLINK)/jars && LC_ALL=C sha256sum *.jar | diff $(abspath tests/flink/jars.sha256) - || \
+	  { echo "make flink: a jar is not the one that tests/flink/jars.sha256 pins (above: which); nothing was run" >&2; exit 1; }
 	touch $@
 
 lint: install
@@ -79,7 +92,7 @@ docs: install
 	$(BIN)/python -m dataflow_templates.metadata
 
 bench: install
-	$(BIN)/python -m tests.benchmarks.all
+	$(SHARED) $(BIN)/python -m tests.benchmarks.all
 
 clean:
 	rm -rf $(WORLD) warehouse build

@@ -45,10 +45,10 @@ def launch(template: str, argv: Sequence[str]) -> None:
             f"--warehouse: expected gs://bucket/prefix, found {options.warehouse!r}; Dataflow's workers cannot reach a folder"
         )
     with watched() as records:
-        found.run(options, beam_args)
+        said = found.run(options, beam_args)
     if records:
         return
-    print(f"{template}: nothing to do, everything is current")
+    print(f"{template}: {said or 'nothing to do, everything is current'}")
     if described_only(beam_args):  # the service expects a graph whatever there is to do
 
         def define(root: beam.Pipeline) -> None:

@@ -121,6 +121,24 @@ class FeaturesOptions(DateOptions):
         parser.add_argument("--from_date", type=DATE, help="First date to fold; default: the one after the library's.")
 
 
+class CheckOptions(DateOptions):
+    """A night's log judged."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        _add_accept_gates(parser)
+
+
+class TrainOptions(DateOptions):
+    """What a night learns from others."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--candidates_only", type=SWITCH, default="false", help="For a night that stops before the ranker."
+        )
+
+
 class HorizonOptions(DateOptions):
     """Labels of a horizon."""
 

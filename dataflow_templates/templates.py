@@ -19,7 +19,7 @@ from transforms.errors import UserError
 if TYPE_CHECKING:
     from pipelines.config import Settings
 
-Job = Callable[[Any, Sequence[str]], None]
+Job = Callable[[Any, Sequence[str]], str | None]  # says what it found where it starts no graph
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,15 @@ def _ingest(o: Any, beam_args: Sequence[str]) -> None:
     )
 
 
+def _check(o: Any, beam_args: Sequence[str]) -> str:
+    from pipelines.check import require_listens
+    from transforms.tables.warehouse import Warehouse
+
+    night = day(o.date)
+    require_listens(Warehouse(o.warehouse), night, settings_of(o).gates, o.accept_gates == "true")
+    return f"the log of {night} may be folded"
+
+
 def _features(o: Any, beam_args: Sequence[str]) -> None:
     from pipelines.features import features
 
@@ -132,9 +141,12 @@ def _horizon(o: Any, settings: Settings) -> int:
 
 
 def _train(o: Any, beam_args: Sequence[str]) -> None:
+    from pipelines.nightly import bootstrap_settings
     from pipelines.train import train
 
-    train(o.warehouse, day(o.date), settings=settings_of(o), beam_args=beam_args)
+    settings = settings_of(o)
+    settings = bootstrap_settings(settings) if o.candidates_only == "true" else settings
+    train(o.warehouse, day(o.date), settings=settings, beam_args=beam_args)
 
 
 def _train_ranker(o: Any, beam_args: Sequence[str]) -> None:
@@ -206,6 +218,13 @@ _ALL = (
         _ingest,
     ),
     Template(
+        "check",
+        "Nightshelf: check the log",
+        "Volume, freshness and nulls of a date's listens, before the date is folded and closed.",
+        told.CheckOptions,
+        _check,
+    ),
+    Template(
         "features",
         "Nightshelf: features",
         "Days folded into sessions, library, track statistics and co-listens.",
@@ -230,7 +249,7 @@ _ALL = (
         "train",
         "Nightshelf: train",
         "Everything a night learns from other listeners, fitted as of a date.",
-        told.DateOptions,
+        told.TrainOptions,
         _train,
         one_process=True,
     ),

@@ -6,9 +6,12 @@ questions: in what order (`score`), how likely (`heads`, calibrated) and why (`c
 
     kind      order                                              heads
     blend     sum of standardised source scores, nothing learned  listened
-    linear    listwise softmax over the group, L2                 listened
+    linear    listwise softmax over the group, L2 to the blend    listened
     cross     DCN v2 with a listwise loss (TFRS cross layers)     listened, completed, saved, returned, attributed
     average   mean of fitted rankers' standardised scores         mean of the members'
+
+Where the features say what was heard before (`f_heard`), each kind is fitted twice, for discoveries and for repeats
+(`models.ranker_heard`).
 
 A missing feature (NaN, infinite) has one meaning everywhere: "as usual". It becomes the training mean, hence 0 after
 standardising, and contributes nothing.
@@ -37,6 +40,7 @@ from transforms.hashing import uniform
 
 LABELS = ("listened", "completed", "saved", "returned")
 FILE = "ranker.json"
+HEARD = "f_heard"  # the feature that tells repeats (1) from discoveries (0)
 _CLIP = 10.0
 _ROWS = 1 << 18
 
@@ -207,7 +211,8 @@ def fit(examples: pl.DataFrame, feature_names: Sequence[str], settings: RankerSe
         feature_names: the columns to read, in the order `score` will be given them.
 
     Returns:
-        a ranker; without a single positive of `settings.label`, a blend whatever kind was asked for.
+        a ranker; without a single positive of `settings.label`, a blend whatever kind was asked for. Where `f_heard`
+        tells repeats from discoveries, one for each.
 
     Raises:
         UserError: a column is missing.
@@ -215,6 +220,22 @@ def fit(examples: pl.DataFrame, feature_names: Sequence[str], settings: RankerSe
     from models.examples import Examples
 
     data = Examples.read(examples, feature_names)
+    if HEARD in feature_names:
+        heard = data.features[:, list(feature_names).index(HEARD)] > 0.5
+        if heard.any() and not heard.all():
+            from models.ranker_heard import ByHeard
+
+            linear = settings.linear.model_copy(update={"loss": settings.linear.repeats})
+            repeats = settings.model_copy(update={"linear": linear})
+            return ByHeard(
+                _fit_list(data.take(~heard), feature_names, settings, seed),
+                _fit_list(data.take(heard), feature_names, repeats, seed),
+            )
+    return _fit_list(data, feature_names, settings, seed)
+
+
+def _fit_list(data: Any, feature_names: Sequence[str], settings: RankerSettings, seed: int) -> Ranker:
+    """The ranker of one kind of list, from examples that are not standardised yet."""
     inputs = Inputs.measure(feature_names, data.features, data.weight)
     data.features = inputs.standardise(data.features)
     # Which kind is best can only be said by whoever holds a later night; asked all the same, a line is the safe answer.
@@ -236,12 +257,10 @@ def _fit_kind(kind: str, data: Any, held: np.ndarray, inputs: Inputs, settings: 
     elif kind == "linear":
         from models.ranker_linear import fit_linear
 
-        ranker = Weights("linear", inputs, {}, fit_linear(data.take(~held), settings))
+        weights = fit_linear(data.take(~held), settings, untrained(inputs.names, settings))
+        ranker = Weights("linear", inputs, {}, weights)
     else:
-        chosen = pl.Series(inputs.names, dtype=pl.String).str.contains(settings.blend).to_numpy()
-        if not chosen.any():
-            chosen = pl.Series(inputs.names, dtype=pl.String).str.contains("^(f_)?z_|^score_").to_numpy()
-        ranker = Weights("blend", inputs, {}, chosen.astype(np.float32))
+        ranker = Weights("blend", inputs, {}, untrained(inputs.names, settings))
     heads = data.labels if kind == "cross" else {"listened": data.labels["listened"]}
     for name, label in heads.items():
         # Too few held-out groups to calibrate on: all of them, which is biased but defined.
@@ -252,6 +271,15 @@ def _fit_kind(kind: str, data: Any, held: np.ndarray, inputs: Inputs, settings: 
                 ranker.calibrations[name] = Platt.fit(logit, label[known], data.head_weight(name)[known])
                 break
     return ranker
+
+
+def untrained(names: Sequence[str], settings: RankerSettings) -> np.ndarray:
+    """float32 [f]: the blend's weights, 1 for each standardised feature that `settings.blend` names."""
+    columns = pl.Series(names, dtype=pl.String)
+    chosen = columns.str.contains(settings.blend)
+    if not chosen.any():
+        chosen = columns.str.contains("^(f_)?z_|^score_")
+    return chosen.to_numpy().astype(np.float32)
 
 
 def load(directory: str | Path) -> Ranker:
@@ -265,6 +293,10 @@ def load(directory: str | Path) -> Ranker:
         raw = json.loads((folder / FILE).read_text())
     except FileNotFoundError:
         raise UserError(f"{folder.name} holds no {FILE}, so it is no ranker; train it again.") from None
+    if "parts" in raw:
+        from models.ranker_heard import ByHeard
+
+        return ByHeard(*(load(folder / f"part-{i}") for i in range(raw["parts"])))
     inputs = Inputs.from_json(raw["inputs"])
     calibrations = {name: Platt.from_json(c) for name, c in raw["calibrations"].items()}
     if raw["kind"] == "average":

@@ -25,7 +25,7 @@ import tensorflow_recommenders as tfrs
 
 from models.calibration import Platt
 from models.examples import ATTRIBUTED, Examples
-from models.ranker import Inputs, Ranker
+from models.ranker import Inputs, Ranker, untrained
 from models.ranker_linear import fit_linear
 from models.runtime import deterministic
 from models.settings import CrossSettings, Kind, RankerSettings
@@ -155,7 +155,7 @@ def fit_cross(data: Examples, held: np.ndarray, inputs: Inputs, settings: Ranker
     train, shape = data.take(~held), settings.cross
     head_names = list(train.labels)
     network = _Network(len(inputs.names), len(head_names), shape)
-    network.wide.set_weights([fit_linear(train, settings)[:, None]])
+    network.wide.set_weights([fit_linear(train, settings, untrained(inputs.names, settings))[:, None]])
     a_pass = max(sum(1 for _ in _batches(train, settings, seed, 0)), 1)
     epochs = max(shape.epochs, min(30, -(-shape.steps // a_pass)))
     steps = epochs * a_pass

@@ -14,6 +14,9 @@ from models.examples import Examples
 from models.ranker_linear import fit_linear
 from models.settings import LinearSettings, RankerSettings
 from transforms.hashing import uniform
+from transforms.next_in_session.fitted import NextModel
+from transforms.next_in_session.repeats import Repeats
+from transforms.next_in_session.rules import Rules
 from transforms.next_in_session.sessions import SessionLog
 from transforms.next_in_session.shortlist import Order, shortlist
 from transforms.next_in_session.sources import NextSettings, Source, Sources
@@ -84,8 +87,20 @@ def fit_next(
         n_items: size of the vocabulary, the unknown row 0 included.
         more: fits further sources on sessions; called twice, without the held-out ones first.
     """
+    order = _held_out_order(log, n_items, settings, seed, more)
+    return Sources.fit(log, n_items, settings, more(log) if more else None), order
+
+
+def fit_model(log: SessionLog, n_items: int, settings: NextSettings, seed: int = 0) -> NextModel:
+    """As `fit_next`, without what holds sessions; `NextModel.sources` of the same log gives the same sources."""
+    order = _held_out_order(log, n_items, settings, seed, None)
+    rules, repeats = Rules.fit(log, n_items, settings.rules), Repeats.fit(log, n_items, settings.repeats)
+    return NextModel(rules, repeats, order, settings)
+
+
+def _held_out_order(log: SessionLog, n_items: int, settings: NextSettings, seed: int, more: More | None) -> Order:
+    """The order learned on the last sessions, from sources of those before."""
     cut = len(log) - max(1, round(settings.held_out * len(log)))
     before = log.part(0, cut)
     early = Sources.fit(before, n_items, settings, more(before) if more else None)
-    order = fit_order(early, log.part(cut, len(log)), settings, seed)
-    return Sources.fit(log, n_items, settings, more(log) if more else None), order
+    return fit_order(early, log.part(cut, len(log)), settings, seed)

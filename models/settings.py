@@ -53,9 +53,10 @@ class HistorySettings(BaseModel, frozen=True, extra="forbid"):
 class LinearSettings(BaseModel, frozen=True, extra="forbid"):
     """Settings of the linear ranker."""
 
-    l2: float = Field(
-        1000.0, ge=0, description="pull of a weight towards zero, in groups: added to the sum over groups"
-    )
+    l2: float = Field(500.0, ge=0, description="pull of a weight to where it starts, in groups: added to their sum")
+    towards: Literal["blend", "zero"] = Field("blend", description="where weights start and are pulled to")
+    loss: Literal["any", "each"] = Field("any", description="share of the mass on any positive, or of each one")
+    repeats: Literal["any", "each"] = Field("each", description="the same, where the list is of what was heard before")
     iterations: int = Field(200, ge=1, description="most steps of L-BFGS")
     group_power: float = Field(0.5, ge=0, le=1, description="a group weighs (its positives)^power")
 

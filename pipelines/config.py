@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models.settings import RankerSettings
 from pipelines.fitting import ModelSettings
+from transforms.candidates.next_in_session import ContinueSettings
+from transforms.candidates.settings import SourceSettings
 from transforms.co_listens import CoListenSettings
 from transforms.evaluation import EvaluationSettings
 from transforms.gates.settings import GateSettings
@@ -29,6 +31,8 @@ class CandidateSettings(BaseModel):
 
     model_config = CLOSED
 
+    sources: SourceSettings = Field(SourceSettings(), description="sources over the catalog and over one's own past")
+    continuation: ContinueSettings = Field(ContinueSettings(), description="the session that `now-playing` continues")
     per_source: int = Field(300, ge=1, le=2000, description="tracks a source and listener, before the ranker")
     keep_all_below: int = Field(100_000, ge=0, description="listeners below which all candidates are stored")
     keep_share: float = Field(0.01, gt=0, le=1, description="share of listeners whose candidates are all stored, above")

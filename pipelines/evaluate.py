@@ -53,7 +53,7 @@ from transforms.tables.warehouse import Warehouse, days
 if TYPE_CHECKING:
     from pipelines.config import Settings
 
-STEP = "2"
+STEP = "4"
 LISTENS = ("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed")
 
 
@@ -134,7 +134,7 @@ def evaluate(warehouse: str, day: date, ahead: int = 7, *, settings: Settings, b
         logs.say("INFO", told, date=day.isoformat())
 
 
-_CANDIDATE = ("listener_id", "track_id", "heard_before", "stage", "inclusion", "ranker_score", "p_listened")
+_CANDIDATE = ("listener_id", "track_id", "heard_before", "stage", "inclusion", "ranker_score", "p_listened", "f_blend")
 _SHELF = (
     *("listener_id", "shelf_id", "version", "home_position", "refresh_date"),
     *("experiment", "arm", "items", "spares"),

@@ -209,6 +209,8 @@ def _plan(
         "track_stats": {"plays_per_day": settings.track_stats.plays_per_day},
         "co_listens": settings.co_listens.model_dump(include={"reach", "whole_session", "reach_in_long", "cap"}),
     }
+    if settings.co_listens.share < 1:  # the default is left unsaid, so that what stands already stays current
+        described["co_listens"]["share"] = settings.co_listens.share
     runs: list[Run] = []
 
     def run(table: str, day: date, inputs: dict[str, str], **more: Any) -> tuple[dict[str, str], str]:

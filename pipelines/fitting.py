@@ -1,6 +1,7 @@
 """Everything a night learns from other listeners, fitted together over one vocabulary, saved and loaded as one folder.
 
-    vocabulary.parquet  als/  two_tower/  sequence/  neighbours.npz  clusters.npz  popularity.npz
+    vocabulary.parquet  als/  two_tower/  sequence/  neighbours.npz  clusters.npz  popularity.npz  artists.npz
+    next_in_session.npz
 
 This is a place to put parts together: what each part means stands in `models` and `transforms.candidates`. It runs without
 Beam, so that the same fit can be made in a notebook.
@@ -9,7 +10,7 @@ Beam, so that the same fit can be made in a notebook.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -25,15 +26,20 @@ from models.clusters import ClusterSettings
 from models.settings import AlsSettings, HistorySettings, SequenceSettings, TwoTowerSettings
 from models.vocabulary import Vocabulary
 from transforms.blocks import Block, Catalog
+from transforms.candidates.adjacent_artists import AdjacencySettings, fit_adjacency
 from transforms.candidates.als import als_source
 from transforms.candidates.base import Source, TopK
 from transforms.candidates.ease import EaseSettings, fit_ease
 from transforms.candidates.learned import Learned, default_sources
 from transforms.candidates.neighbours import NeighbourSettings, fit_neighbours
-from transforms.candidates.popular import fit_popularity
+from transforms.candidates.popular import Audience, fit_popularity
 from transforms.candidates.sequence import sequence_source
+from transforms.candidates.settings import SourceSettings
 from transforms.candidates.similar_listeners import ProfileSettings, fit_clusters
 from transforms.candidates.two_tower import two_tower_source
+from transforms.clock import Clock
+from transforms.next_in_session.fitted import NextModel, NextModelSettings
+from transforms.next_in_session.sample import as_log, in_time
 
 BUCKETS = {"artists": 65_536, "tags": 2048}
 
@@ -62,10 +68,17 @@ class ModelSettings(BaseModel):
         description="the sequence model, trained for seconds; more windows and epochs pay with a larger audience",
     )
     use_sequence: bool = Field(True, description="train the sequence model")
+    use_next_in_session: bool = Field(True, description="learn how sessions go on, for `now-playing`")
+    next_in_session: NextModelSettings = Field(NextModelSettings(), description="what is learned of sessions")
     history: HistorySettings = Field(HistorySettings(), description="histories as the two-tower model reads them")
     neighbours: NeighbourSettings = Field(NeighbourSettings(), description="track-to-track neighbours")
     use_ease: bool = Field(False, description="fit the source `ease`; the ranker gained nothing from it where measured")
     ease: EaseSettings = Field(EaseSettings(), description="what predicts a track within its neighbourhood")
+    use_adjacent_artists: bool = Field(
+        False,
+        description="fit the source `adjacent_artists`; it finds more, but the order gained nothing where measured",
+    )
+    adjacency: AdjacencySettings = Field(AdjacencySettings(), description="what makes artists near")
     clusters: ClusterSettings = Field(
         ClusterSettings(clusters=4096, listeners_per_cluster=3), description="clusters of listeners"
     )
@@ -78,10 +91,13 @@ class Evidence:
     """What a fit reads, all of it as of the fit date.
 
     Attributes:
-        library: `listener` (uint64 hash), `track_id`, `value` (plays heard, plus one if saved), one row a pair.
+        library: `listener` (uint64 hash), `track_id`, `value` (plays heard, plus one if saved), one row a pair, sorted by
+            listener; where known `recency`, what the pair counts in popularity (halved with every half-life; else 1).
         plays: `listener`, `session` (int, grows with time), `track_id`, `started_at` where known, in order of play.
         tracks: table `tracks`.
+        markets: `listener`, `market` of listeners whose market is known.
         pairs: the co-listens window; stats, recent: the track-statistics window, slow and fast half-life.
+        sample: table `session_sample`; None = nothing is learned of how sessions go on.
     """
 
     library: pl.DataFrame
@@ -90,11 +106,13 @@ class Evidence:
     pairs: pl.DataFrame
     stats: pl.DataFrame
     recent: pl.DataFrame
+    sample: pl.DataFrame | None = None
+    markets: pl.DataFrame | None = None
 
 
 @dataclass
 class Fitted:
-    """The parts, aligned to one vocabulary of n rows."""
+    """The parts, aligned to one vocabulary of n rows; `took` is what `Clock.drain` said of fitting them."""
 
     vocabulary: Vocabulary
     als: Any
@@ -102,13 +120,15 @@ class Fitted:
     history: HistorySettings
     learned: Learned
     sequence: Any | None = None
+    next_in_session: NextModel | None = None
+    took: dict[str, int] = field(default_factory=dict)
 
     def catalog(self, tracks: pl.DataFrame) -> Catalog:
         """A catalog table aligned to the vocabulary."""
         return Catalog.build(self.vocabulary.ids.to_list(), tracks)
 
-    def sources(self, catalog: Catalog, as_of: date) -> list[Source]:
-        """Every candidate source, in the order that settles ties of attribution."""
+    def sources(self, catalog: Catalog, as_of: date, settings: SourceSettings | None = None) -> list[Source]:
+        """Every candidate source, in the order that settles ties of attribution; `settings` switch some off."""
         dense: list[Source] = [
             als_source(self.als.fold_in, self.als.item_factors, self._search("als", self.als.item_factors))
         ]
@@ -119,7 +139,7 @@ class Fitted:
             vectors = np.asarray(self.sequence.items)
             length = self.sequence.settings.length
             dense.append(sequence_source(self.states, vectors, length, self._search("sequence", vectors)))
-        return default_sources(self.learned, catalog, as_of, dense)
+        return default_sources(self.learned, catalog, as_of, dense, settings)
 
     def states(self, items: np.ndarray, seconds: np.ndarray) -> np.ndarray:
         """The sequence model's states after listens `seconds` apart, both [B, length], right-aligned."""
@@ -174,6 +194,8 @@ class Fitted:
             self.two_tower.save(folder / "two_tower")
         if self.sequence is not None:
             self.sequence.save(folder / "sequence")
+        if self.next_in_session is not None:
+            self.next_in_session.save(folder / "next_in_session.npz")
         self.learned.save(folder)
 
     @classmethod
@@ -191,6 +213,9 @@ class Fitted:
             from models.sequence import SequenceModel
 
             sequence = SequenceModel.load(folder / "sequence")
+        following, path = None, folder / "next_in_session.npz"
+        if settings.use_next_in_session and path.exists():
+            following = NextModel.load(path, settings.next_in_session)
         return cls(
             Vocabulary.load(folder / "vocabulary.parquet"),
             Als.load(folder / "als"),
@@ -198,6 +223,7 @@ class Fitted:
             settings.history,
             Learned.load(folder),
             sequence,
+            following,
         )
 
 
@@ -220,40 +246,57 @@ def fit(evidence: Evidence, settings: ModelSettings, seed: int, checkpoints: Che
     )
     ids = vocabulary.ids.to_list()
     order = evidence.library["listener"].unique().sort()
-    rows = order.search_sorted(evidence.library["listener"])
+    rows = np.asarray(order.search_sorted(evidence.library["listener"]), np.int32)
+    items = vocabulary.rows(evidence.library["track_id"])
     shape = (len(order), len(vocabulary))
-    heard = sparse.csr_matrix(
-        (
-            evidence.library["value"].cast(pl.Float32).to_numpy(),
-            (np.asarray(rows, np.int32), vocabulary.rows(evidence.library["track_id"])),
-        ),
-        shape=shape,
-    )
+    heard = sparse.csr_matrix((evidence.library["value"].cast(pl.Float32).to_numpy(), (rows, items)), shape=shape)
+    clock, pairs = Clock(), len(evidence.library)
     at = heard.tocoo()
-    als = Als.fit(at.row, at.col, at.data, *shape, settings.als, seed)
-    vectors = in_blocks(als.fold_in, heard)
-    centroids = clusters.fit(vectors, settings.clusters, seed)
-    nearest = clusters.assign(vectors, centroids, settings.profiles.overlap)[0]
-    neighbours = fit_neighbours(evidence.pairs, ids, settings.neighbours)
-    learned = Learned(
-        neighbours,
-        fit_popularity(evidence.stats, evidence.recent, ids),
-        fit_clusters(heard, nearest, settings.profiles),
-        fit_ease(neighbours.shared.T.tocsr(), neighbours.own, settings.ease, settings.neighbours.power)
-        if settings.use_ease
-        else None,
-    )
-    tower = (
-        _two_tower(evidence, vocabulary, als.item_factors, settings, seed, checkpoints)
-        if settings.use_two_tower
-        else None
-    )
-    sequence = (
-        _sequence(evidence.plays, vocabulary, als.item_factors, settings, seed, checkpoints)
-        if settings.use_sequence
-        else None
-    )
-    return Fitted(vocabulary, als, tower, settings.history, learned, sequence)
+    with clock.part("als", pairs):
+        als = Als.fit(at.row, at.col, at.data, *shape, settings.als, seed)
+    with clock.part("clusters", pairs):
+        vectors = in_blocks(als.fold_in, heard)
+        centroids = clusters.fit(vectors, settings.clusters, seed)
+        nearest = clusters.assign(vectors, centroids, settings.profiles.overlap)[0]
+        profiles = fit_clusters(heard, nearest, settings.profiles)
+    with clock.part("neighbours", len(evidence.pairs)):
+        neighbours = fit_neighbours(evidence.pairs, ids, settings.neighbours)
+    with clock.part("popularity", pairs):
+        reach = audience(evidence, order, rows, items, len(vocabulary))
+        popularity = fit_popularity(evidence.stats, evidence.recent, ids, reach)
+    ease = adjacency = None
+    if settings.use_ease:
+        with clock.part("ease", neighbours.shared.nnz):
+            ease = fit_ease(neighbours.shared.T.tocsr(), neighbours.own, settings.ease, settings.neighbours.power)
+    if settings.use_adjacent_artists:
+        with clock.part("adjacent_artists", neighbours.shared.nnz):
+            catalog = Catalog.build(ids, evidence.tracks)
+            adjacency = fit_adjacency(neighbours.shared, neighbours.own, catalog, settings.adjacency)
+    learned = Learned(neighbours, popularity, profiles, ease, adjacency)
+    tower = sequence = None
+    if settings.use_two_tower:
+        with clock.part("two_tower", len(evidence.plays)):
+            tower = _two_tower(evidence, vocabulary, als.item_factors, settings, seed, checkpoints)
+    if settings.use_sequence:
+        with clock.part("sequence", len(evidence.plays)):
+            sequence = _sequence(evidence.plays, vocabulary, als.item_factors, settings, seed, checkpoints)
+    with clock.part("next_in_session", 0 if evidence.sample is None else len(evidence.sample)):
+        following = _next_in_session(evidence.sample, vocabulary, settings, seed)
+    return Fitted(vocabulary, als, tower, settings.history, learned, sequence, following, clock.drain())
+
+
+def audience(evidence: Evidence, listeners: pl.Series, rows: np.ndarray, items: np.ndarray, n: int) -> Audience:
+    """Who heard what, by market; `rows` and `items` are the library's listeners and tracks as numbers below len and n."""
+    pairs = evidence.library
+    recency = pairs["recency"].to_numpy() if "recency" in pairs.columns else np.ones(len(pairs))
+    names, market = [""], np.zeros(len(listeners), np.int32)
+    if evidence.markets is not None and evidence.markets.height:
+        known = evidence.markets.unique("listener", keep="first", maintain_order=True)
+        found = listeners.to_frame("listener").join(known, on="listener", how="left", maintain_order="left")
+        each = found["market"].fill_null("")
+        names = each.unique().sort().to_list()
+        market = (each.rank("dense").to_numpy() - 1).astype(np.int32)
+    return Audience.of(items, recency, market[rows], names, n)
 
 
 def in_blocks(
@@ -306,6 +349,17 @@ def _sequence(
     listens = Sequences.from_plays(numbered.sort("row", "session", maintain_order=True).select("row", "item", *times))
     own = checkpoints.under("sequence") if checkpoints is not None else None
     return sequence.fit(listens, len(vocabulary), settings.sequence, seed, own, start=start)
+
+
+def _next_in_session(
+    sample: pl.DataFrame | None, vocabulary: Vocabulary, settings: ModelSettings, seed: int
+) -> NextModel | None:
+    from models.ranker_session import fit_model
+
+    if sample is None or not settings.use_next_in_session:
+        return None
+    log = as_log(in_time(sample), vocabulary.rows)
+    return fit_model(log, len(vocabulary), settings.next_in_session, seed) if len(log) else None
 
 
 def content_bags(tracks: pl.DataFrame, vocabulary: Vocabulary) -> dict[str, sparse.csr_matrix]:

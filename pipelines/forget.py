@@ -90,7 +90,7 @@ def forget(
         files, rows = record.counters.get(f"{METRICS}.files", 0), record.counters.get(f"{METRICS}.rows", 0)
         at.rows(rows)
     with stage("forget texts"):
-        texts = _texts(place, Traces({*ids, *raw}), on)
+        texts = _texts(place, Traces({*ids, *raw}), prints(ids) or tuple(gone.prints), on)
     tables = counted = 0
     if published:
         from pipelines.forget_published import forget_published
@@ -124,9 +124,9 @@ def define(root: beam.Pipeline, warehouse: str, of: Sequence[int], today: date) 
     )
 
 
-def _texts(place: Warehouse, traces: Traces, today: date) -> int:
+def _texts(place: Warehouse, traces: Traces, of: Sequence[int], today: date) -> int:
     """Everything that is no listener's row: refused lines, ledgers, records, reports, leftovers of killed jobs."""
-    done = [r for p in _rejects(place) if (r := clear_rejects(place, p, traces)) is not None]
+    done = [r for p in _rejects(place) if (r := clear_rejects(place, p, traces, of)) is not None]
     swap(place, done, today)
     count = clear_texts(place, traces)
     for path in [*place.store.paths("imports"), *place.store.leftovers()]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from google.cloud import bigquery
 
 from pipelines.publish import Target, label, target, told
+from transforms.forget import prints
 from transforms.forgotten import Forgotten
 from transforms.tables import bigquery as bq
 from transforms.tables.manifest import Manifest
@@ -45,7 +46,10 @@ def forget_published(
             continue
         with told(f"forget in {parts[0]} of {parts[1]}"):
             ids = list(listeners) or _known(at, item.table_id, declared.name, gone)
-            statement = bq.forget_statement(at.dataset, declared, item.table_id) if ids else None
+            columns = (
+                {f.name for f in at.client.get_table(item.reference).schema} if declared.name == "rejects" else set()
+            )
+            statement = bq.forget_statement(at.dataset, declared, item.table_id, columns) if ids else None
             found = _run(at, statement, ids) if statement else 0
             if found:
                 tables, rows = tables + 1, rows + found
@@ -63,7 +67,10 @@ def _known(at: Target, name: str, table: str, gone: Forgotten) -> list[str]:
 
 
 def _run(at: Target, statement: str, ids: Sequence[str]) -> int:
-    config = bigquery.QueryJobConfig(query_parameters=[bigquery.ArrayQueryParameter("ids", "STRING", list(ids))])
+    given = [bigquery.ArrayQueryParameter("ids", "STRING", list(ids))]
+    if "@prints" in statement:
+        given.append(bigquery.ArrayQueryParameter("prints", "INT64", list(prints(ids))))
+    config = bigquery.QueryJobConfig(query_parameters=given)
     job = at.client.query(statement, job_config=config, location=at.location)
     job.result()
     return int(job.num_dml_affected_rows or 0)

@@ -21,6 +21,7 @@ from transforms.sources.base import Options
 from transforms.sources.files import InputFile
 from transforms.sources.formats import FORMATS, check, pieces
 from transforms.sources.mapping import Mapping, load_mapping
+from transforms.tables.records import job_at_commit
 from transforms.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def ingest(
             "--end-date: expected the date of each listener's last session, since sessions have no times; found none."
         )
     place = Warehouse(warehouse)
-    end = end_date or datetime.now(UTC).date()
+    end = end_date or _today(place)
     options = Options(end, _mapping(format, mapping), anonymous, listener)
     others = {"tracks": tracks, "listeners": listeners_file, "feedback": feedback, "impressions": impressions}
     later = described_only(beam_args)
@@ -183,7 +184,13 @@ def define(root: beam.Pipeline, batch: Batch) -> None:
     )
     listens = cleaned.written
     counts = (parsed[steps.COUNTS], cleaned[steps.COUNTS]) | "All counts" >> beam.Flatten()
-    rejects = (parsed[steps.REJECTS], cleaned[steps.REJECTS]) | "All rejects" >> beam.Flatten()
+    rejects = (
+        (parsed[steps.REJECTS], cleaned[steps.REJECTS])
+        | "All rejects" >> beam.Flatten()
+        | "Keyed rejects" >> beam.Map(lambda kv: kv).with_output_types(tuple[str, bytes])
+        | "Rejects by shard" >> beam.GroupByKey()
+        | "Write rejects" >> beam.ParDo(steps.WriteRejects(batch))
+    )
     found = (parsed[steps.TRACKS], cleaned[steps.TRACKS]) | "All tracks" >> beam.Flatten()
     # the table is written whole, so that shards the batch says nothing of are there too
     everywhere = root | "Every shard" >> beam.Create(steps.no_listeners(batch), reshuffle=False)
@@ -200,12 +207,23 @@ def define(root: beam.Pipeline, batch: Batch) -> None:
         | "Write catalog"
         >> beam.ParDo(steps.WriteCatalog(batch), listed(listens), listed(found), listed(parsed[steps.GIVEN]))
     )
-    written = (listens, listeners, catalog) | "All written" >> beam.Flatten()
+    written = (listens, listeners, catalog, rejects) | "All written" >> beam.Flatten()
     (
         root
         | "Batch" >> beam.Create([0], reshuffle=False)
-        | "Commit" >> beam.ParDo(steps.CommitBatch(batch), listed(written), listed(counts), listed(rejects))
+        | "Commit" >> beam.ParDo(steps.CommitBatch(batch, job_at_commit()), listed(written), listed(counts))
     )
+
+
+def _today(place: Warehouse) -> date:
+    """The date of the clock, where that can be: behind it, today's plays would be refused as the future's, for good."""
+    today, known = datetime.now(UTC).date(), place.dates("listens")
+    if known and known[-1] > today:
+        raise UserError(
+            f"this machine's clock says {today}, and the warehouse holds listens of {known[-1]} already; set the clock, or "
+            "say with --end-date which date is the last of the batch"
+        )
+    return today
 
 
 def _new(files: Sequence[InputFile], known: dict[str, str]) -> tuple[list[InputFile], list[str]]:

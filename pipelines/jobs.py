@@ -7,43 +7,25 @@ between equal runs (seconds, memory, machine), so that nothing of it needs to st
 from __future__ import annotations
 
 import errno
-import json
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipelines import logs
 from pipelines.progress import made
-from pipelines.usage import Usage, machine, passed
+from transforms.clock import by_part, others
 from transforms.errors import JobFailed, UserError
+from transforms.tables.records import Record, at_commit, with_workers, write_record
 from transforms.tables.runs import Run
+from transforms.tables.usage import Usage, passed
 from transforms.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import apache_beam as beam
 
 LOCAL = ("--runner=FnApiRunner",)
-
-
-@dataclass
-class Record:
-    """What one job took; `passed` is rows and bytes in and out.
-
-    `finished` is False where only its graph was written, for a service to start.
-    """
-
-    job: str
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    peak_mb: float = 0.0
-    passed: dict[str, int] = field(default_factory=dict)
-    counters: dict[str, int] = field(default_factory=dict)
-    run_ids: list[str] = field(default_factory=list)
-    finished: bool = True
 
 
 _WATCHED: ContextVar[list[Record] | None] = ContextVar("watched", default=None)
@@ -70,6 +52,12 @@ def described_only(beam_args: Sequence[str]) -> bool:
     return any(a.startswith("--template_location") for a in beam_args)
 
 
+def elsewhere(beam_args: Sequence[str]) -> bool:
+    """Whether other processes than this one do the work."""
+    named = [a.partition("=")[2] for a in checked_args(beam_args) if a.startswith("--runner=")]
+    return described_only(beam_args) or named[-1:] not in (["FnApiRunner"], ["DirectRunner"])
+
+
 def launch(
     job: str,
     warehouse: Warehouse,
@@ -79,7 +67,8 @@ def launch(
 ) -> Record:
     """Build the graph with `define`, run it to its end, and record what it took.
 
-    With `--template_location` the graph is only written there, and nothing is waited for.
+    With `--template_location` the graph is only written there, nothing is waited for. Where other processes do
+    the work, the commit notes what they used.
 
     Raises:
         UserError: what a step raised for the user to mend (Beam's wrapping is taken off).
@@ -97,7 +86,8 @@ def launch(
     took = Usage()
     try:
         root = beam.Pipeline(options=options)
-        define(root)
+        with at_commit(job) if elsewhere(beam_args) else nullcontext():
+            define(root)
         result = root.run()
         if described_only(beam_args):
             return _noted(Record(job, run_ids=[r.run_id for r in runs], finished=False))
@@ -112,10 +102,13 @@ def launch(
         seconds=took.seconds(),
         cpu_seconds=took.cpu_seconds(),
         peak_mb=took.peak_mb(),
-        counters=_counters(result),
+        counters=others(counted := _counters(result)),
+        parts=by_part(counted),
         run_ids=[r.run_id for r in runs],
     )
     record.passed = passed(warehouse, runs, record.counters)
+    if elsewhere(beam_args):
+        record = with_workers(record, warehouse, runs)
     write_record(warehouse, record, runs)
     return _noted(record)
 
@@ -174,18 +167,3 @@ def _counters(result: Any) -> dict[str, int]:
         name = f"{counter.key.metric.namespace}.{counter.key.metric.name}"
         counters[name] = counters.get(name, 0) + int(counter.result or 0)
     return dict(sorted(counters.items()))
-
-
-def write_record(warehouse: Warehouse, record: Record, runs: Sequence[Run]) -> None:
-    """Write `runs/<run_id>.json` of each run of the job."""
-    facts = {k: v for k, v in record.__dict__.items() if k != "passed"}
-    for run in runs:
-        body = {
-            **facts,
-            **record.passed,
-            "table": run.table,
-            "date": run.day.isoformat(),
-            "machine": machine(),
-            "at": time.time(),
-        }
-        warehouse.store.write(f"runs/{run.run_id}.json", json.dumps(body, indent=1, sort_keys=True).encode())

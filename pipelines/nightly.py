@@ -9,7 +9,7 @@ same jobs; there is no graph of the night.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 
 from pipelines.check import require_listens
@@ -64,7 +64,7 @@ def night(
         fold_to(warehouse, wanted, settings, beam_args)
         take_out(warehouse, wanted, settings, beam_args)
     join_outcomes(warehouse, day, settings, beam_args, extra_horizon=step)
-    if fit == day or place.current("models", fit) is None:
+    if fit == day or place.current("models", fit) is None or is_bootstrap(place, fit):
         _models(warehouse, fit, settings, beam_args)
     if fit == day or place.current("rankers", fit) is None:
         _ranker(warehouse, fit, settings, step, beam_args)
@@ -117,8 +117,14 @@ def bootstrap_night(warehouse: str, day: date, settings: Settings, beam_args: Se
     """A night for a ranker to learn from: everything as of its own date, up to the candidates."""
     fold_to(warehouse, day, settings, beam_args)
     take_out(warehouse, day, settings, beam_args)
-    _models(warehouse, day, settings, beam_args)
+    _models(warehouse, day, bootstrap_settings(settings), beam_args)
     _score(warehouse, day, day, settings, beam_args, candidates_only=True)
+
+
+def bootstrap_settings(settings: Settings) -> Settings:
+    """What such a night's models are fitted by: how sessions go on orders a shelf, and it has none."""
+    models = settings.models.model_copy(update={"use_next_in_session": False})
+    return settings.model_copy(update={"models": models})
 
 
 def is_bootstrap(place: Warehouse, day: date) -> bool:
@@ -151,19 +157,37 @@ def take_out(warehouse: str, day: date, settings: Settings, beam_args: Sequence[
 def join_outcomes(
     warehouse: str, day: date, settings: Settings, beam_args: Sequence[str], extra_horizon: int | None = None
 ) -> None:
-    """Outcomes of every stored night whose horizons have closed by `day`."""
+    """Outcomes of every stored night whose horizons have closed by `day`; a horizon that was added since is made up."""
     from pipelines.outcomes import outcomes
 
     place = Warehouse(warehouse)
-    nights = place.dates("candidates")
-    horizons = sorted({*settings.outcomes.horizons, *([extra_horizon] if extra_horizon else [])})
-    closing = sorted({n + timedelta(h) for n in nights for h in horizons if n + timedelta(h) <= day})
-    done = set(place.dates("outcomes"))
-    for closed in closing:
-        if closed not in done:
-            with stage(f"outcomes {closed}") as at:
-                outcomes(warehouse, closed, settings=settings, horizons=horizons, beam_args=beam_args)
-                at.rows(place.need("outcomes", closed).rows)
+    horizons = {*settings.outcomes.horizons, *([extra_horizon] if extra_horizon else [])}
+    for closed, wanted in to_join(place, day, horizons).items():
+        with stage(f"outcomes {closed}") as at:
+            outcomes(warehouse, closed, settings=settings, horizons=wanted, beam_args=beam_args)
+            at.rows(place.need("outcomes", closed).rows)
+
+
+def to_join(place: Warehouse, day: date, horizons: Collection[int]) -> dict[date, list[int]]:
+    """Dates up to `day` on which outcomes are to be joined, in order, and the horizons to join on each.
+
+    A date that has been joined is joined again only for a horizon of a stored night that it lacks, and then for those it
+    holds too. It stays as it is if the night of one of these is no longer stored: what was joined is worth more. Nobody
+    can move what is pinned.
+    """
+    nights = set(place.dates("candidates"))
+    out = {}
+    for closed in sorted({n + timedelta(h) for n in nights for h in horizons if n + timedelta(h) <= day}):
+        wanted = {h for h in horizons if closed - timedelta(h) in nights}
+        joined = place.current("outcomes", closed)
+        if joined is not None:
+            held = set(joined.settings["horizons"])
+            gone = any(closed - timedelta(h) not in nights for h in held)
+            if wanted <= held or gone or joined.pinned:
+                continue
+            wanted |= held
+        out[closed] = sorted(wanted)
+    return out
 
 
 def _models(warehouse: str, day: date, settings: Settings, beam_args: Sequence[str]) -> None:

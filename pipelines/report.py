@@ -21,6 +21,7 @@ from transforms.hashing import stable_hash
 from transforms.reporting.cost import CostSettings
 from transforms.reporting.facts import Job, Ledger, Model, Night, Sample, Shelf, ShelfItem, TableRows
 from transforms.reporting.page import render
+from transforms.reporting.standing import Standing, standing
 from transforms.shelves.reasons import sentence
 from transforms.tables.manifest import Manifest
 from transforms.tables.upkeep import input_key, tables
@@ -62,7 +63,7 @@ def gather(place: Warehouse, day: date, prices: CostSettings | None = None) -> N
         place.need("candidates", day)
     measured = place.current("evaluation", day)
     used = behind(place, day)
-    standing = _standing(place, shelves)
+    stands = standing(place, shelves)
     return Night(
         day=day,
         warehouse=place.url,
@@ -71,13 +72,14 @@ def gather(place: Warehouse, day: date, prices: CostSettings | None = None) -> N
         open_slots_note=_open_slots(place, measured, shelves),
         checks=[Check.from_dict(c) for c in shelves.extra.get(CHECKS, [])] if shelves else [],
         accepted=shelves.extra.get(ACCEPTED, []) if shelves else [],
-        statuses=_statuses(standing),
+        statuses=stands.statuses,
+        shelves_note=stands.note,
         jobs=list(jobs(place, {m.run_id for m in used})),
         tables=list(_table_rows(place, used, day)),
         batches=list(_batches(place, day)),
-        samples=_samples(place, shelves, standing),
+        samples=_samples(place, shelves, stands),
         models=list(_models(place, used)),
-        listeners=standing["listener_id"].n_unique(),
+        listeners=stands.listeners,
         prices=prices or CostSettings(),
     )
 
@@ -127,7 +129,8 @@ def jobs(place: Warehouse, run_ids: set[str]) -> Iterator[Job]:
             megabytes=records[0].get("bytes_out", counters.get("write.bytes", 0)) / 1e6,
             megabytes_read=records[0].get("bytes_in", 0) / 1e6,
             cpu_seconds=records[0].get("cpu_seconds"),
-            vcpus=records[0].get("machine", {}).get("vcpus", 1),
+            vcpus=records[0].get("machine", {}).get("vcpus", 1) * records[0].get("machines", 1),
+            parts=records[0].get("parts", {}),
         )
 
 
@@ -182,34 +185,20 @@ def _models(place: Warehouse, used: list[Manifest]) -> Iterator[Model]:
                 )
 
 
-def _standing(place: Warehouse, shelves: Manifest | None) -> pl.DataFrame:
-    """listener_id, shelf_id, title, status of every row."""
-    names = ["listener_id", "shelf_id", "title", "status"]
-    if shelves is None:
-        return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
-    return place.read_manifest(shelves, names)
-
-
-def _statuses(standing: pl.DataFrame) -> dict[str, dict[str, int]]:
-    counts = standing.group_by("shelf_id", "status").agg(pl.len()).sort("shelf_id", "status")
-    out: dict[str, dict[str, int]] = {}
-    for shelf, status, n in counts.iter_rows():
-        out.setdefault(shelf, {})[status] = n
-    return out
-
-
-def _samples(place: Warehouse, shelves: Manifest | None, standing: pl.DataFrame) -> list[Sample]:
+def _samples(place: Warehouse, shelves: Manifest | None, stands: Standing) -> list[Sample]:
     """A few listeners, chosen by hash: most with the most personal shelves, one with fallbacks where there is one."""
-    if shelves is None or standing.is_empty():
+    if shelves is None or stands.rows.is_empty():
         return []
-    people = standing.group_by("listener_id").agg(personal=(pl.col("status") == "personal").sum()).sort("listener_id")
+    people = (
+        stands.rows.group_by("listener_id").agg(personal=(pl.col("status") == "personal").sum()).sort("listener_id")
+    )
     people = people.with_columns(_hash=stable_hash(people["listener_id"], purpose="report")).sort(
         "_hash", "listener_id"
     )
     most = people.filter(pl.col("personal") == pl.col("personal").max()).head(SAMPLES - 1)
     least = people.join(most, on="listener_id", how="anti").sort("personal", maintain_order=True).head(1)
     chosen = pl.concat([most, least])["listener_id"]
-    frames = [f.filter(pl.col("listener_id").is_in(chosen.implode())) for f in place.read_files(shelves.files)]
+    frames = [f.filter(pl.col("listener_id").is_in(chosen.implode())) for f in place.read_files(stands.files)]
     rows = pl.concat(frames).sort("surface", "home_position", "shelf_id")
     names = titles(place, shelves.date, rows)
     out = []

@@ -24,6 +24,7 @@ from pipelines.jobs import launch
 from pipelines.roster import roster_size
 from pipelines.scoring import UNTRAINED, Plan, Scorer
 from transforms.chunks import Chunk, specs
+from transforms.clock import count
 from transforms.gates import measure
 from transforms.gates.beam import Gate, GatedCommit
 from transforms.tables.beam import Commit, ReadChunks, WriteChunks
@@ -35,7 +36,7 @@ from transforms.tables.warehouse import Warehouse, days
 if TYPE_CHECKING:
     from pipelines.config import Settings
 
-STEP = "4"
+STEP = "8"
 MEASURED = "measured"
 TABLES = ("candidates", "draws", "listener_embeddings", "shelves")  # in commit order: readers enter at the last
 
@@ -66,6 +67,7 @@ def score(
     place, fit = Warehouse(warehouse), fit_date or day
     models = place.need("models", fit)
     ranker = None if candidates_only else place.current("rankers", fit)
+    sample = None if candidates_only else place.current("session_sample", fit)
     catalog, listeners = (newest_or_first(place, table, day) for table in ("tracks", "listeners"))
     tables = {
         "listeners": [listeners] if listeners else [],
@@ -79,7 +81,7 @@ def score(
         place.need("library", day),
         *(m for t in ("sessions", "feedback", "exclusions", "shelves") for m in tables[t]),
     ]
-    inputs = inputs_of(models, ranker, catalog, listeners, *own)
+    inputs = inputs_of(models, ranker, sample, catalog, listeners, *own)
     described = {
         **settings.model_dump(mode="json", include={"candidates", "shelves", "bootstrap"}),
         "greedy": greedy,
@@ -111,6 +113,8 @@ def score(
         ranker_version=ranker.version if ranker else None,
         versions={run.table: run.version for run in wanted},
         settings=settings.shelves,
+        sources=settings.candidates.sources,
+        continuation=settings.candidates.continuation,
         only=only,
         only_shelves=tuple(shelves),
     )
@@ -120,7 +124,7 @@ def score(
     gate = Gate(settings.gates, fit, len(settings.shelves.shelves), accept_gates)
 
     def define(root: beam.Pipeline) -> None:
-        work_done = _Score(warehouse, what, settings.models, models, ranker, catalog, before)
+        work_done = _Score(warehouse, what, settings.models, models, ranker, catalog, before, sample)
         scored = (
             root
             | "Listeners" >> ReadChunks(work)
@@ -179,28 +183,35 @@ class _Score(beam.DoFn):
         ranker: Manifest | None,
         catalog: Manifest | None,
         before: date | None,
+        sample: Manifest | None,
     ) -> None:
         self._warehouse, self._what, self._settings = warehouse, what, model_settings
         self._models, self._ranker, self._catalog, self._before = models, ranker, catalog, before
+        self._sample = sample
 
     def setup(self) -> None:
         from models.ranker import load
 
         fitted = Fitted.load(fetch(self._warehouse, self._models, self._what.day), self._settings)
         ranker = load(fetch(self._warehouse, self._ranker, self._what.day)) if self._ranker else None
-        tracks = tracks_as_of(Warehouse(self._warehouse), self._catalog, self._what.day)
-        self._scorer = Scorer(self._what, fitted, ranker, tracks)
+        place = Warehouse(self._warehouse)
+        tracks = tracks_as_of(place, self._catalog, self._what.day)
+        sample = place.read_manifest(self._sample) if self._sample and fitted.next_in_session else None
+        self._scorer = Scorer(self._what, fitted, ranker, tracks, sample)
         self._known = pl.Series(self._scorer.catalog.track_ids.tolist(), dtype=pl.String)
         self._kind = ranker.kind if ranker else UNTRAINED
 
     def process(self, chunk: Chunk) -> Iterator[Any]:
         what = self._what
         if not what.shelves:
-            yield from self._scorer.score(chunk)
+            for made in self._scorer.score(chunk):
+                count(self._scorer.clock.drain())
+                yield made
             return
         yield _measured(measure.inputs(chunk.tables, what.day, self._known))
         earlier = chunk["shelves"].filter(pl.col("run_date") == self._before) if self._before else None
         for made in self._scorer.score(chunk):
+            count(self._scorer.clock.drain())
             yield made
             yield _measured(measure.shelves(made["shelves"], earlier, what.day, chunk.shard))
             yield _measured(measure.scores(made["candidates"], self._kind, chunk.shard))

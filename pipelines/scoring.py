@@ -20,8 +20,11 @@ import polars as pl
 from pipelines.fitting import Fitted
 from transforms.blocks import Block, build_blocks
 from transforms.candidates.features import features
-from transforms.candidates.union import explain, retrieve_block
+from transforms.candidates.next_in_session import CONTINUES, ContinueSettings, NextInSession, next_in_session
+from transforms.candidates.settings import SourceSettings
+from transforms.candidates.union import apart, explain, popular_alone, retrieve_block
 from transforms.chunks import Chunk
+from transforms.clock import Clock
 from transforms.errors import UserError
 from transforms.exclusions import taste, without_plays
 from transforms.hashing import uniform
@@ -44,6 +47,8 @@ class Plan:
         keep: share of listeners whose candidates are all stored; below it only what is placed or spare.
         sample: share of listeners scored at all (nights made to train the first ranker), by hash.
         shelves: assemble shelves, or stop after candidates.
+        sources: which sources are asked; None = as by default.
+        continuation: which session goes on, and how; None = as by default.
         only: hand on these listeners alone; () = everyone.
         only_shelves: hand on these shelves alone; () = all. The others are assembled all the same, since what stands
             on one shelf may not stand on another of its surface.
@@ -60,6 +65,8 @@ class Plan:
     ranker_version: str | None
     versions: dict[str, str]
     settings: ShelvesSettings
+    sources: SourceSettings | None = None
+    continuation: ContinueSettings | None = None
     only: tuple[str, ...] = ()
     only_shelves: tuple[str, ...] = ()
 
@@ -67,10 +74,23 @@ class Plan:
 class Scorer:
     """Everything loaded once a process."""
 
-    def __init__(self, plan: Plan, fitted: Fitted, ranker: Any | None, tracks: pl.DataFrame) -> None:
-        self.plan, self.fitted, self.ranker = plan, fitted, ranker
+    def __init__(
+        self,
+        plan: Plan,
+        fitted: Fitted,
+        ranker: Any | None,
+        tracks: pl.DataFrame,
+        sample: pl.DataFrame | None = None,
+    ) -> None:
+        """Put the parts together; `sample` is table `session_sample` of the models' fit date, None without one."""
+        self.plan, self.fitted, self.ranker, self.clock = plan, fitted, ranker, Clock()
         self.catalog = fitted.catalog(tracks)
-        self.sources = fitted.sources(self.catalog, plan.day)
+        self.sources = fitted.sources(self.catalog, plan.day, plan.sources)
+        self.following: NextInSession | None = None
+        if plan.shelves and fitted.next_in_session is not None and sample is not None and sample.height:
+            settings = plan.continuation or ContinueSettings()
+            self.following = next_in_session(fitted.next_in_session, sample, self.catalog, settings)
+            self.sources.append(self.following)
         self.facts = tracks.select(
             "track_id", "recording_id", "artist_ids", "album_id", "released_on", "markets", "explicit"
         )
@@ -80,16 +100,16 @@ class Scorer:
         popularity = self.fitted.learned.popularity
         ids = pl.Series(self.catalog.track_ids.tolist(), dtype=pl.String)
         frames = []
-        for market, row in [("", None), *((m, i) for i, m in enumerate(popularity.markets.tolist()) if m)]:
-            plays = popularity.plays if row is None else np.asarray(popularity.by_market[row].todense()).ravel()
-            best = np.lexsort((self.catalog.tie, -plays))[:500]
-            best = best[plays[best] > 0]
+        for market in ["", *(m for m in popularity.markets.tolist() if m)]:
+            reach = popularity.of_market(market)
+            best = np.lexsort((self.catalog.tie, -reach))[:500]
+            best = best[reach[best] > 0]
             frames.append(
                 pl.DataFrame(
                     {
                         "market": pl.Series([market] * len(best), dtype=pl.String),
                         "track_id": ids.gather(best),
-                        "score": plays[best].astype(np.float32),
+                        "score": reach[best].astype(np.float32),
                     }
                 )
             )
@@ -136,26 +156,37 @@ class Scorer:
         previous: pl.DataFrame | None,
     ) -> dict[str, pl.DataFrame]:
         plan = self.plan
-        found = retrieve_block(block, self.catalog, self.sources, plan.k)
-        scored = self.rank(features(block, self.catalog, found, self.fitted.learned, as_of=plan.day, k=plan.k))
-        tables = {"listener_embeddings": self._vectors(block)}
+        found = retrieve_block(block, self.catalog, self.sources, plan.k, self.clock)
+        unweighed = found.select(apart(found.columns))
+        found = found.drop(unweighed.columns)
+        with self.clock.part("features", found.height):
+            weighed = features(block, self.catalog, found, self.fitted.learned, as_of=plan.day, k=plan.k)
+        with self.clock.part("ranker", found.height):
+            scored = self.rank(weighed.with_columns(unweighed))
+        with self.clock.part("embeddings", len(block)):
+            tables = {"listener_embeddings": self._vectors(block)}
         stages = None
         if plan.shelves:
             here = roster.filter(pl.col("listener_id").is_in(block.listener_ids))
-            made = assemble(
-                self._for_shelves(block, scored),
-                here,
-                night=Night(
-                    plan.day, plan.versions.get("shelves", ""), plan.seed, plan.ranker_version or UNTRAINED, plan.greedy
-                ),
-                settings=plan.settings,
-                blocks=feedback,
-                previous=previous if previous is not None and previous.height else None,
-                popular=self.popular,
-                library=self._known(here, library),
-                catalog=self.facts,
-                explain=partial(self._reasons, block, scored),
-            )
+            with self.clock.part("shelves", len(block)):
+                made = assemble(
+                    self._for_shelves(block, scored),
+                    here,
+                    night=Night(
+                        plan.day,
+                        plan.versions.get("shelves", ""),
+                        plan.seed,
+                        plan.ranker_version or UNTRAINED,
+                        plan.greedy,
+                    ),
+                    settings=plan.settings,
+                    blocks=feedback,
+                    previous=previous if previous is not None and previous.height else None,
+                    popular=self.popular,
+                    library=self._known(here, library),
+                    catalog=self.facts,
+                    explain=partial(self._reasons, block, scored),
+                )
             wanted = pl.col("shelf_id").is_in(plan.only_shelves) if plan.only_shelves else pl.lit(True)
             tables |= {"shelves": made.shelves.filter(wanted), "draws": made.draws.filter(wanted)}
             stages = made.stages
@@ -163,7 +194,10 @@ class Scorer:
         return tables
 
     def rank(self, candidates: pl.DataFrame) -> pl.DataFrame:
-        """Add `ranker_score`, the heads' probabilities and `ranker_rank` among candidates of equal `heard_before`."""
+        """Add `ranker_score`, the heads' probabilities and `ranker_rank` among candidates of equal `heard_before`.
+
+        A listener for whom no source but popularity found anything gets them in the order of popularity.
+        """
         if self.ranker is None:
             scored = candidates.with_columns(ranker_score=pl.col("f_blend").cast(pl.Float32))
         else:
@@ -173,6 +207,9 @@ class Scorer:
                 pl.Series("ranker_score", self.ranker.score(matrix), dtype=pl.Float32),
                 *(pl.Series(name, values, dtype=pl.Float32) for name, values in heads.items()),
             )
+        if "score_popular" in scored.columns:
+            alone = popular_alone(scored)
+            scored = scored.with_columns(ranker_score=pl.when(alone).then("score_popular").otherwise("ranker_score"))
         tie = pl.Series("tie", self.catalog.tie[scored["item"].to_numpy()])
         return (
             scored.with_columns(tie)
@@ -189,10 +226,19 @@ class Scorer:
             .unique(["row", "item"], keep="first", maintain_order=True)
         )
         return (
-            scored.drop("recording")
+            self._continued(block, scored)
+            .drop("recording")
             .join(own, on=["row", "item"], how="left", maintain_order="left")
             .join(self.facts, on="track_id", how="left", maintain_order="left")
         )
+
+    def _continued(self, block: Block, scored: pl.DataFrame) -> pl.DataFrame:
+        """Add `continues`: the session's continuation where the shelf is nothing else, and what is kept off it."""
+        if self.following is None:
+            return scored
+        score = pl.col(f"score_{self.following.name}")
+        alone = pl.Series(self.following.goes_on(block)[scored["row"].to_numpy()], dtype=pl.Boolean)
+        return scored.with_columns(pl.when((score < 0) | alone).then(score).alias(CONTINUES))
 
     def _reasons(self, block: Block, scored: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
         """`source`, `reason` and `reason_ref` of the pairs that are shown: too dear for every candidate."""

@@ -196,8 +196,15 @@ def moved_by(shares: dict[str, Any], most: int = MOVED_BY) -> str:
 
 
 def untrained(candidates: pl.DataFrame) -> pl.DataFrame:
-    """Contributions to the untrained blend, which is the sum of the standardised source scores."""
-    return candidates.select(name for name in sorted(candidates.columns) if name.startswith("f_z_"))
+    """Contributions to the untrained blend, which sums standardised scores and weighted ranks of its sources."""
+    from transforms.candidates.features import RANK_WEIGHT
+
+    names = [name for name in sorted(candidates.columns) if name.startswith("f_z_")]
+    ranks = {name: f"f_r_{name.removeprefix('f_z_')}" for name in names}
+    return candidates.select(
+        pl.col(name) + RANK_WEIGHT * pl.col(ranks[name]) if ranks[name] in candidates.columns else pl.col(name)
+        for name in names
+    )
 
 
 def ranker_contributions(place: Warehouse, candidates: Manifest) -> Contributions:

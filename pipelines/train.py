@@ -1,15 +1,17 @@
 """The job `train`: everything a night learns from other listeners, as of a date.
 
 library, sessions -> examples (hashed sample) -> one fit -> models/date=D, track_embeddings/date=D
+sessions          -> a bounded sample of them, by listener            -> session_sample/date=D
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 import numpy as np
@@ -25,25 +27,32 @@ from pipelines.fitting import Evidence, Fitted, ModelSettings, fit
 from pipelines.jobs import launch
 from pipelines.roster import roster_size
 from transforms import co_listens, track_stats
+from transforms.candidates.popular import recency
 from transforms.chunks import Chunk, specs, split
+from transforms.clock import count
 from transforms.exclusions import taste, without_plays
 from transforms.hashing import stable_hash, uniform
 from transforms.library import merge
+from transforms.next_in_session.sample import in_time, newest, sampled
 from transforms.sessions import last_known
-from transforms.tables.beam import Commit, ReadChunks
+from transforms.tables.beam import ChunkCoder, Commit, ReadChunks, WriteChunks
 from transforms.tables.manifest import Manifest
+from transforms.tables.records import used
 from transforms.tables.runs import Run, Written, plan, write_frame
 from transforms.tables.schema import TABLES
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse, days
+from transforms.track_stats import TrackStatsSettings
 
 if TYPE_CHECKING:
     from pipelines.config import Settings
 
-STEP = "4"
+STEP = "7"
+SAMPLE = "sample"
 COLUMNS = {
     "library": tuple(TABLES["library"].polars),
     "sessions": ("listener_id", "started_at", "session_id", "open", "plays", "tracks"),
+    "listeners": ("listener_id", "market"),
 }
 
 
@@ -57,9 +66,10 @@ def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[
     window = days(day - timedelta(settings.co_listens.window_days - 1), day)
     library = library_parts(place, day)
     read = {t: [m for d in window if (m := place.current(t, d))] for t in ("sessions", "co_listens", "track_stats")}
-    catalog = newest_or_first(place, "tracks", day)
+    catalog, listeners = (newest_or_first(place, table, day) for table in ("tracks", "listeners"))
     out = exclusions_as_of(place, day)
-    inputs = inputs_of(place.need("library", day), catalog, *out, *(m for found in read.values() for m in found))
+    files = (m for found in read.values() for m in found)
+    inputs = inputs_of(place.need("library", day), catalog, listeners, *out, *files)
     described = settings.model_dump(mode="json", include={"models", "co_listens", "track_stats"})
     runs = {
         table: plan(
@@ -72,7 +82,7 @@ def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[
             step_version=STEP,
             seed=settings.seed,
         )
-        for table in ("track_embeddings", "models")  # in commit order: the night enters at the models
+        for table in ("session_sample", "track_embeddings", "models")  # in commit order: the night enters at the models
     }
     wanted = [run for run in runs.values() if run is not None]
     models = runs["models"]
@@ -81,7 +91,10 @@ def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[
         return
     most = settings.models.sample_listeners
     share = min(1.0, most / max(roster_size(place, library, None, day, enough=most), 1))
-    work = specs(place, settings.shards, {"library": library, "sessions": read["sessions"], "exclusions": out})
+    people = [listeners] if listeners else []
+    tables = {"library": library, "sessions": read["sessions"], "exclusions": out, "listeners": people}
+    work = specs(place, settings.shards, tables)
+    sampling = _Sampling.of([(m.date, m.rows) for m in read["sessions"]], day, settings)
     job = _Fit(
         warehouse, day, settings.models, settings.seed, catalog, read["co_listens"], read["track_stats"], settings
     )
@@ -90,41 +103,72 @@ def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[
         examples = (
             root
             | "Histories" >> ReadChunks(work, COLUMNS)
-            | "Examples" >> beam.ParDo(_Examples(share, settings.seed)).with_output_types(bytes)
+            | "Examples"
+            >> beam.ParDo(_Examples(share, settings.seed, sampling, day, settings.track_stats))
+            .with_output_types(bytes)
+            .with_outputs(SAMPLE, main="examples")
         )
-        written = (
+        sample = examples[SAMPLE] | "Sampled" >> beam.Map(ChunkCoder().decode).with_output_types(Chunk)
+        kept = sample | "Sample" >> WriteChunks([r for r in wanted if r.table == "session_sample"])
+        fitted = (
             root
             | "One fit" >> beam.Create([wanted], reshuffle=False)
             | "Fit"
-            >> beam.ParDo(job, beam.pvalue.AsList(examples))
+            >> beam.ParDo(job, beam.pvalue.AsList(examples.examples))
             .with_output_types(Written)
             .with_resource_hints(min_ram="8GB")
         )
+        written = (fitted, kept) | "Files" >> beam.Flatten()
         done = root | "Done" >> Commit(wanted, written)
         _ = done | "Tidy" >> beam.ParDo(_Tidy(warehouse, models)).with_output_types(str)
 
     launch("train", place, define, beam_args, wanted)
 
 
+@dataclass(frozen=True)
+class _Sampling:
+    """Which sessions are sampled: those from a date on, a share of them by hash."""
+
+    first: date
+    share: float
+
+    @classmethod
+    def of(cls, counts: Sequence[tuple[date, int]], day: date, settings: Settings) -> _Sampling:
+        """Of the dates' numbers of sessions; none where nothing is learned of sessions."""
+        if not settings.models.use_next_in_session or not counts:
+            return cls(day, 0.0)
+        return cls(*newest(counts, settings.models.next_in_session.sessions))
+
+
 class _Examples(beam.DoFn):
-    """A chunk's histories as two Arrow streams behind a one-byte tag, without a listener's id."""
+    """A chunk's histories as Arrow streams behind a one-byte tag, without a listener's id; and its sampled sessions."""
 
-    def __init__(self, share: float, seed: int) -> None:
-        self._share, self._seed = share, seed
+    def __init__(self, share: float, seed: int, sampling: _Sampling, day: date, popular: TrackStatsSettings) -> None:
+        self._share, self._seed, self._sampling = share, seed, sampling
+        self._recency = (day, popular.recent_half_life_days, popular.window_days)
 
-    def process(self, chunk: Chunk) -> Iterator[bytes]:
+    def process(self, chunk: Chunk) -> Iterator[Any]:
         library = taste(merge([chunk["library"]]), chunk["exclusions"])
         kept = library.select("listener_id").unique()
         kept = kept.filter(pl.Series(uniform(self._seed, "examples", kept["listener_id"]) < self._share))
         pairs = library.join(kept, on="listener_id", how="semi").with_columns(
-            value=pl.col("heard") + pl.col("saved").cast(pl.Int32)
+            value=pl.col("heard") + pl.col("saved").cast(pl.Int32), recency=recency(*self._recency)
         )
-        yield b"L" + _stream(hashed(pairs.filter(pl.col("value") > 0)).select("listener", "track_id", "value"))
+        pairs = pairs.filter(pl.col("value") > 0).select("listener_id", "track_id", "value", "recency")
+        yield b"L" + _stream(hashed(pairs))
+        people = chunk["listeners"].drop_nulls("market").join(kept, on="listener_id", how="semi")
+        yield b"M" + _stream(hashed(people.select("listener_id", "market")))
         yield b"P" + _stream(
             session_plays(
                 without_plays(chunk["sessions"].join(kept, on="listener_id", how="semi"), chunk["exclusions"])
             )
         )
+        if self._sampling.share:
+            sessions = last_known(without_plays(chunk["sessions"], chunk["exclusions"]))
+            sample = sampled(sessions, self._sampling.first, self._sampling.share, self._seed)
+            yield b"S" + _stream(in_time(sample).drop("listener_id"))
+            mine = Chunk(chunk.shard, {"session_sample": sample})
+            yield beam.pvalue.TaggedOutput(SAMPLE, ChunkCoder().encode(mine))  # a side output has no coder of its own
 
 
 def hashed(frame: pl.DataFrame) -> pl.DataFrame:
@@ -157,8 +201,11 @@ def _stream(frame: pl.DataFrame) -> bytes:
 
 def gather(parts: Sequence[bytes], tag: bytes) -> pl.DataFrame:
     """The streams of one tag as one frame, by listener hash: the same whatever order the chunks came in."""
-    frames = [pl.read_ipc_stream(p[1:]) for p in parts if p[:1] == tag]
-    return pl.concat(frames).sort("listener", maintain_order=True)
+    return pl.concat(_tagged(parts, tag)).sort("listener", maintain_order=True)
+
+
+def _tagged(parts: Sequence[bytes], tag: bytes) -> list[pl.DataFrame]:
+    return [pl.read_ipc_stream(p[1:]) for p in parts if p[:1] == tag]
 
 
 class _Fit(beam.DoFn):
@@ -181,6 +228,7 @@ class _Fit(beam.DoFn):
         place, by_table = Warehouse(self._warehouse), {run.table: run for run in runs}
         tracks = tracks_as_of(place, self._catalog, self._day)
         library, plays = gather(examples, b"L"), gather(examples, b"P")
+        samples = _tagged(examples, b"S")
         seen = pl.concat([library["track_id"], plays["track_id"]]).unique()
         dated = tracks.filter(pl.col("released_on").is_not_null() | pl.col("track_id").is_in(seen.implode()))
         stats = [(m.date, place.read_manifest(m)) for m in self._stats]
@@ -197,10 +245,13 @@ class _Fit(beam.DoFn):
             ),
             track_stats.sum_window(stats, self._day, popular.half_life_days, popular.window_days),
             track_stats.sum_window(stats, self._day, popular.recent_half_life_days, popular.window_days),
+            pl.concat(samples) if samples else None,
+            gather(examples, b"M"),
         )
         model = by_table["models"]
         with checkpoints.kept(self._warehouse, model.version) as kept:
             fitted = fit(evidence, self._models, self._seed, kept)
+        count(fitted.took)
         with tempfile.TemporaryDirectory() as scratch:
             fitted.save(Path(scratch))
             write_entry(
@@ -220,6 +271,7 @@ class _Fit(beam.DoFn):
             for shard, frame in split(embeddings(fitted, model.version), run.shards, by="track_id"):
                 written = write_frame(run, shard, frame)
                 yield Written(run.table, run.day.isoformat(), written)
+        yield used()
 
 
 class _Tidy(beam.DoFn):

@@ -22,11 +22,13 @@ from models.registry import read_entry, write_entry
 from pipelines import logs, promotion
 from pipelines.artefacts import fetch, store_folder
 from pipelines.jobs import launch
+from transforms.clock import Clock, count
 from transforms.errors import UserError
 from transforms.hashing import uniform
 from transforms.metrics.ranking import score_lists
 from transforms.tables.beam import Commit
 from transforms.tables.manifest import FileEntry, Manifest
+from transforms.tables.records import used
 from transforms.tables.runs import Run, Written, plan
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from models.settings import RankerSettings
     from pipelines.config import Settings
 
-STEP = "2"
+STEP = "3"
 RANK = "f_r_"  # a source's own rank, as a feature: 1 at the top, 0 where it did not find the track
 LABELS = ("listened", "completed", "saved", "returned")
 ATTRIBUTED = ("attributed", "attributed_weight", "position")
@@ -155,7 +157,8 @@ def examples(
     if not every["attributed"].any():  # nothing was played from a shelf, or the log cannot tell: no such head
         every = every.drop(ATTRIBUTED)
     return every.with_columns(
-        group=pl.struct("night", "listener_id", "heard_before").rank("dense").cast(pl.Int64)
+        group=pl.struct("night", "listener_id", "heard_before").rank("dense").cast(pl.Int64),
+        f_heard=pl.col("heard_before").cast(pl.Float32),
     ).drop("listener_id", "track_id", "inclusion")
 
 
@@ -251,18 +254,25 @@ class _Fit(beam.DoFn):
         self._settings, self._seed, self._replaced = settings, seed, replaced
 
     def process(self, run: Run) -> Iterator[Written]:
-        data = examples(Warehouse(self._warehouse), self._pairs, self._horizon, self._settings.examples, self._seed)
+        clock = Clock()
+        with clock.part("examples"):
+            data = examples(Warehouse(self._warehouse), self._pairs, self._horizon, self._settings.examples, self._seed)
         names = [c for c in data.columns if c.startswith("f_")]
-        kind, figures = choose(data, names, self._settings, self._seed)
+        with clock.part("choice of the ranker", data.height):
+            kind, figures = choose(data, names, self._settings, self._seed)
         old, sources = self._old(run.day), source_figures(data) if figures else {}
         before = figure_of(old[0], data) if old and figures and self._new_to(old[1]) else None
         verdict = promotion.judge(figures.get(kind), before, sources, self._settings.promote_tolerance)
-        for entry in self._kept(run) if verdict.keep else self._fitted(run, data, names, kind, figures):
+        with clock.part("ranker", data.height):
+            entries = self._kept(run) if verdict.keep else self._fitted(run, data, names, kind, figures)
+        for entry in entries:
             yield Written(run.table, run.day.isoformat(), entry)
+        count(clock.drain())
         counts = {f"ndcg50_ppm_{name}": round(value * 1e6) for name, value in figures.items()}
         counts |= promotion.counts(verdict, before, sources, old[1] if old else None)
         counts |= {f"chosen_{kind}": 1, "rows": data.height}
         yield Written(run.table, run.day.isoformat(), counts=counts)
+        yield used()
 
     def _old(self, day: date) -> tuple[Any, date] | None:
         """The ranker at work and its fit date."""

@@ -25,9 +25,9 @@ FORBIDDEN = {
     "dataflow_templates": {"tests"},
 }
 INSIDE = {  # a folder of transforms -> the parts of transforms it may lean on
-    "candidates": {"chunks", "tables", "candidates", "blocks", "hashing", "errors"},
+    "candidates": {"chunks", "tables", "candidates", "blocks", "hashing", "errors", "next_in_session", "clock"},
     "shelves": {"chunks", "tables", "shelves", "hashing", "errors"},
-    "tables": {"tables", "chunks", "hashing", "errors", "background"},
+    "tables": {"tables", "chunks", "hashing", "errors", "background", "clock"},
     "metrics": {"metrics", "hashing", "errors"},
 }
 
@@ -74,6 +74,6 @@ def test_every_file_is_short_enough_to_hold_one_idea() -> None:
         str(p.relative_to(ROOT)): n
         for folder in ("pipelines", "transforms", "models", "dataflow_templates", "tests")
         for p in (ROOT / folder).rglob("*.py")
-        if (n := len(p.read_text().splitlines())) > 450 and p.name != "schema.py"
+        if (n := len(p.read_text().splitlines())) > 450
     }
     assert not long

@@ -181,13 +181,7 @@ def item_similarity(training: Training, over: str, neighbours: int, shrink: floa
         over: "session", each weighing length^-1.5 (a long session says little of any pair in it), or "listener", each
             weighing 1 / sqrt(items).
     """
-    owner = "session" if over == "session" else "row"
-    pairs = training.plays.select(owner, "item").unique().sort(owner, "item")
-    owners, items = pairs[owner].to_numpy(), pairs["item"].to_numpy()
-    lengths = np.bincount(owners).astype(np.float64)
-    power = 1.5 if over == "session" else 0.5
-    weight = np.sqrt(lengths[owners] ** -power)  # the root, since a pair meets it twice
-    Y = sparse.csr_matrix((weight, (owners, items)), shape=(len(lengths), training.shape[1]))
+    Y = weighted_rows(training, over)
     columns = Y.T.tocsr()
     norms = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=1)).ravel())
     parts, step = [], 4096
@@ -199,6 +193,17 @@ def item_similarity(training: Training, over: str, neighbours: int, shrink: floa
         parts.append(keep_best(together, neighbours))
     empty = sparse.csr_matrix((training.shape[1], training.shape[1]))
     return sparse.vstack(parts, format="csr") if parts else empty
+
+
+def weighted_rows(training: Training, over: str) -> sparse.csr_matrix:
+    """CSR [sessions or listeners, items] whose columns' cosines are `item_similarity`."""
+    owner = "session" if over == "session" else "row"
+    pairs = training.plays.select(owner, "item").unique().sort(owner, "item")
+    owners, items = pairs[owner].to_numpy(), pairs["item"].to_numpy()
+    lengths = np.bincount(owners).astype(np.float64)
+    power = 1.5 if over == "session" else 0.5
+    weight = np.sqrt(lengths[owners] ** -power)  # the root, since a pair meets it twice
+    return sparse.csr_matrix((weight, (owners, items)), shape=(len(lengths), training.shape[1]))
 
 
 def keep_best(matrix: sparse.csr_matrix, k: int) -> sparse.csr_matrix:
@@ -226,12 +231,17 @@ def _best(values: np.ndarray, k: int) -> np.ndarray:
 def item_knn(training: Training, settings: BaselineSettings) -> Baseline:
     """Neighbours of the items in a listener's history, its later ones weighing more."""
     similar = item_similarity(training, settings.knn_rows, settings.knn_neighbours, settings.knn_shrink)
+    own = faded_history(training, settings.knn_half_life)
+    return Baseline("item-knn", lambda rows, k: own[rows] @ similar)
+
+
+def faded_history(training: Training, half_life: float) -> sparse.csr_matrix:
+    """CSR [listeners, items]: log(1 + plays), halved every `half_life` days since the last one."""
     history = (
         training.plays.group_by("row", "item").agg(pl.len().alias("plays"), pl.col("age").min()).sort("row", "item")
     )
-    weight = np.log1p(history["plays"].to_numpy()) * np.exp2(-history["age"].to_numpy() / settings.knn_half_life)
-    own = _matrix(training, history["row"].to_numpy(), history["item"].to_numpy(), weight)
-    return Baseline("item-knn", lambda rows, k: own[rows] @ similar)
+    weight = np.log1p(history["plays"].to_numpy()) * np.exp2(-history["age"].to_numpy() / half_life)
+    return _matrix(training, history["row"].to_numpy(), history["item"].to_numpy(), weight)
 
 
 def last_tracks(training: Training, reach: int = 10) -> Baseline:

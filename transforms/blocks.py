@@ -41,6 +41,7 @@ class Catalog:
         recording_items: CSR [recordings, n], the rows of each recording.
         artists: CSR [n, artists], 1 for every credited artist; no columns where artists are unknown.
         artist_ids: object[artists].
+        tags: CSR [n, tags], 1 for every tag; no columns where tags are unknown.
         album: int32[n], dense album, -1 unknown; album_position: int32[n], disc * 1000 + track number, -1 unknown.
         released_on: int32[n], days since 1970-01-01, -1 unknown.
         duration_ms: float32[n], NaN unknown; explicit: bool[n].
@@ -52,6 +53,7 @@ class Catalog:
     recording_items: sparse.csr_matrix
     artists: sparse.csr_matrix
     artist_ids: np.ndarray
+    tags: sparse.csr_matrix
     album: np.ndarray
     album_position: np.ndarray
     released_on: np.ndarray
@@ -93,12 +95,7 @@ class Catalog:
             album=(pl.col("album_id").rank("dense").cast(pl.Int32) - 1).fill_null(-1),
         )
         mine = every.filter(pl.col("item") > 0).sort("item")
-        pairs = mine.select("item", artist=pl.col("artist_ids")).explode("artist").drop_nulls("artist").unique()
-        artist_ids = pairs["artist"].unique().sort()
-        codes = pairs["artist"].rank("dense").to_numpy() - 1
-        artists = sparse.csr_matrix(
-            (np.ones(len(pairs), np.float32), (pairs["item"].to_numpy(), codes)), shape=(n, len(artist_ids))
-        )
+        artists, artist_ids = _bag(mine, "artist_ids", n)
         recordings = every["recording"].n_unique()
         recording = np.concatenate([[-1], mine["recording"].to_numpy()]).astype(np.int32)
         items = sparse.csr_matrix(
@@ -114,7 +111,8 @@ class Catalog:
             recording=recording,
             recording_items=items,
             artists=artists,
-            artist_ids=np.array(artist_ids.to_list(), dtype=object),
+            artist_ids=artist_ids,
+            tags=_bag(mine, "tags", n)[0],
             album=_aligned(mine["album"], -1, np.int32),
             album_position=_aligned(position, -1, np.int32),
             released_on=_aligned(mine["released_on"].cast(pl.Int32), -1, np.int32),
@@ -128,6 +126,7 @@ _CATALOG_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "track_id": pl.String,
     "recording_id": pl.String,
     "artist_ids": pl.List(pl.String),
+    "tags": pl.List(pl.String),
     "album_id": pl.String,
     "disc_no": pl.Int32,
     "track_no": pl.Int32,
@@ -142,6 +141,15 @@ def _with_columns(tracks: pl.DataFrame) -> pl.DataFrame:
         pl.col(name).cast(kind) if name in tracks.columns else pl.lit(None, kind).alias(name)
         for name, kind in _CATALOG_COLUMNS.items()
     ).unique("track_id", keep="first", maintain_order=True)
+
+
+def _bag(tracks: pl.DataFrame, column: str, n: int) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """1 for every distinct value of a list column [n, values], and the values, sorted."""
+    pairs = tracks.select("item", value=column).explode("value").drop_nulls("value").unique().sort("item", "value")
+    values = pairs["value"].unique().sort()
+    codes = pairs["value"].rank("dense").to_numpy() - 1
+    bag = sparse.csr_matrix((np.ones(len(pairs), np.float32), (pairs["item"].to_numpy(), codes)), (n, len(values)))
+    return bag, np.array(values.to_list(), dtype=object)
 
 
 def _aligned(values: pl.Series, missing: float, kind: type) -> np.ndarray:
@@ -163,7 +171,8 @@ class Block:
             `activation`, `decayed_plays` and `decayed_short` (halved every 4 days). Sorted by row, item, track_id.
         recent: plays of the last 10 sessions: `row`, `session_no` (0 = latest), `position`, `item`, `recording`,
             `age` (days), `ms_played`. Sorted by row, session_no, position.
-        activity: one row per listener: `sessions`, `mean_length`, `new_share` over the sessions read; 0 without any.
+        activity: one row per listener: `sessions`, `mean_length`, `new_share` over the sessions read, 0 without any;
+            `last_session` (session_id) and `last_open`, null without any.
     """
 
     listener_ids: list[str]
@@ -296,6 +305,8 @@ def _recent(sessions: pl.DataFrame, catalog: Catalog, as_of: date) -> tuple[pl.D
         sessions=pl.len().cast(pl.Float32),
         mean_length=pl.col("plays").mean().cast(pl.Float32),
         new_share=pl.col("new_share").filter(pl.col("session_no") < RECENT_SESSIONS).mean().cast(pl.Float32),
+        last_session=pl.col("session_id").filter(pl.col("session_no") == 0).first(),
+        last_open=pl.col("open").filter(pl.col("session_no") == 0).first(),
     )
     plays = (
         ordered.filter(pl.col("session_no") < RECENT_SESSIONS)

@@ -25,6 +25,7 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from transforms.hashing import uniform
 from transforms.plays import codes, is_heard, run_positions, run_starts, stable_argsort
 from transforms.tables.schema import TABLES
 from transforms.track_stats import total, weighted_sum
@@ -45,6 +46,13 @@ class CoListenSettings(BaseModel):
         50, ge=1, description="distinct tracks that follow a track and count, in longer sessions"
     )
     cap: float = Field(1.0, gt=0, description="the most one listener adds to an entry on one date, in whole units")
+    share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of listeners, by hash, whose sessions count; below 1 the sums over pairs, the largest shuffle "
+        "of a night, shrink with it",
+    )
     window_days: int = Field(90, ge=1, description="dates that co-listens are summed over")
     half_life_days: float = Field(60.0, gt=0, description="age at which a date counts half, days")
 
@@ -63,7 +71,7 @@ def day_partials(
         date, then the columns of table `co_listens`, sorted by (date, track_a, track_b).
     """
     settings = settings or CoListenSettings()
-    plays = _heard_plays(sessions)
+    plays = _heard_plays(sampled(sessions, settings.share))
     if not plays.height:
         return _empty()
     tracks, names = codes(plays["track_id"])
@@ -86,6 +94,13 @@ def day_partials(
     return total.select(
         keys["date"], names.gather(keys["a"]).alias("track_a"), names.gather(keys["b"]).alias("track_b"), *COUNTS
     )
+
+
+def sampled(sessions: pl.DataFrame, share: float) -> pl.DataFrame:
+    """Sessions of a hashed share of listeners: the same ones on every date, and all of a smaller share in a larger one."""
+    if share >= 1:
+        return sessions
+    return sessions.filter(pl.Series(uniform(0, "co_listens", sessions["listener_id"]) < share, dtype=pl.Boolean))
 
 
 def _heard_plays(sessions: pl.DataFrame) -> pl.DataFrame:

@@ -34,6 +34,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from transforms.baselines import BaselineSettings, Target
+from transforms.candidates.union import apart
 from transforms.hashing import stable_hash, uniform
 from transforms.metrics import beyond
 from transforms.metrics.intervals import DRAWS, intervals
@@ -157,10 +158,10 @@ def of_target(rows: pl.DataFrame, target: Target, known_only: bool = True) -> pl
 
 
 def standardised_sum(candidates: pl.DataFrame) -> pl.Expr:
-    """The untrained blend: each source's score in standard deviations of the listener's candidates, summed."""
+    """The blend of candidates without features: scores in standard deviations of the listener's candidates, summed."""
     group = ["listener_id", "heard_before"]
     parts = []
-    for name in sorted(c for c in candidates.columns if c.startswith("score_")):
+    for name in sorted(c for c in candidates.columns if c.startswith("score_") and not apart([c])):
         score = pl.col(name).cast(pl.Float64).fill_nan(None).fill_null(0.0)
         spread = score.std(ddof=0).over(group)
         parts.append(pl.when(spread > 0).then((score - score.mean().over(group)) / spread).otherwise(0.0))
@@ -171,7 +172,7 @@ def night_lists(candidates: pl.DataFrame, shelves: pl.DataFrame | None, top: int
     """Every list that a night can be asked for, best first, at most `top` a listener.
 
     Args:
-        candidates: listener_id, track_id, heard_before, and any of ranker_score, p_listened, rank_*, score_*.
+        candidates: listener_id, track_id, heard_before, and any of ranker_score, p_listened, f_blend, rank_*, score_*.
         shelves: listener_id, shelf_id, items, spares; None for a night without.
 
     Returns:
@@ -185,7 +186,9 @@ def night_lists(candidates: pl.DataFrame, shelves: pl.DataFrame | None, top: int
     orders: dict[str, pl.Expr] = {}
     if "ranker_score" in candidates.columns:
         orders[PRIMARY] = -pl.col("ranker_score")
-    if any(c.startswith("score_") for c in candidates.columns):
+    if "f_blend" in candidates.columns:  # as it orders a night that has no ranker
+        orders["blend"] = -pl.col("f_blend")
+    elif any(c.startswith("score_") for c in candidates.columns):
         orders["blend"] = -standardised_sum(candidates)
     for name in sorted(c for c in candidates.columns if c.startswith("rank_")):
         orders[f"source:{name.removeprefix('rank_')}"] = pl.col(name)

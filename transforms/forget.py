@@ -16,18 +16,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from transforms.chunks import shard_of
 from transforms.errors import UserError
-from transforms.forgotten import Forgotten
+from transforms.forgotten import PRINTS, Forgotten, prints_of
 from transforms.tables.manifest import FileEntry, Manifest, Redaction
 from transforms.tables.runs import RUN_MANIFEST, rewrite
 from transforms.tables.schema import TABLES
@@ -37,7 +35,6 @@ from transforms.traces import Traces
 _SHARD = re.compile(r"/shard-(\d+)-of-(\d+)-\w+\.parquet$")
 _RUN_FILE = re.compile(r"(?P<folder>\w+/date=[\d-]{10})/run=[^/]+/shard-[^/]+\.parquet")
 SMALLEST_BLEND = 2
-PRINTS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -69,8 +66,7 @@ class Redacted:
 
 def prints(listeners: Iterable[str]) -> tuple[int, ...]:
     """What a graph needs to know of listeners to pass over the shards they are not in: 16 bits each."""
-    ids = sorted(set(listeners))
-    return tuple(sorted(set(shard_of(pl.Series(ids, dtype=pl.String), PRINTS).tolist()))) if ids else ()
+    return tuple(sorted({p for p in prints_of(listeners) if p is not None}))
 
 
 def holders(place: Warehouse, top: str, of: Sequence[int] = ()) -> list[str]:
@@ -137,21 +133,31 @@ def _left_blends(rows: pa.Table, held: set[str]) -> pa.Table:
     return rows.set_column(at, rows.schema.field(at), pa.array(members, rows.schema.field(at).type)).filter(keep)
 
 
-def clear_rejects(place: Warehouse, path: str, traces: Traces) -> Redacted | None:
-    """`rejects` without what it kept of some listeners' lines: texts or hashes that give an id away, files named after it.
+def clear_rejects(place: Warehouse, path: str, traces: Traces, of: Collection[int] = ()) -> Redacted | None:
+    """`rejects` without what it kept of some listeners' lines: hashes and texts of theirs, files named after them.
 
-    The row stays, since an ingest accounts for every line.
+    The row stays, since an ingest accounts for every line. A line that was read as far as its listener is found by that
+    listener's print; one in 65,536 lines of other people shares it and loses its hash too.
+
+    Args:
+        traces: of their ids.
+        of: their `prints`.
     """
     before = place.open_parquet(path).read()
-    old = before.select(["raw", "file"]).to_pydict()
-    raw = [t and (None if traces.within(t) or traces.hash_of_one(t) else t) for t in old["raw"]]
+    columns = [c for c in ("raw", "file", "listener_print") if c in before.schema.names]
+    old = before.select(columns).to_pydict()
+    told, theirs = old.get("listener_print", [None] * before.num_rows), set(of)
+    mine = [p in theirs for p in told]
+    kept = {"raw": [None if m or (t and traces.given_away(t)) else t for m, t in zip(mine, old["raw"], strict=True)]}
     names = {t: traces.replaced(t) for t in set(old["file"])}
-    files = [names[t] for t in old["file"]]
-    changed = sum(a != b or c != d for a, b, c, d in zip(raw, old["raw"], files, old["file"], strict=True))
+    kept["file"] = files = [names[t] for t in old["file"]]
+    if "listener_print" in columns:
+        kept["listener_print"] = [None if m else p for m, p in zip(mine, told, strict=True)]
+    changed = sum(any(kept[c][n] != old[c][n] for c in columns) for n in range(before.num_rows))
     if not changed:
         return None
     after = before
-    for name, values in (("raw", raw), ("file", files)):
+    for name, values in kept.items():
         at = after.schema.get_field_index(name)
         after = after.set_column(at, after.schema.field(at), pa.array(values, after.schema.field(at).type))
     if files != old["file"]:

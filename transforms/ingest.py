@@ -26,6 +26,7 @@ import polars as pl
 import pyarrow as pa
 from pydantic import BaseModel, Field
 
+from transforms.forgotten import prints_of
 from transforms.hashing import hash_texts, hex_text, stable_hash
 
 DAY_US = 86_400_000_000
@@ -54,7 +55,7 @@ class Cleaned:
     Attributes:
         listens: columns of the table `listens` that are known, and `date`, the date each is filed under; sorted by
             listener, start, track.
-        rejects: file_no, line, reason, raw (a hash of what was parsed).
+        rejects: file_no, line, reason, raw (a hash of what was parsed), listener_print.
         duplicates: plays left out because they are there already.
     """
 
@@ -244,4 +245,5 @@ def _rejects(plays: pl.DataFrame, reason: np.ndarray) -> pl.DataFrame:
         pl.col("line").cast(pl.Int64),
         pl.Series("reason", [_CODES[n] for n in reason.tolist()], dtype=pl.String),
         pl.Series("raw", raw, dtype=pl.String),
+        pl.Series("listener_print", prints_of(plays["listener_id"].to_list()), dtype=pl.Int32),
     )

@@ -29,11 +29,11 @@ from transforms.pseudonyms import RECORDED, KeySource, checked_key
 from transforms.sources.base import Options, end_of
 from transforms.sources.files import InputFile
 from transforms.tables.manifest import Manifest, canonical, version_of
-from transforms.tables.runs import Run, claim, schema_signature
+from transforms.tables.runs import Run, Written, claim, schema_signature
 from transforms.tables.store import Token
 from transforms.tables.warehouse import Warehouse
 
-STEP = "2"
+STEP = "3"
 DATED = ("listens", "feedback", "impressions")
 TABLES_WRITTEN = (*DATED, "tracks", "listeners", "rejects")
 
@@ -101,7 +101,7 @@ class Batch:
         before = current.inputs if current else {}
         inputs = {**before, f"batch {self.id}": current.version if current else ""}
         settings = self.recorded()
-        shards = 1 if table in ("tracks", "rejects") else current.shards if current and append else self.shards
+        shards = 1 if table == "tracks" else current.shards if current and append else self.shards
         signature = schema_signature(table)
         return Run(
             warehouse=self.warehouse,
@@ -274,6 +274,17 @@ def account(batch: Batch, counted: Sequence[dict[str, int]]) -> dict[str, Any]:
     return {**out, "tables": tables, "known": total.get("known", 0)}
 
 
+def passed(batch: Batch, done: dict[str, Any], files: Iterable[Written]) -> dict[str, int]:
+    """What went in and came out, under the names of the steps' counters, from what reached the commit: those do not."""
+    filed = [w.file for w in files if w.file is not None and w.table in DATED]
+    return {
+        "ingest.rows_in": done["rows"] + sum(t["rows"] for t in done["tables"].values()),
+        "ingest.bytes_in": sum(f.bytes for f in batch.files),
+        "ingest.rows_written": sum(f.rows or 0 for f in filed),
+        "ingest.bytes_written": sum(f.bytes for f in filed),
+    }
+
+
 def _one(prefix: str, total: dict[str, int]) -> dict[str, Any]:
     mark = f"{prefix}reject "
     reasons = {k.removeprefix(mark): n for k, n in sorted(total.items()) if k.startswith(mark) and n}
@@ -295,3 +306,14 @@ def late_from(manifest: Manifest | None, found: str | None) -> dict[str, str]:
     """`extra` entry that says from which date on a manifest holds late listens."""
     known = [d for d in (found, manifest.extra.get("late_from") if manifest else None) if d]
     return {"late_from": min(known)} if known else {}
+
+
+def late_dates(counted: list[dict[str, int]]) -> dict[str, str]:
+    """Filing date -> earliest true date of its late listens; taken out of the counts."""
+    out: dict[str, str] = {}
+    for counts in counted:
+        for name in [n for n in counts if n.startswith("late ")]:
+            _, day, first = name.split(" ")
+            out[day] = min(first, out.get(day, first))
+            del counts[name]
+    return out

@@ -1,6 +1,6 @@
 """The Beam shell of ingest: pieces are parsed, split by listener, gathered by shard, cleaned, written, committed.
 
-    pieces | Parse        -> (table/shard, Arrow bytes), rejects, catalog rows, counts
+    pieces | Parse        -> (table/shard, Arrow bytes), rejects by shard, catalog rows, counts
            | GroupByKey
            | CleanShard   -> files of listens, feedback, impressions by date; distinct tracks and listeners; counts
     root   | WriteListeners, WriteCatalog, WriteRejects, CommitBatch
@@ -28,12 +28,14 @@ from transforms.forgotten import forgotten
 from transforms.gates import measure
 from transforms.gates.ingest import judge_batch, measured_extra
 from transforms.ingest import clean
-from transforms.ingest_batch import Batch, account, late_from
+from transforms.ingest_batch import Batch, account, late_dates, late_from, passed
 from transforms.ingest_people import People
+from transforms.ingest_rejects import by_shard, check_kept, refused
 from transforms.sources.base import merge_catalog
 from transforms.sources.formats import Piece, parse_log, read_table
 from transforms.sources.tables import EVENT_TIME, rows_of
 from transforms.tables.order import by_date
+from transforms.tables.records import USED, record_commit, used
 from transforms.tables.runs import Run, Written, finish, write_frame
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
@@ -118,11 +120,14 @@ class Parse(beam.DoFn):
             self._rows.inc(parsed.rows)
             yield "", _counts(rows=parsed.rows, **_by_reason(parsed.rejects))
             if parsed.rejects.height:
-                yield "", _rejects(parsed.rejects, number)
+                yield from (("", item) for item in self._rejects(parsed.rejects, number))
             if len(parsed.catalog.columns) > 1:
                 yield "", beam.pvalue.TaggedOutput(TRACKS, to_bytes(parsed.catalog))
             if parsed.plays.height:
                 yield "listens", parsed.plays.with_columns(file_no=pl.lit(number, dtype=pl.Int32))
+
+    def _rejects(self, rejects: pl.DataFrame, number: int) -> Iterator[beam.pvalue.TaggedOutput]:
+        return _refused(rejects.with_columns(file_no=pl.lit(number, dtype=pl.Int32)), self._batch.shards)
 
     def _table(self, piece: Piece, role: str) -> Iterator[tuple[str, Any]]:
         for frame, first, broken in read_table(piece):
@@ -134,7 +139,7 @@ class Parse(beam.DoFn):
                 counts[f"{role} listens"] = rows.height
             yield "", _counts(**counts)
             if rejects.height:
-                yield "", _rejects(rejects, piece.numbers[0])
+                yield from (("", item) for item in self._rejects(rejects, piece.numbers[0]))
             if role == "tracks":
                 yield "", beam.pvalue.TaggedOutput(GIVEN, to_bytes(rows))
             elif rows.height:
@@ -145,8 +150,9 @@ def _by_reason(rejects: pl.DataFrame, prefix: str = "") -> dict[str, int]:
     return {f"{prefix}reject {reason}": n for reason, n in rejects["reason"].value_counts(name="n").iter_rows()}
 
 
-def _rejects(rejects: pl.DataFrame, number: int) -> beam.pvalue.TaggedOutput:
-    return beam.pvalue.TaggedOutput(REJECTS, to_bytes(rejects.with_columns(file_no=pl.lit(number, dtype=pl.Int32))))
+def _refused(rejects: pl.DataFrame, shards: int) -> Iterator[beam.pvalue.TaggedOutput]:
+    for shard, part in by_shard(rejects, shards):
+        yield beam.pvalue.TaggedOutput(REJECTS, (str(shard), to_bytes(part)))
 
 
 class CleanShard(beam.DoFn):
@@ -166,6 +172,7 @@ class CleanShard(beam.DoFn):
         for item in self._done():
             yield WindowedValue(item, GlobalWindow().max_timestamp(), (GlobalWindow(),))
         self._beside.close()
+        yield WindowedValue(used(), GlobalWindow().max_timestamp(), (GlobalWindow(),))
 
     def process(self, keyed: tuple[str, Iterable[bytes]]) -> Iterator[Any]:
         """Clean one shard of one table."""
@@ -194,7 +201,7 @@ class CleanShard(beam.DoFn):
         del plays, stored
         yield _counts(listens=done.listens.height, duplicates=done.duplicates, known=again, **_by_reason(done.rejects))
         if done.rejects.height:
-            yield beam.pvalue.TaggedOutput(REJECTS, to_bytes(done.rejects))
+            yield from _refused(done.rejects, batch.shards)
         if not done.listens.height:
             return
         late = done.listens.filter("late")
@@ -333,19 +340,35 @@ def _before(batch: Batch, table: str, shard: int | None = None) -> pl.DataFrame:
     return pl.concat(frames, how="diagonal")
 
 
-class CommitBatch(beam.DoFn):
-    """The last step: check the account, then make the dates current one by one, the ledger last. Yields the account."""
+class WriteRejects(beam.DoFn):
+    """(shard, blocks) -> Written of `rejects`."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
 
-    def process(
-        self, _: int, written: Iterable[Written], counts: Iterable[str], rejects: Iterable[bytes]
-    ) -> Iterator[str]:
+    def process(self, keyed: tuple[str, Iterable[bytes]]) -> Iterator[Written]:
+        """Write one shard of `rejects`."""
+        batch = self._batch
+        run = batch.run("rejects", batch.end_date, append=True)
+        if run is None:
+            return
+        rows = refused((from_bytes(b) for b in keyed[1]), [f.name for f in batch.files], batch.id)
+        entry = write_frame(run, int(keyed[0]) % run.shards, rows, batch.id)
+        yield Written("rejects", batch.end_date.isoformat(), entry)
+
+
+class CommitBatch(beam.DoFn):
+    """The last step: check the account, then make the dates current one by one, the ledger last. Yields the account."""
+
+    def __init__(self, batch: Batch, job: str | None = None) -> None:
+        self._batch, self._job = batch, job
+
+    def process(self, _: int, written: Iterable[Written], counts: Iterable[str]) -> Iterator[str]:
         """Commit."""
-        batch, files = self._batch, list(written)
+        reported = list(written)
+        batch, files = self._batch, [w for w in reported if w.table != USED]
         counted = [json.loads(c) for c in counts]
-        late = _late(counted)
+        late = late_dates(counted)
         done = account(batch, counted)
         warehouse = Warehouse(batch.warehouse)
         done |= judge_batch(batch, done, [(w.table, w.day, w.counts) for w in files])
@@ -361,9 +384,11 @@ class CommitBatch(beam.DoFn):
                     finish(run, [Written(w.table, w.day, w.file) for w in mine if w.day == day])
         ledger = self._ledger_run(warehouse, done)
         if ledger is not None:
-            refused = self._refused(rejects)
-            entry = write_frame(ledger, 0, refused, batch.id)
-            finish(ledger, [Written("rejects", batch.end_date.isoformat(), entry)])
+            mine = [w for w in files if w.table == "rejects"]
+            kept = {w.file.path: w.file.rows for w in mine if w.file}  # a retried bundle tells of its file twice
+            check_kept(sum(kept.values()), done["rejects"] + sum(t["rejects"] for t in done["tables"].values()))
+            finish(ledger, mine)
+            record_commit(self._job, [ledger], reported, passed(batch, done, files))
         yield json.dumps(done)
 
     def _ledger_run(self, warehouse: Warehouse, done: dict[str, Any]) -> Run | None:
@@ -371,25 +396,3 @@ class CommitBatch(beam.DoFn):
         before = current.extra.get("batches", {}) if current else {}
         extra = {"batches": {**before, self._batch.id: done}}
         return self._batch.run("rejects", self._batch.end_date, append=True, extra=extra)
-
-    def _refused(self, rejects: Iterable[bytes]) -> pl.DataFrame:
-        names = pl.DataFrame(
-            {"file_no": range(len(self._batch.files)), "file": [f.name for f in self._batch.files]},
-            schema={"file_no": pl.Int32, "file": pl.String},
-        )
-        empty = TABLES["rejects"].empty().drop("batch", "file").with_columns(file_no=pl.lit(0, dtype=pl.Int32))
-        frames = [from_bytes(b) for b in rejects]
-        rows = pl.concat([empty, *frames], how="diagonal").join(names, on="file_no", how="left").drop("file_no")
-        rows = rows.with_columns(batch=pl.lit(self._batch.id))
-        return rows.sort("file", "line", "reason", "raw")
-
-
-def _late(counted: list[dict[str, int]]) -> dict[str, str]:
-    """Filing date -> earliest true date of its late listens; taken out of the counts."""
-    out: dict[str, str] = {}
-    for counts in counted:
-        for name in [n for n in counts if n.startswith("late ")]:
-            _, day, first = name.split(" ")
-            out[day] = min(first, out.get(day, first))
-            del counts[name]
-    return out

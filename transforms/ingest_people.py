@@ -5,12 +5,12 @@ parsed lines -> ids replaced under the key -> rows of forgotten listeners refuse
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
-from transforms.forgotten import REASON, Forgotten
+from transforms.forgotten import REASON, Forgotten, prints_of
 from transforms.pseudonyms import Pseudonyms
 from transforms.sources.base import REJECT_COLUMNS, Parsed
 
@@ -24,10 +24,10 @@ class People:
 
     def of_log(self, parsed: Parsed) -> Parsed:
         """A block of a log; every row still accounted for."""
-        if self.names is None and not self.gone:
-            return parsed
-        plays = self._named(parsed.plays)
         rejects = self.of_rejects(parsed.rejects)
+        if self.names is None and not self.gone:
+            return replace(parsed, rejects=rejects)
+        plays = self._named(parsed.plays)
         catalog = parsed.catalog
         mask = self._gone(plays)
         if mask.any():
@@ -35,6 +35,7 @@ class People:
                 pl.col("line").cast(REJECT_COLUMNS["line"]),
                 pl.lit(REASON).alias("reason"),
                 pl.lit(None, dtype=pl.String).alias("raw"),
+                pl.lit(None, dtype=pl.Int32).alias("listener_print"),
             )
             plays = plays.filter(pl.Series(~mask))
             catalog = catalog.join(plays.select("track_id").unique(), on="track_id", how="semi")
@@ -49,8 +50,19 @@ class People:
         return known, self._gone(known)
 
     def of_rejects(self, rejects: pl.DataFrame) -> pl.DataFrame:
-        """Refused lines; with a key nothing of their text stays, not even of those that name nobody."""
-        return self.names.rejects(rejects) if self.names and rejects.height else rejects
+        """Refused lines with 16 bits of a hash for the listener: line, reason, raw, listener_print.
+
+        With a key nothing of their text stays, not even of those that name nobody; of somebody forgotten nothing ever.
+        """
+        if self.names and rejects.height:
+            rejects = self._named(self.names.rejects(rejects))
+        gone = pl.Series(self._gone(rejects))
+        whose = rejects["listener_id"].to_list() if rejects.height else []
+        marked = rejects.drop("listener_id").with_columns(pl.Series("listener_print", prints_of(whose), dtype=pl.Int32))
+        if not gone.any():
+            return marked
+        kept = [pl.when(~gone).then(c).alias(c) for c in ("raw", "listener_print")]
+        return marked.with_columns(*kept)
 
     def _named(self, frame: pl.DataFrame) -> pl.DataFrame:
         return self.names.rows(frame) if self.names and frame.height else frame

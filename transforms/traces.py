@@ -9,13 +9,14 @@ counts.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterable
 from hashlib import sha256
 from html import escape
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 WORD = "(forgotten)"
 SHORT = 4
@@ -33,14 +34,15 @@ class Traces:
         found += [rf"(?:(?<=[/\\])|^)(?:{'|'.join(map(re.escape, short))})(?=[/\\.]|$)"] if short else []
         self._pattern = re.compile("|".join(found) or r"(?!)")
         self._hashes = frozenset("sha256:" + sha256(i.encode()).hexdigest() for i in ids)
+        self._encoded = sorted({form for i in ids if len(i.encode()) >= SHORT for form in encoded(i)})
 
     def within(self, text: str) -> bool:
         """Whether a text names one of them."""
         return bool(self._pattern.search(text))
 
-    def hash_of_one(self, text: str) -> bool:
-        """Whether a text is the hash of a line that was an id and nothing else."""
-        return text in self._hashes
+    def given_away(self, text: str) -> bool:
+        """Whether a line's text, or what was kept of it, gives one of them away: by name, encoded, or as the id's hash."""
+        return text in self._hashes or self.within(text) or any(form in text for form in self._encoded)
 
     def replaced(self, value: Any) -> Any:
         """A JSON value with every trace in its strings replaced."""
@@ -62,4 +64,17 @@ def written(listener: str) -> set[str]:
         escape(listener),
         quote(listener),
         quote(listener, safe=""),
+        quote_plus(listener),
     } - {""}
+
+
+def encoded(listener: str) -> set[str]:
+    """The ways a program may have wrapped an id, as pieces of longer texts: hex, Base64 wherever in it the id begins, UTF-16."""
+    out: set[str] = set()
+    for raw in (listener.encode(), listener.encode("utf-16-le")):
+        out |= {raw.hex(), raw.hex().upper(), "".join(f"%{b:02X}" for b in raw), "".join(f"%{b:02x}" for b in raw)}
+        for shift in range(3):  # whole letters of the id's own, wherever it begins in what was encoded
+            start, stop = -(-shift * 8 // 6), (shift + len(raw)) * 8 // 6
+            letters = base64.b64encode(b"\0" * shift + raw + b"\0\0")[start:stop].decode()
+            out |= {letters, letters.replace("+", "-").replace("/", "_")}
+    return out

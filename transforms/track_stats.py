@@ -35,7 +35,9 @@ class TrackStatsSettings(BaseModel):
     plays_per_day: int = Field(10, ge=1, description="plays of one track by one listener that count on one date")
     window_days: int = Field(90, ge=1, description="dates that popularity is summed over")
     half_life_days: float = Field(30.0, gt=0, description="age at which a date counts half in decayed popularity, days")
-    recent_half_life_days: float = Field(7.0, gt=0, description="the same for what is popular lately, days")
+    recent_half_life_days: float = Field(
+        7.0, gt=0, description="the same for what is popular lately and for popularity by listeners, days"
+    )
 
 
 def day_partials(listens: pl.DataFrame, markets: pl.DataFrame | None = None, plays_per_day: int = 10) -> pl.DataFrame:

@@ -30,6 +30,7 @@ JOBS = [
             "end_date": NIGHT,
         },
     ),
+    ("check", {"date": NIGHT}),
     ("features", {"date": NIGHT}),
     ("exclusions", {"date": NIGHT}),
     ("outcomes", {"date": NIGHT}),

@@ -1,7 +1,7 @@
 """What each source and each group of features brings: the order without it, paired by listener.
 
     python -m tests.benchmarks.ablation --kept DIR [--cut .4 .6] [--cut .6 .8] [--kind linear]
-    python -m tests.benchmarks.ablation --warehouse W --date D [--horizon 7]
+    python -m tests.benchmarks.ablation --warehouse W --date D [--horizon 7] [--source two_tower]
 
 Rankers are fitted anew on the stored nights each time, and order the test night's unheard candidates (see stored.py).
 Differences are NDCG@50 without the part minus with it, with 95% bootstrap intervals over listeners; several cuts are
@@ -54,15 +54,22 @@ def ranker(kind: str, seed: int) -> Order:
     return order
 
 
-def ablate(splits: Sequence[Stored], order: Order, log: Callable[[str], None], features: bool) -> list[list[str]]:
-    """Rows of the table: part, NDCG@50 without it, difference and interval."""
+def ablate(
+    splits: Sequence[Stored],
+    order: Order,
+    log: Callable[[str], None],
+    features: bool,
+    only: Sequence[str] | None = None,
+) -> list[list[str]]:
+    """Rows of the table: part, NDCG@50 without it, difference and interval; `only` names sources to take out, else all."""
     whole = pooled([s.measure(order(s)) for s in splits])
     value = interval(whole["listener_id"], whole["ndcg@50"].to_numpy())
     rows = [["(nothing)", f"{value.value:.4f}", ""]]
     cuts: dict[str, Callable[[Stored], Stored]] = {}
-    for name in sorted({n for s in splits for n in s.sources()}):
+    every = {n for s in splits for n in s.sources()}
+    for name in sorted(every & set(only) if only else every):
         cuts[f"source {name}"] = lambda s, n=name: s.without_sources([n])  # type: ignore[misc]
-    for name, pattern in GROUPS.items() if features else ():
+    for name, pattern in GROUPS.items() if features and not only else ():
         if any(re.search(pattern, n) for s in splits for n in s.names):
             cuts[f"features: {name}"] = lambda s, p=pattern: s.without_features(  # type: ignore[misc]
                 [n for n in s.names if re.search(p, n)]
@@ -88,14 +95,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     parser.add_argument("--kind", default="linear", help="kind of ranker")
+    parser.add_argument("--source", action="append", help="take out only these sources; default: each source and group")
     args = parser.parse_args(argv)
     splits = read(args)
 
     def log(name: str) -> None:
         print(name, file=sys.stderr, flush=True)
 
-    print(table("blend", ablate(splits, blend, log, features=False)), "\n")
-    print(table(args.kind, ablate(splits, ranker(args.kind, args.seed), log, features=True)))
+    print(table("blend", ablate(splits, blend, log, False, args.source)), "\n")
+    print(table(args.kind, ablate(splits, ranker(args.kind, args.seed), log, True, args.source)))
 
 
 if __name__ == "__main__":

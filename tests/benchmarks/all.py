@@ -37,8 +37,10 @@ WITH_DATA = {
     "real_data": ("tests.benchmarks.real_data", "--data", "{data}", "--work", "{work}"),
     "cold_start": ("tests.benchmarks.cold_start", "--data", "{data}", "--work", "{work}"),
     "offline": ("tests.benchmarks.offline", "--sessions", "{data}/lfm1b-500u/sessions.csv", "--keep", "{work}/kept"),
+    "sources": ("tests.benchmarks.sources", *KEPT),
     "ablation": ("tests.benchmarks.ablation", *KEPT),
     "trees": ("tests.benchmarks.trees", *KEPT),
+    "popularity": ("tests.benchmarks.popularity", "--sessions", "{data}/lfm1b-500u/sessions.csv"),
     "next_item": ("tests.benchmarks.next_item", "--sequences", "{data}/ml-1m-5core/sequences.txt"),
     "sessions": (
         "tests.benchmarks.session_splits",
@@ -56,8 +58,10 @@ FILES = {
     "real_data": (LFM, MUSIC, "30music/item_tags.tsv"),
     "cold_start": (LFM,),
     "offline": (LFM,),
+    "sources": (LFM,),
     "ablation": (LFM,),
     "trees": (LFM,),
+    "popularity": (LFM,),
     "next_item": ("ml-1m-5core/sequences.txt",),
     "sessions": (LFM,),
     "next_in_session": (LFM,),
@@ -65,6 +69,7 @@ FILES = {
     "next_in_session_30music": (MUSIC,),
 }
 READS = {
+    "sources": "offline",
     "ablation": "offline",
     "trees": "offline",
     "next_in_session": "sessions",

@@ -219,18 +219,20 @@ def scorer(place: Warehouse, ranked_by: Warehouse, night: date, tracks: pl.DataF
         ranker_version=ranker.version if ranker else None,
         versions={},
         settings=settings.shelves,
+        sources=settings.candidates.sources,
     )
     from models.ranker import load
 
     loaded = load(fetch(ranked_by.url, ranker, night)) if ranker else None
-    return Scorer(plan, Fitted.load(fetch(place.url, fitted, night), settings.models), loaded, tracks)
+    sample = place.read("session_sample", night) if place.current("session_sample", night) else None
+    return Scorer(plan, Fitted.load(fetch(place.url, fitted, night), settings.models), loaded, tracks, sample)
 
 
 def lists_of(log: Log, made: Sequence[Chunk]) -> Lists:
     """(model, target) -> listener_id, item, rank; without what was heard in the whole log where that cannot be a target."""
     candidates = pl.concat([m["candidates"] for m in made], how="diagonal")
     shelves = pl.concat([m["shelves"] for m in made], how="diagonal")
-    kept = [c for c in candidates.columns if c.startswith(("rank_", "score_"))]
+    kept = [c for c in candidates.columns if c.startswith(("rank_", "score_")) or c == "f_blend"]
     candidates = candidates.select("listener_id", "track_id", "heard_before", "ranker_score", *kept)
     out: Lists = {}
     for (model, target), listed in night_lists(candidates, shelves, DEEP).items():

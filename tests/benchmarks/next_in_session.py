@@ -33,7 +33,7 @@ from transforms.errors import UserError
 from transforms.hashing import stable_hash, uniform
 from transforms.metrics.intervals import poisson_weights
 from transforms.next_in_session.neighbours import PLAIN, SessionIndex, SessionNeighbourSettings
-from transforms.next_in_session.sessions import Prefixes, SessionLog
+from transforms.next_in_session.sessions import LONGEST, Prefixes, SessionLog
 from transforms.next_in_session.shortlist import continuation
 from transforms.next_in_session.sources import NextSettings
 
@@ -52,12 +52,17 @@ Scorer = Callable[[Prefixes], sparse.csr_matrix]
 
 
 def read(path: str) -> list[list[str]]:
-    """Sessions of a file as lists of track ids.
+    """Sessions of a file as lists of track ids; bytes that are no UTF-8 stay distinct, as escapes.
 
     Raises:
-        UserError: the file holds no session.
+        UserError: the file holds no session, or cannot be read.
     """
-    lines = [re.split(r"[\s,]+", line.strip()) for line in Path(path).read_text().splitlines() if line.strip()]
+    try:
+        text = Path(path).read_bytes().decode(errors="backslashreplace")
+    except OSError as error:
+        raise UserError(f"{Path(path).name} cannot be read ({error.strerror}); check the path.") from error
+    # Only the separators of the format cut: str.splitlines and \s would also cut at what may stand inside an id.
+    lines = [tracks for line in text.split("\n") if (tracks := re.findall(r"[^ \t\r\f\v,]+", line))]
     if not lines:
         raise UserError(f"{Path(path).name} holds no session: expected a line of track ids for each; check the file.")
     return lines
@@ -90,7 +95,7 @@ def ranks(scores: sparse.csr_matrix, targets: np.ndarray) -> np.ndarray:
 
 def without(scores: sparse.csr_matrix, prefixes: Prefixes) -> sparse.csr_matrix:
     """The same without the tracks of each prefix."""
-    heard_rows, heard, _ = prefixes.tracks(int(prefixes.length.max(initial=1)))
+    heard_rows, heard, _ = prefixes.tracks(LONGEST)
     rows = np.repeat(np.arange(scores.shape[0], dtype=np.int64), np.diff(scores.indptr))
     keep = ~np.isin(rows * scores.shape[1] + scores.indices, heard_rows * scores.shape[1] + heard)
     indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[keep], minlength=scores.shape[0]))])
@@ -151,6 +156,8 @@ def choose(
     cut = len(log) - max(1, round(share * len(log)))
     known = np.bincount(log.items[: log.starts[cut]], minlength=n_items) > 0
     prefixes = log.part(cut, len(log)).known(known).prefixes()
+    if not len(prefixes):
+        return start
     drawn = np.argsort(uniform(0, "choose", np.arange(len(prefixes))), kind="stable")[:most]
     prefixes = prefixes.take(np.sort(drawn))
     index = SessionIndex.fit(log.part(0, cut), n_items, start)

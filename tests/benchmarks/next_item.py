@@ -6,8 +6,9 @@ last.
 FILE holds one listener a line: an id, then items in time order, separated by spaces. All items are ranked, those
 already seen are left out. Without `--set`, two or three settings that suit the size of the file are tried, each for as
 many epochs as its share of the minutes allows (a few steps are timed first, so that the learning rate reaches zero in
-time), and validation chooses among them and their epochs. Prints one JSON line: HR and NDCG at 10 and 20 on validation
-and test of what was best on validation, each trial, and popularity and last-item rules trained on the same part.
+time). Where there are several, the sum of their scores is one more entrant. Validation chooses among all and the epochs.
+Prints one JSON line: HR and NDCG at 10 and 20 on validation and test of what was best on validation, each entrant, and
+popularity and last-item rules trained on the same part.
 """
 
 from __future__ import annotations
@@ -119,6 +120,22 @@ class Protocol:
         return metrics(np.concatenate(found))
 
 
+class Together:
+    """Several models as one: what each says of an item is added up, which is a product of longer vectors.
+
+    A softmax only subtracts a number a listener, so the order is that of the mean log-probability.
+    """
+
+    def __init__(self, members: Sequence[Any]) -> None:
+        self.members = members
+        self.settings = max((m.settings for m in members), key=lambda s: s.length)
+        self.items = np.concatenate([m.items for m in members], axis=1)
+
+    def embed(self, items: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+        """States of all members, side by side."""
+        return np.concatenate([m.embed(items, gaps) for m in self.members], axis=1)
+
+
 def trials(plays: int) -> list[dict[str, Any]]:
     """Settings to try on a file of so many plays."""
     if plays < SMALL:
@@ -151,8 +168,8 @@ def run(
     minutes: float,
     patience: int,
     start: np.ndarray | None,
-) -> dict[str, Any]:
-    """One trial: the metrics of its best epoch on validation."""
+) -> tuple[dict[str, Any], Any]:
+    """One trial: the metrics of its best epoch on validation, and the model as it was then."""
     from models.sequence import SequenceModel, fit
 
     started = time.perf_counter()
@@ -162,6 +179,7 @@ def run(
     fitting = int((minutes * 60 - (time.perf_counter() - started)) * 0.75 / an_epoch)
     settings = settings.model_copy(update={"epochs": max(1, min(wanted, fitting))})
     best: dict[str, Any] = {}
+    kept: list[Any] = []
     history: list[float] = []
     every = 1 if settings.epochs < 20 or an_epoch < 5 else 2
 
@@ -173,6 +191,7 @@ def run(
         history.append(valid["ndcg@10"])
         if valid["ndcg@10"] >= max(history):
             best.update(epoch=done, valid=valid, test=protocol.measure(model, 1))
+            kept[:] = [model, model.module.network.get_weights()]
         spent = time.perf_counter() - started
         print(
             json.dumps(
@@ -186,8 +205,10 @@ def run(
         return spent * (1 + every / done) > 1.15 * minutes * 60 or stale * every >= patience
 
     fit(Sequences.from_lists(protocol.train), n, settings, seed, watch=watch, start=start)
+    model, weights = kept
+    model.module.network.set_weights(weights)
     seconds = round(time.perf_counter() - started)
-    return best | {"seconds": seconds, "epochs": settings.epochs, "settings": settings.model_dump(mode="json")}
+    return best | {"seconds": seconds, "epochs": settings.epochs, "settings": settings.model_dump(mode="json")}, model
 
 
 def main() -> None:
@@ -207,14 +228,19 @@ def main() -> None:
     protocol = Protocol(sequences)
     chosen = dict(pair.split("=", 1) for pair in a.set)
     asked = [chosen] if chosen else trials(sum(map(len, protocol.train)))
-    tried = []
+    tried: list[dict[str, Any]] = []
+    members = []
     for number, one in enumerate(asked):
         left = a.minutes - (time.perf_counter() - started) / 60
         start = one.get("start", "als")
         settings = SequenceSettings.model_validate({name: value for name, value in one.items() if name != "start"})
         vectors = protocol.als(n, settings.dims, a.seed) if start == "als" else None
-        found = run(protocol, n, settings, a.seed, left / (len(asked) - number), a.patience, vectors)
+        found, model = run(protocol, n, settings, a.seed, left / (len(asked) - number), a.patience, vectors)
         tried.append(found | {"start": start})
+        members.append(model)
+    if len(members) > 1:
+        both = Together(members)
+        tried.append({"together": len(members), "valid": protocol.measure(both, 2), "test": protocol.measure(both, 1)})
     best = max(tried, key=lambda trial: trial["valid"]["ndcg@10"])
     popular, rules = baselines(protocol.train, n)
     seen = [s[:-1] for s in protocol.sequences]
@@ -225,9 +251,8 @@ def main() -> None:
             {
                 "listeners": len(seen),
                 "items": n - 1,
-                "settings": best["settings"],
+                "best": tried.index(best),
                 "seconds": round(time.perf_counter() - started),
-                "best_epoch": best["epoch"],
                 "valid": best["valid"],
                 "test": best["test"],
                 "trials": tried,

@@ -31,7 +31,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.outcomes import recordings
-from tests.benchmarks.peers import peers
+from tests.benchmarks.peers import at_an_edge, peers
 from tests.benchmarks.real_splits import (
     WINDOWS,
     WORLD,
@@ -46,7 +46,7 @@ from tests.benchmarks.real_tables import markdown
 from transforms.baseline_tuning import with_sessions
 from transforms.baselines import Training
 from transforms.evaluation import Facts, history_segment, night_lists, of_target, popularity_partial, wanted
-from transforms.metrics.intervals import intervals
+from transforms.metrics.intervals import intervals, paired_ratio
 from transforms.metrics.ranking import score_lists
 from transforms.outcomes import with_recording
 from transforms.plays import is_heard
@@ -94,7 +94,7 @@ def ask(split: Split) -> Asked:
     fresh = rows.filter(~pl.col("heard_before"))
     targets = of_target(rows, "unheard").select("listener_id", "item")
     candidates = place.read("candidates", split.night)
-    kept = [c for c in candidates.columns if c.startswith(("rank_", "score_"))]
+    kept = [c for c in candidates.columns if c.startswith(("rank_", "score_")) or c == "f_blend"]
     candidates = candidates.select("listener_id", "track_id", "heard_before", "ranker_score", *kept)
     lists = {
         model: with_recording(listed, names).select("listener_id", "rank", item="recording_id")
@@ -180,7 +180,8 @@ def compare(scores: dict[str, list[pl.DataFrame]], say: Say, named: dict[str, ob
             line |= {
                 f"{primary} minus it, {m}": [i.value, i.low, i.high] for m, i in zip(METRICS, found[3:], strict=True)
             }
-            line["ndcg_ratio"] = [found[0].value and float(ours["ndcg@50"].mean()) / found[0].value]  # type: ignore[arg-type, list-item]
+            of = paired_ratio(ids, ours["ndcg@50"].to_numpy(), aligned["ndcg@50"].to_numpy())
+            line["ndcg_ratio"] = [of.value, of.low, of.high]
         say("result", **named, model=model, n=found[0].n, **line)
 
 
@@ -202,7 +203,14 @@ def run_set(name: str, splits: list[Callable[[], Split]], say: Say) -> None:
                 tried = {label: run(asked.training) for label, run in peer.variants.items()}
                 gain = {label: float(by_listener(asked, got)["ndcg@50"].mean()) for label, got in tried.items()}  # type: ignore[arg-type]
                 chosen[peer.name] = max(gain, key=lambda label: gain[label])
-                say("tuned", **named, model=peer.name, chosen=chosen[peer.name], grid=gain)
+                say(
+                    "tuned",
+                    **named,
+                    model=peer.name,
+                    chosen=chosen[peer.name],
+                    at_an_edge=at_an_edge(chosen[peer.name], peer.ends),
+                    grid=gain,
+                )
                 lists[peer.name] = tried[chosen[peer.name]]
             else:
                 lists[peer.name] = peer.variants[chosen[peer.name]](asked.training)

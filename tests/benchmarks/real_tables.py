@@ -56,15 +56,19 @@ def _section(here: Sequence[Line]) -> list[str]:
                 x["model"],
                 *(figure(x[m]) for m in METRICS),
                 figure(x.get("ranker minus it, ndcg@50")),
-                f"{x['ndcg_ratio'][0]:.3f}" if x.get("ndcg_ratio", [0])[0] else "",
+                figure(x.get("ndcg_ratio")),
             )
             for x in results
         ]
         header = ("model", "NDCG@50", "Recall@50", "HR@10", "ranker minus it, NDCG@50", "ranker / it")
         out.append(f"n = {results[0]['n']} listeners\n\n" + table(header, rows))
     if of("tuned"):
-        rows = [(x["model"], label, figure(gain)) for x in of("tuned") for label, gain in x["grid"].items()]
-        out.append(table(("peer", "variant", "NDCG@50"), rows))
+        rows = [
+            (x["model"], label, figure(gain), _chosen(x) if label == x["chosen"] else "")
+            for x in of("tuned")
+            for label, gain in x["grid"].items()
+        ]
+        out.append(table(("peer", "variant", "NDCG@50", "chosen"), rows))
     for key, title in (
         ("ndcg_by_history", "NDCG@50 by plays"),
         ("recall_by_track_listeners", "Recall@50 by listeners"),
@@ -84,6 +88,10 @@ def _section(here: Sequence[Line]) -> list[str]:
         rows = [(k, v) for k, v in (x["chosen"] or {}).items()]
         out.append(table(("ranker on the last stored night", "value"), rows))
     return out
+
+
+def _chosen(line: Line) -> str:
+    return "at an open edge" if line.get("at_an_edge") else "yes"
 
 
 def _cell(value: object) -> str:

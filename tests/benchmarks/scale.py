@@ -2,14 +2,16 @@
 
     python -m tests.benchmarks.scale [--listeners 10000 50000 200000] [--days 4] [--plays-per-day 4] [--tracks 20000]
 
-Each size is a world of its own in a process of its own: simulated (not timed), ingested, and the night of the last day made
-with models of the day before: all days but the last are folded in one job (`features`), models fitted, the last day folded by
-itself (`second_features`, what a night adds), everybody scored. Then the features of all days are computed again from nothing
+Each size is a world of its own, each step of it in a process of its own: simulated (not timed), ingested; all days but the last
+folded in one job (`features`) and models fitted of them; then the night of the last day, which folds that day by itself
+(`second_features`, what a night adds) and scores everybody. Then the features of all days are computed again from nothing
 (`again_features`). Shards grow with listeners, so that a shard's size stays; everything else is equal. The settings are light
-(LIGHT below: no two-tower, sequence model or trained ranker, 20 tracks a source, two shelves, 1% of candidates stored), so
-figures of different sizes compare with each other, not with a night by the defaults.
+(LIGHT below: no two-tower, sequence or session model, no trained ranker, 20 tracks a source, two shelves, 1% of candidates
+stored), so figures of different sizes compare with each other, not with a night by the defaults.
 
-A JSON line a size, then one that says how far the costs of a listener are apart. Times are wall clock: a quiet machine.
+A JSON line a size, then one that says how far the costs of a listener and the memory are apart, and what all days again cost
+over the last day alone. `ms_a_listener` is wall clock: a quiet machine; `cpu_ms_a_listener` is processor time, which a busy
+one moves less. What every process pays once (imports, loading models) is in it, so small sizes look dearer than they are.
 """
 
 from __future__ import annotations
@@ -20,14 +22,26 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.config import Settings
+    from pipelines.jobs import Record
 
 END = date(2026, 1, 31)
 PER_SHARD = 6_250
 LIGHT: dict[str, Any] = {
-    "models": {"use_two_tower": False, "use_sequence": False, "als": {"factors": 32, "iterations": 3}},
+    "models": {
+        "use_two_tower": False,
+        "use_sequence": False,
+        "use_next_in_session": False,
+        "als": {"factors": 32, "iterations": 3},
+    },
     "candidates": {"per_source": 20, "keep_all_below": 0},
     "shelves": {
         "shelves": [
@@ -67,46 +81,96 @@ def shards_for(listeners: int) -> int:
 
 def measure(listeners: int, tracks: int, days: int, plays: float, seed: int, scratch: Path) -> dict[str, Any]:
     """One size: seconds, processor seconds and memory of every job; see the module."""
-    from pipelines.config import Settings
-    from pipelines.features import features
-    from pipelines.ingest import ingest
-    from pipelines.jobs import Record, watched
-    from pipelines.nightly import night
-    from pipelines.simulate import simulate
-    from transforms.simulation.files import log_of
-    from transforms.tables.warehouse import Warehouse, folder
-    from transforms.tables.warehouse import days as dates
+    from transforms.tables.warehouse import Warehouse
 
-    settings = Settings.model_validate({**LIGHT, "shards": shards_for(listeners)})
-    world, place = scratch / "world", Warehouse(str(scratch / "warehouse"))
-    simulate(listeners, tracks, days, str(world), seed, end_date=END, format="parquet", plays_per_day=plays)
-    found: dict[str, list[Record]] = {}
-    first, before = END - timedelta(days - 1), END - timedelta(1)
-    with watched() as records:
-        ingest(
-            place.url,
-            "parquet",
-            **log_of(world, "parquet"),
-            end_date=END,
-            settings=settings,
-            accept_gates=True,  # the dirt of a simulated log is a large share of a few light days
-        )
-    found["ingest"] = list(records)
+    shards, place = shards_for(listeners), Warehouse(str(scratch / "warehouse"))
     began = time.monotonic()
-    with watched() as records:
-        night(place.url, END, settings, fit_date=before, accept_gates=True)
-    made = time.monotonic() - began
-    for record in records:
+    _apart(_simulate, listeners, tracks, days, plays, seed, scratch)
+    simulated = time.monotonic() - began
+    found: dict[str, list[Record]] = {"ingest": _apart(_ingest, shards, scratch)}
+    began = time.monotonic()
+    for record in [*_apart(_learn, shards, scratch), *_apart(_night, shards, scratch)]:
         name = f"second_{record.job}" if record.job in found else record.job
         found.setdefault(name, []).append(record)
+    made = time.monotonic() - began
+    found["again_features"] = _apart(_again, shards, scratch, days)
+    listens = sum(place.need("listens", d).rows for d in place.dates("listens"))
+    return {**_told(listeners, listens, days, shards, made, found), "simulate_s": round(simulated, 1)}
+
+
+def _apart(step: Callable[..., list[Record]], *given: Any) -> list[Record]:
+    """A step in a process of its own: what one leaves in memory must not count against the next."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+        return alone.submit(step, *given).result()
+
+
+def _simulate(listeners: int, tracks: int, days: int, plays: float, seed: int, scratch: Path) -> list[Record]:
+    from pipelines.simulate import simulate
+
+    world = str(scratch / "world")
+    simulate(listeners, tracks, days, world, seed, end_date=END, format="parquet", plays_per_day=plays)
+    return []
+
+
+def _light(shards: int) -> Settings:
+    from pipelines.config import Settings
+
+    return Settings.model_validate({**LIGHT, "shards": shards})
+
+
+def _ingest(shards: int, scratch: Path) -> list[Record]:
+    from pipelines.ingest import ingest
+    from pipelines.jobs import watched
+    from transforms.simulation.files import log_of
+
+    with watched() as records:
+        ingest(
+            str(scratch / "warehouse"),
+            "parquet",
+            **log_of(scratch / "world", "parquet"),
+            end_date=END,
+            settings=_light(shards),
+            accept_gates=True,  # the dirt of a simulated log is a large share of a few light days
+        )
+    return records
+
+
+def _learn(shards: int, scratch: Path) -> list[Record]:
+    """What a night learns from: all days but the last, and the models of them."""
+    from pipelines.jobs import watched
+    from pipelines.nightly import fold_to, take_out
+    from pipelines.train import train
+
+    settings, warehouse, before = _light(shards), str(scratch / "warehouse"), END - timedelta(1)
+    with watched() as records:
+        fold_to(warehouse, before, settings, ())
+        take_out(warehouse, before, settings, ())
+        train(warehouse, before, settings=settings)
+    return records
+
+
+def _night(shards: int, scratch: Path) -> list[Record]:
+    from pipelines.jobs import watched
+    from pipelines.nightly import night
+
+    with watched() as records:
+        night(str(scratch / "warehouse"), END, _light(shards), fit_date=END - timedelta(1), accept_gates=True)
+    return records
+
+
+def _again(shards: int, scratch: Path, count: int) -> list[Record]:
+    """Features of all days from nothing."""
+    from pipelines.features import features
+    from pipelines.jobs import watched
+    from transforms.tables.warehouse import Warehouse, days, folder
+
+    place, first = Warehouse(str(scratch / "warehouse")), END - timedelta(count - 1)
     for table in MADE:
-        for day in dates(first, END):
+        for day in days(first, END):
             place.store.delete(folder(table, day))
     with watched() as records:
-        features(place.url, first, END, settings)
-    found["again_features"] = list(records)
-    listens = sum(place.need("listens", d).rows for d in place.dates("listens"))
-    return _told(listeners, listens, days, settings.shards, made, found)
+        features(place.url, first, END, _light(shards))
+    return records
 
 
 def _told(
@@ -139,9 +203,11 @@ def _told(
 
 
 def spread(sizes: list[dict[str, Any]]) -> dict[str, Any]:
-    """How a listener's cost and the memory change from the smallest size to the largest."""
+    """How a listener's cost and the memory change from the smallest size to the largest; the recompute at each."""
     small, large = sizes[0], sizes[-1]
     out: dict[str, Any] = {"from": small["listeners"], "to": large["listeners"]}
+    for name in ("again_over_one_day", "again_over_one_day_cpu"):
+        out[name] = {str(size["listeners"]): size[name] for size in sizes}
     for kind in ("ms_a_listener", "cpu_ms_a_listener"):
         out[kind] = {job: round(large[kind][job] / small[kind][job], 2) for job in FLAT if small[kind].get(job)}
     out["peak_mb"] = {
@@ -168,7 +234,7 @@ def main() -> None:
             told = measure(args.listeners[0], args.tracks, args.days, args.plays_per_day, args.seed, Path(scratch))
         print(json.dumps(told), flush=True)
         return
-    sizes = []
+    sizes, began = [], time.monotonic()
     rest = [
         f"--tracks={args.tracks}",
         f"--days={args.days}",
@@ -184,7 +250,7 @@ def main() -> None:
         sizes.append(json.loads(lines[-1]))
         print(lines[-1], flush=True)
     if len(sizes) > 1:
-        print(json.dumps(spread(sizes)), flush=True)
+        print(json.dumps({**spread(sizes), "minutes": round((time.monotonic() - began) / 60, 1)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ import polars as pl
 from pipelines.config import Settings
 from pipelines.outcomes import outcomes
 from pipelines.train_ranker import examples
-from transforms.candidates.features import standardise
+from transforms.candidates.features import RANK_WEIGHT, standardise
+from transforms.candidates.union import REPEATS
 from transforms.errors import UserError
 from transforms.metrics.ranking import score_lists
 from transforms.tables.warehouse import Warehouse
@@ -45,8 +46,10 @@ class Stored:
     names: tuple[str, ...]
 
     def sources(self) -> list[str]:
-        """Sources with a column of ranks, but `library`, which finds nothing unheard."""
-        return [n.removeprefix("f_r_") for n in self.names if n.startswith("f_r_") and n != "f_r_library"]
+        """Sources with a column of ranks, but those of repeats, which find nothing unheard."""
+        return [
+            n.removeprefix("f_r_") for n in self.names if n.startswith("f_r_") and n.removeprefix("f_r_") not in REPEATS
+        ]
 
     def measure(self, scores: np.ndarray) -> pl.DataFrame:
         """`listener_id`, `ndcg@50` of the order by score, equals in the order given."""
@@ -79,9 +82,13 @@ def _without(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     left = left.with_columns(pl.Series(n, standardise(left[n].to_numpy(), groups)) for n in scores)
     summed = [n for n in scores if n.startswith("f_z_")]
     return left.with_columns(
-        f_blend=pl.sum_horizontal(summed).cast(pl.Float32),
+        f_blend=pl.sum_horizontal(pl.col(n) + RANK_WEIGHT * pl.col(_rank_of(n)) for n in summed).cast(pl.Float32),
         f_agree=pl.sum_horizontal(pl.col(n) > 0 for n in ranks).cast(pl.Float32),
     )
+
+
+def _rank_of(score: str) -> str:
+    return f"f_r_{score.removeprefix('f_z_')}"
 
 
 def from_warehouse(path: str, night: date, horizon: int = 7, ahead: int | None = None) -> Stored:

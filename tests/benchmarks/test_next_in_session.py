@@ -41,6 +41,35 @@ def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
         read(str(tmp_path / "train"))
 
 
+def test_what_stands_inside_an_id_does_not_cut_it_and_separators_alone_are_no_session(tmp_path: Path) -> None:
+    (tmp_path / "train").write_bytes(
+        ",a,,b ,\r\n , \n\n\xff\xe9 na\u2028me\n".encode("utf-8", "surrogatepass") + b"\xff \xfe"
+    )
+    assert read(str(tmp_path / "train")) == [["a", "b"], ["\xff\xe9", "na\u2028me"], ["\\xff", "\\xfe"]]
+    with pytest.raises(UserError, match="cannot be read"):
+        read(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("a\nb\nc\n", "a\nb\n"),
+        ("a b\n", "x y z\n"),
+        ("a b\n", "a b a\n"),
+        ("a b c\n" * 3, "a b\n\n,\na"),
+        ("a b " * 4000 + "\nb a\n" * 9, "b a b\n" + "a b " * 200),
+    ],
+    ids=["one track each", "nothing known", "one session", "short", "a huge line"],
+)
+def test_poor_files_have_an_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str], train: str, test: str) -> None:
+    (tmp_path / "train").write_text(train)
+    (tmp_path / "test").write_text(test)
+    main(["--train", str(tmp_path / "train"), "--test", str(tmp_path / "test"), "--validate", "0.2"])
+    (line,) = capsys.readouterr().out.splitlines()
+    found = json.loads(line)["ours"]["all"]
+    assert all(np.isfinite(found[name]).all() for name in ("p@20", "mrr@20"))
+
+
 def test_a_small_run_prints_one_line_with_every_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, log in (("train", albums(200)), ("test", albums(30, seed=1))):
         lines = [" ".join(f"t{i}" for i in s) for s in np.split(log.items, log.starts[1:-1])]

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from tests.benchmarks.ablation import ablate, blend
+from tests.benchmarks.sources import lines
 from tests.benchmarks.stored import Stored
-from transforms.candidates.features import standardise
+from transforms.candidates.features import RANK_WEIGHT, standardise
 
 
 def night(scores: dict[str, list[float]], found: dict[str, list[int]]) -> pl.DataFrame:
@@ -25,7 +26,7 @@ def night(scores: dict[str, list[float]], found: dict[str, list[int]]) -> pl.Dat
         columns[f"f_r_{name}"] = np.float32(found[name] * 2)
     frame = pl.DataFrame(columns)
     return frame.with_columns(
-        f_blend=pl.sum_horizontal(f"f_z_{n}" for n in scores),
+        f_blend=pl.sum_horizontal(pl.col(f"f_z_{n}") + RANK_WEIGHT * pl.col(f"f_r_{n}") for n in scores),
         f_agree=pl.sum_horizontal(pl.col(f"f_r_{n}") > 0 for n in scores).cast(pl.Float32),
     )
 
@@ -40,7 +41,7 @@ def test_without_a_source_its_own_finds_are_gone_and_the_rest_is_counted_anew() 
     assert left.test["item"].to_list() == list("abc") * 2  # only bad had found d
     assert not [n for n in left.names if n.endswith("_bad")] and left.sources() == ["good"]
     assert left.test["f_agree"].to_list() == [1.0] * 6
-    expected = standardise(np.float32([3, 2, 1]), np.zeros(3, int))
+    expected = standardise(np.float32([3, 2, 1]), np.zeros(3, int)) + RANK_WEIGHT
     np.testing.assert_allclose(left.test["f_blend"].to_numpy()[:3], expected, atol=1e-6)
 
 
@@ -56,3 +57,11 @@ def test_a_split_is_measured_over_all_that_was_wanted() -> None:
     more = Stored("two", NIGHT, NIGHT, pl.concat([WANTED, WANTED.with_columns(item=pl.lit("missed"))]), SPLIT.names)
     best = NIGHT["listened"].cast(pl.Float64).to_numpy()
     assert more.measure(best)["ndcg@50"].to_list() == pytest.approx([1 / (1 + 1 / np.log2(3))] * 2)
+
+
+def test_a_source_is_worth_what_only_it_finds() -> None:
+    found = {row[0]: row[1:] for row in lines(SPLIT)}
+    # good lists a, b and c of each listener, a first, bad c and d; a is what both went on to hear
+    assert found["good"] == ["1.0000", "3", "1.0000", "2.0", "1.0000", "0.5000"]
+    assert found["bad"] == ["0.0000", "2", "0.0000", "1.0", "0.0000", "0.0000"]
+    assert found["all"][1:3] == ["4", "1.0000"]

@@ -63,10 +63,11 @@ def made(tmp_path_factory: pytest.TempPathFactory, emulator: Emulator) -> Made:
     config.write_text(to_yaml(SETTINGS))
     warehouse, ingested, dataset = folder / "warehouse", folder / "ingested", emulator.dataset()
 
-    def run(template: str, parameters: Mapping[str, str]) -> None:
+    def run(template: str, parameters: Mapping[str, str]) -> bool:
         launched(template, parameters)
         if template == "ingest":
             shutil.copytree(warehouse, ingested)
+        return False
 
     service = Service(run=run)
     argument = {

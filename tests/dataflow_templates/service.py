@@ -14,12 +14,12 @@ class Service:
     """Attributes:
     fails: by template, how many of its first jobs fail.
     cancelled: templates whose jobs somebody cancels.
-    run: does what a launcher does; None = only noted.
+    run: does what a launcher does, and says whether the job failed; None = only noted.
     """
 
     fails: Mapping[str, int] = field(default_factory=dict)
     cancelled: frozenset[str] | set[str] = frozenset()
-    run: Callable[[str, Mapping[str, str]], None] | None = None
+    run: Callable[[str, Mapping[str, str]], bool] | None = None
     launched: list[dict[str, Any]] = field(default_factory=list)
     noted: list[dict[str, Any]] = field(default_factory=list)
     most_at_once: int = 0
@@ -41,9 +41,8 @@ class Service:
         template = given["containerSpecGcsPath"].rpartition("/")[2].removesuffix(".json")
         earlier = sum(j["template"] == template for j in self.launched)
         self.launched.append({"template": template, "parameters": given["parameters"], "request": body})
-        if self.run is not None:
-            self.run(template, given["parameters"])
-        end = "FAILED" if earlier < self.fails.get(template, 0) else "DONE"
+        broken = self.run is not None and self.run(template, given["parameters"])
+        end = "FAILED" if broken or earlier < self.fails.get(template, 0) else "DONE"
         end = "CANCELLED" if template in self.cancelled else end
         job = f"job-{len(self.launched)}"
         self._states[job] = ["JOB_STATE_QUEUED", "JOB_STATE_RUNNING", f"JOB_STATE_{end}"]

@@ -21,6 +21,7 @@ MEMORY = "beam:resources:min_ram_bytes:v1"
 GB = 10**9
 STEPS = {
     "ingest": {"Pieces", "Parse", "By shard", "Clean", "Write catalog", "Commit"},
+    "check": {"Nothing to do"},  # the launcher judges: it needs no rows
     "features": {"Chunks", "Fold", "Partials", "By track", "Sum", "Write by listener", "Write by track", "Done"},
     "exclusions": {"Nothing to do"},  # nobody of this small world takes anything out of taste
     "outcomes": {"Nights", "Join", "Outcomes", "Done"},
@@ -133,6 +134,7 @@ def jobs(bucket: dict[str, str], storage: Storage) -> dict[str, Described]:
     # What a job would find current is taken away just before it is launched; no job after it reads that.
     taken = {
         "ingest": (),
+        "check": (),
         "features": (),
         "exclusions": (),
         "publish": (),
@@ -140,7 +142,7 @@ def jobs(bucket: dict[str, str], storage: Storage) -> dict[str, Described]:
         "score": ("candidates", "draws", "listener_embeddings", "shelves"),
         "train_ranker": ("rankers",),
         "outcomes": ("outcomes",),
-        "train": ("models", "track_embeddings"),
+        "train": ("models", "session_sample", "track_embeddings"),
         "forget": (),
     }
     found = {}

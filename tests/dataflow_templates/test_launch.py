@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from dataflow_templates import launch
 from dataflow_templates.launch import defaults, main
 from dataflow_templates.templates import TEMPLATES
 from pipelines.nightly import night
-from tests.dataflow_templates.conftest import NIGHT, SETTINGS, Made
+from pipelines.report import gather
+from tests.dataflow_templates.conftest import NIGHT, SETTINGS, WORKFLOW, Made
+from tests.dataflow_templates.interpreter import Raised, Workflow
+from tests.dataflow_templates.service import Service
 from tests.emulators import Emulator
 from tests.pipelines.world import World, hashes
 from transforms.tables.warehouse import Warehouse
@@ -26,6 +34,27 @@ def test_a_night_made_by_the_workflow_is_the_night_made_by_one_command(made: Mad
     assert f"shelves@{NIGHT}" in ours and f"rankers@{NIGHT}" in ours
     # A model's folder holds the versions of its inputs, which hold for both; what the workflow evaluated is its own.
     assert {k: v for k, v in theirs.items() if not k.startswith("evaluation@")} == ours
+
+
+def test_a_night_without_its_log_ends_before_the_fold_and_yesterday_stays_current(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = World.copy(made.warehouse, tmp_path / "warehouse")
+    before = {path: path.read_bytes() for path in (tmp_path / "warehouse").rglob("*") if path.is_file()}
+
+    def run(template: str, parameters: Mapping[str, str]) -> bool:
+        return main([template, *(f"--{name}={value}" for name, value in parameters.items())]) != 0
+
+    service, tomorrow = Service(run=run), NIGHT + timedelta(1)
+    argument = {
+        **{"location": "europe-west1", "templates": "gs://nights/templates"},
+        **{"warehouse": place.url, "config": str(made.config), "date": tomorrow.isoformat()},
+    }
+    with pytest.raises(Raised, match=f"nightshelf-check-{tomorrow} ended in JOB_STATE_FAILED"):
+        Workflow(yaml.safe_load(WORKFLOW.read_text()), service.calls, datetime.now(UTC), "music").run(argument)
+    assert [j["template"] for j in service.launched] == ["check"]
+    assert "freshness" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (tmp_path / "warehouse").rglob("*") if path.is_file()} == before
 
 
 def test_what_the_workflow_published_is_the_night(made: Made, emulator: Emulator) -> None:
@@ -49,6 +78,36 @@ def test_a_job_whose_tables_are_current_does_nothing_and_says_so(
     assert sorted(p for p in (tmp_path / "warehouse").rglob("*")) == before
 
 
+def test_a_job_that_nobody_waits_for_records_itself_as_one_that_is_awaited_is_recorded(
+    made: Made, tmp_path: Path
+) -> None:
+    def records(place: Warehouse) -> dict[str, dict[str, Any]]:
+        found = [json.loads(place.store.read(path)) for path in place.store.paths("runs")]
+        return {f"{r['job']} {r['table']}@{r['date']}": r for r in found}
+
+    place = World.copy(made.warehouse, tmp_path / "warehouse")
+    awaited = records(place)
+    ours = {
+        k: r for k, r in awaited.items() if r["job"] in ("train", "train_ranker", "score") and r["date"] == str(NIGHT)
+    }
+    tables = sorted(r["table"] for r in ours.values())
+    for folder in ("runs", *(f"{t}/date={NIGHT}" for t in tables)):
+        shutil.rmtree(tmp_path / "warehouse" / folder)
+    argv = [f"--warehouse={place.url}", f"--config={made.config}", f"--date={NIGHT}"]
+    for template in ("train", "train_ranker", "score"):
+        # a service runs the graph after its launcher has gone; this runner runs it at once, and nobody waits
+        assert main([template, *argv, f"--template_location={tmp_path}/job"]) == 0
+    alone = records(place)
+    assert set(alone) == set(ours) and {"models", "rankers", "shelves"} <= set(tables)
+    for name, record in alone.items():
+        assert set(record) - {"workers", "machines"} == set(awaited[name]), name
+        assert record["seconds"] > 0 and record["cpu_seconds"] > 0 and record["peak_mb"] > 0
+        assert record["rows_in"] > 0 and record["bytes_out"] > 0
+        assert record["run_ids"] and record["workers"] >= 1
+    jobs = {job.name for job in gather(place, NIGHT).jobs}
+    assert {"train", "train_ranker", "score"} <= jobs, "the report finds them"
+
+
 def test_forget_takes_a_listener_out(made: Made, tmp_path: Path) -> None:
     place = World.copy(made.warehouse, tmp_path / "warehouse")
     gone = place.read("shelves", NIGHT)["listener_id"][0]
@@ -61,7 +120,7 @@ def test_forget_takes_a_listener_out(made: Made, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        (["nothing", "--warehouse=w"], "expected one of the templates ingest, features"),
+        (["nothing", "--warehouse=w"], "expected one of the templates ingest, check, features"),
         (["train", "--warehouse=w", "--date=2026-02-31"], "--date: expected a day of the calendar"),
         (["train", "--warehouse=w", "--date=2026-01-31"], "library"),
         (["train", "--warehouse=w", "--date=2026-01-31", "--config=no.yaml"], "no.yaml"),

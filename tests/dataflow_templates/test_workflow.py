@@ -60,6 +60,8 @@ def order_in_code() -> tuple[list[str], list[str]]:
 
             def visit_Call(self, node: ast.Call) -> None:
                 called = node.func.id if isinstance(node.func, ast.Name) else ""
+                if called == "require_listens":
+                    found.append("check")
                 if called in functions and called not in (name, "bootstrap_night"):
                     found.extend(jobs(called))
                 self.generic_visit(node)
@@ -153,6 +155,22 @@ def test_a_job_that_fails_again_ends_the_night_before_anything_is_published() ->
     with pytest.raises(Raised, match="nightshelf-score-2026-01-31 ended in JOB_STATE_FAILED"):
         walk(service, SCHEDULED)
     assert "publish" not in templates_of(service)
+
+
+def test_a_log_that_fails_its_checks_ends_the_night_before_anything_is_folded() -> None:
+    service = Service(fails={"check": 1})
+    with pytest.raises(Raised, match="nightshelf-check-2026-01-31 ended in JOB_STATE_FAILED"):
+        walk(service, {**SCHEDULED, "bootstrap_dates": ["2026-01-24"]})
+    assert templates_of(service) == ["ingest", "check"], "the same log would fail again"
+
+
+def test_a_night_is_taken_as_it_is_only_if_the_workflow_is_told_so() -> None:
+    for given, told in (({}, "false"), ({"accept_gates": "true"}, "true")):
+        service = Service()
+        walk(service, {**SCHEDULED, **given})
+        gated = {j["template"]: j["parameters"].get("accept_gates") for j in service.launched}
+        assert {t for t, accepted in gated.items() if accepted is not None} == {"check", "score", "publish"}
+        assert {gated[t] for t in ("check", "score", "publish")} == {told}
 
 
 def test_a_cancelled_job_is_not_started_again() -> None:

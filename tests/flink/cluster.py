@@ -23,7 +23,7 @@ from typing import Any
 from tests.portable import free_port, wait_for
 
 TASK_MANAGERS = 2
-SLOTS = 2  # of each task manager
+SLOTS = 1  # of each task manager: more would only wait for one another on two cores
 RUNTIME = "org.apache.flink.runtime"
 
 # What Flink's own start scripts pass on Java 17.
@@ -110,6 +110,7 @@ class Cluster:
     options: list[str]
     logs: Path
     rest: int
+    processes: Processes
 
     def ask(self, path: str) -> dict[str, Any]:
         """What the job manager answers."""
@@ -119,6 +120,21 @@ class Cluster:
     def jobs(self) -> list[str]:
         """The state of every job it was given."""
         return [job["state"] for job in self.ask("jobs/overview")["jobs"]]
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Processor seconds so far of each process that was started, and of all Python workers together."""
+        ticks, out = os.sysconf("SC_CLK_TCK"), {"workers": 0.0}
+        names = {process.pid: name for name, process in self.processes.started.items()}
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                words = path.read_text().rpartition(")")[2].split()
+                leader, (own, ended) = int(words[3]), (sum(map(int, words[n : n + 2])) / ticks for n in (11, 13))
+                if leader in names:
+                    mine = int(path.parent.name) == leader
+                    name = names[leader] if mine else "workers"
+                    out[name] = out.get(name, 0.0) + own
+                    out["workers"] += ended
+        return out
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
@@ -146,7 +162,18 @@ def cluster(jars: Path, python: Path, folder: Path) -> Iterator[Cluster]:
     (conf / "config.yaml").write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in settings.items()))
 
     def java(main: str, *args: str) -> list[str]:
-        return ["java", "-Xmx512m", "-XX:+UseSerialGC", *OPENED, "-cp", f"{jars}/*", main, *args]
+        # They live for minutes: what the second compiler would win, it would cost first.
+        return [
+            "java",
+            "-Xmx512m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            *OPENED,
+            "-cp",
+            f"{jars}/*",
+            main,
+            *args,
+        ]
 
     # `-I`: no search path from the environment, and not the script's folder; the working directory is the task manager's.
     program = Path(__file__).resolve().with_name("worker.py")
@@ -180,7 +207,7 @@ def cluster(jars: Path, python: Path, folder: Path) -> Iterator[Cluster]:
             f"--parallelism={TASK_MANAGERS * SLOTS}",
             "--environment_cache_millis=30000",  # between a job's stages; without it each starts workers anew
         ]
-        running = Cluster(options, logs, rest)
+        running = Cluster(options, logs, rest, processes)
         _registered(running, processes)
         yield running
     finally:

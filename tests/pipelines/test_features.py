@@ -166,6 +166,17 @@ def test_the_number_of_shards_does_not_matter_and_may_double(ranged, warehouse):
     assert_frame_equal(library(warehouse, DAYS[-1]), library(ranged, DAYS[-1]))
 
 
+def test_a_share_of_listeners_makes_the_co_listens_and_changes_nothing_else(ranged, warehouse):
+    share = SETTINGS.model_copy(update={"co_listens": co_listens.CoListenSettings(share=0.5)})
+    features(warehouse.url, DAY1, DAYS[-1], share)
+    chosen = co_listens.sampled(stored(ranged, "sessions"), 0.5)
+    assert 0 < chosen["listener_id"].n_unique() < 25
+    pairs = co_listens.day_partials(chosen).select("date", *TABLES["co_listens"].polars)
+    assert_frame_equal(stored(warehouse, "co_listens"), pairs, check_column_order=False)
+    same = {t: warehouse.need(t, DAYS[-1]).version == ranged.need(t, DAYS[-1]).version for t in (*MADE, "library")}
+    assert same == {"sessions": True, "track_stats": True, "co_listens": False, "library": True}
+
+
 def test_what_is_current_is_not_made_again(ranged):
     assert features(ranged.url, DAY1, DAYS[-1], SETTINGS) is None
     # the library of the last date sums up all five, so folding that date alone is folding them all

@@ -44,14 +44,18 @@ def tiny(tmp_path: Path) -> Warehouse:
 
 
 def rows_of(place: Warehouse, without: tuple[str, ...] = ()) -> dict[str, list[str]]:
-    """Every row of every manifest, current or of a run, by file it is named in; without some listeners' rows."""
-    out = {}
+    """Every row of every manifest, current or of a run, by file it is named in; without some listeners' rows.
+
+    A refused line of theirs is there, without what was kept of it.
+    """
+    out, theirs, nothing = {}, prints(without), {"raw": None, "listener_print": None}
     for path in place.store.paths(""):
         if path.endswith(("_current.json", RUN_MANIFEST)):
             manifest = Manifest.from_json(place.store.read(path))
             if manifest.table not in TABLES:
                 continue
             rows = [r for f in place.read_files(manifest.files) for r in f.iter_rows(named=True)]
+            rows = [{**r, **nothing} if r.get("listener_print") in theirs else r for r in rows]
             out[path] = sorted(repr(r) for r in rows if r.get("listener_id") not in without)
     return out
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipelines.config import Settings
 from pipelines.ingest import Ingested, ingest
-from transforms import ingest_beam
+from transforms import ingest_beam, ingest_rejects
 from transforms.chunks import shard_of
 from transforms.errors import UserError
 from transforms.tables.manifest import Manifest
@@ -80,6 +80,24 @@ def test_rows_in_equal_listens_duplicates_and_rejects(world: Path) -> None:
         ("a.csv", 9, "broken_line"),
     ]
     assert rejects["raw"].str.starts_with("sha256:").all()
+
+
+def test_refused_lines_stand_by_shard_and_every_one_is_there(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest_rejects, "LINES", 4)
+    done = run(world, log(world / "a.csv", *ROWS, broken=30), log(world / "b.csv", ("ann", "t1", 9)), shards=4)
+    place = Warehouse(str(world / "w"))
+    manifest = place.need("rejects", END)
+    assert manifest.shards == 4 and len({f.shard for f in manifest.files}) == len(manifest.files) > 1
+    rejects = place.read("rejects", END)
+    assert done.rejects == rejects.height == 31
+    assert sorted(rejects.select("file", "line").rows()) == [("a.csv", 6), *(("a.csv", n) for n in range(8, 38))]
+    for entry in manifest.files:
+        (frame,) = place.read_files([entry])
+        assert frame.equals(frame.sort("file", "line"))
+    # a later batch of the same date adds to the shards that are there
+    run(world, log(world / "c.csv", ("bob", "t9", 10), broken=9), shards=8, accept_gates=True)
+    after = place.need("rejects", END)
+    assert after.shards == 4 and set(manifest.files) <= set(after.files) and after.rows == 40
 
 
 def test_listens_stand_by_date_and_shard_sorted(world: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -16,11 +18,13 @@ from pipelines.exclusions import exclusions_as_of
 from pipelines.features import library_parts
 from pipelines.fitting import Fitted
 from pipelines.nightly import night
+from pipelines.report import gather
 from pipelines.scoring import Plan, Scorer
 from tests.pipelines.tiny import put
 from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, manifests, without
 from transforms.chunks import Chunk
 from transforms.errors import UserError
+from transforms.reporting.models import table as models_took
 from transforms.tables.order import ordered
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse, days
@@ -43,6 +47,11 @@ def of(shelves: pl.DataFrame, kind: str) -> pl.DataFrame:
     """`listener_id`, `shelf_id`, `kind` and the fields of every item or spare, in the order they stand."""
     rows = shelves.select("listener_id", "shelf_id", "status", pl.lit(kind).alias("kind"), entry=pl.col(kind))
     return rows.explode("entry").drop_nulls("entry").unnest("entry")
+
+
+def record(place: Warehouse, table: str) -> dict[str, Any]:
+    """What stands of the run that made the night's table."""
+    return json.loads(place.store.read(f"runs/{place.need(table, NIGHT).run_id}.json"))
 
 
 def recordings(place: Warehouse) -> pl.DataFrame:
@@ -162,6 +171,21 @@ def test_the_ranker_was_chosen_on_stored_nights_and_the_losers_stand_beside_it(w
     assert extra["rows"] == sum(world.place.need("candidates", NIGHT - timedelta(n)).rows for n in (3, 6))
 
 
+def test_the_report_tells_what_each_model_took_to_train_and_to_score(world):
+    jobs = gather(world.place, NIGHT).jobs
+    assert not any(counter.startswith("took.") for counter in record(world.place, "shelves")["counters"])
+    rows = {row.name: row for row in models_took(jobs)}
+    trained = {"als", "two_tower", "sequence", "neighbours", "clusters", "popularity", "ranker"}
+    assert all(rows[name].training.seconds > 0 and rows[name].training.rows > 0 for name in trained)
+    listeners = world.place.read("shelves", NIGHT)["listener_id"].n_unique()
+    for name in trained | {"library", "features", "shelves"}:
+        assert rows[name].scoring.seconds > 0, name
+    assert {"co_sessions", "last_session", "next_tracks"} <= set(rows["neighbours"].sources)
+    assert rows["als"].scoring.rows == rows["library"].scoring.rows == listeners
+    took = next(j for j in jobs if j.name == "score" and j.dates == NIGHT.isoformat())
+    assert sum(part["seconds"] for part in took.parts.values()) <= took.seconds
+
+
 def test_a_second_call_makes_nothing_new(world, tmp_path):
     place = World.copy(world.made, tmp_path / "again")
     before = {p: (Path(place.url) / p).stat().st_mtime_ns for p in place.store.paths("")}
@@ -244,7 +268,8 @@ def test_the_night_equals_a_direct_computation_in_memory(world):
     )
     fitted = Fitted.load(fetch(place.url, models, NIGHT), SETTINGS.models)
     tracks = tracks_as_of(place, place.newest("tracks", NIGHT), NIGHT)
-    scorer = Scorer(plan, fitted, load(fetch(place.url, ranker, NIGHT)), tracks)
+    sample = place.read("session_sample", NIGHT)
+    scorer = Scorer(plan, fitted, load(fetch(place.url, ranker, NIGHT)), tracks, sample)
     (direct,) = scorer.score(Chunk(0, tables))
     shards = [f.shard for f in made.files]
     assert sorted(shards) == [0, 1]

@@ -93,6 +93,7 @@ def test_no_key_is_pickled(world, tmp_path, monkeypatch):
         "features: By track",
         "ingest: By shard",
         "ingest: Listeners by shard",
+        "ingest: Rejects by shard",
     ]
     assert len(found) >= len(ours) + 4  # the others spread specs over workers by a number
     for name, coder in found.items():

@@ -13,9 +13,9 @@ from pipelines.evaluate import evaluate
 from pipelines.features import features
 from pipelines.ingest import ingest
 from pipelines.report import gather
-from pipelines.usage import Usage, machine
 from tests.pipelines.tiny import NIGHT, SETTINGS, build
 from transforms.reporting.cost import CostSettings
+from transforms.tables.usage import Usage, machine
 from transforms.tables.warehouse import Warehouse
 
 LOG = "".join(f"ann,t{n},2026-01-05T10:0{n}:00Z\n" for n in range(8))

@@ -33,6 +33,7 @@ SETTINGS = Settings.model_validate(
                 "windows": 256,
                 "negatives": 64,
             },
+            "use_adjacent_artists": True,
             "sample_listeners": 100,
         },
         "candidates": {"per_source": 40, "keep_all_below": 100},

@@ -71,6 +71,7 @@ def test_a_catalog_takes_what_it_is_given() -> None:
         {
             "track_id": ["a", "b"],
             "artist_ids": [["x", "y"], ["y"]],
+            "tags": [None, ["dub"]],
             "album_id": ["k", None],
             "track_no": [3, None],
             "released_on": [date(1970, 1, 3), None],
@@ -79,6 +80,7 @@ def test_a_catalog_takes_what_it_is_given() -> None:
     )
     catalog = Catalog.build(["", "b", "a"], tracks)
     assert catalog.artists.toarray().tolist() == [[0, 0], [0, 1], [1, 1]]
+    assert catalog.tags.toarray().sum() == 1 and catalog.tags[catalog.track_ids.tolist().index("b"), 0] == 1
     assert catalog.album.tolist() == [-1, -1, 0] and catalog.album_position.tolist() == [-1, -1, 1003]
     assert catalog.released_on.tolist() == [-1, -1, 2] and catalog.explicit.tolist() == [False, False, True]
     assert np.isnan(catalog.duration_ms).all()

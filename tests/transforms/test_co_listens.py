@@ -125,3 +125,17 @@ def test_a_window_is_decayed_on_reading():
     out = sum_window(parts, dates_of()[2], half_life_days=2.0)
     assert out["together"].to_list()[0] == UNIT / 2 + round(UNIT * 2**-1.5)
     assert out.select("track_a", "track_b").rows() == [("a", "a"), ("a", "b"), ("b", "b")]
+
+
+def test_a_share_of_listeners_counts_whole_or_not_at_all_and_the_same_ones_every_day():
+    people = [f"who{n}" for n in range(60)]
+    days = {d: sessions_of(*(p for who in people for p in played(who, d, 9, "ab"))) for d in (1, 2)}
+    half = CoListenSettings(share=0.5)
+    alone = {who: day_partials(days[1].filter(listener_id=who), half) for who in people}
+    chosen = [who for who in people if alone[who].height]
+    assert 20 <= len(chosen) <= 40
+    for day in (1, 2):
+        kept = day_partials(days[day].filter(pl.col("listener_id").is_in(chosen)))
+        assert_frame_equal(day_partials(days[day], half), kept)
+    fewer = day_partials(days[1], CoListenSettings(share=0.1)).filter(track_a="a", track_b="b")
+    assert fewer["sessions"].sum() < len(chosen)

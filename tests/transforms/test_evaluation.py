@@ -100,6 +100,8 @@ def test_lists_of_ranker_blend_sources_and_shelves() -> None:
     assert lists["source:als", "unheard"].rows() == [("ann", "a", 1), ("ann", "c", 2)]
     # als sets ann's two apart, popular does not: the sum follows als
     assert lists["blend", "unheard"]["track_id"].to_list() == ["a", "c"]
+    stored = CANDIDATES.with_columns(f_blend=pl.when(pl.col("track_id") == "c").then(9.0).otherwise(0.0))
+    assert night_lists(stored, None)["blend", "unheard"]["track_id"].to_list() == ["c", "a"], "the night's own sum"
     assert lists["shelf:discover-weekly", "unheard"].rows() == [("ann", "a", 1), ("ann", "c", 2)]
     assert lists["shelf:on-repeat", "repeat"].rows() == [("bob", "a", 1)]
     assert ("shelf:on-repeat", "unheard") not in lists

@@ -4,7 +4,7 @@
     score(u, i)    = mean over i's credited artists of affinity(u, a), times the source's weight of i
 
 `artists` weighs a track by its own popularity among the artist's tracks, `new_releases` by its age: tracks released in
-the last 90 days, halved every 30. Without artists both find nothing, which costs quality, not correctness.
+the last 90 days (a setting), halved every 30. Without artists both find nothing, which costs quality, not correctness.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from transforms.blocks import Block, Catalog
 from transforms.candidates.base import SparseScores, strongest_link
 from transforms.candidates.history import POSITIVE
 
-NEW_FOR_DAYS = 90
+NEW_FOR_DAYS = 90  # the default of `candidates.sources.new_for_days`
 
 
 def affinity(block: Block, catalog: Catalog) -> sparse.csr_matrix:
@@ -68,9 +68,9 @@ def artist_tracks(catalog: Catalog, popularity: np.ndarray) -> ArtistTracks:
     return ArtistTracks(catalog, 1.0 + np.log1p(popularity.astype(np.float32)), "artists", "because_you_played")
 
 
-def new_releases(catalog: Catalog, as_of: date) -> ArtistTracks:
-    """The source `new_releases`, as of a night: nothing released after it."""
+def new_releases(catalog: Catalog, as_of: date, days: int = NEW_FOR_DAYS) -> ArtistTracks:
+    """The source `new_releases`, as of a night: what was released in the last `days`, nothing released after it."""
     age = as_of.toordinal() - date(1970, 1, 1).toordinal() - catalog.released_on
-    fresh = (catalog.released_on >= 0) & (age >= 0) & (age < NEW_FOR_DAYS)
+    fresh = (catalog.released_on >= 0) & (age >= 0) & (age < days)
     weight = np.where(fresh, 0.5 ** (age / 30.0), 0.0).astype(np.float32)
     return ArtistTracks(catalog, weight, "new_releases", "new_from")

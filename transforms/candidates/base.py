@@ -165,6 +165,22 @@ class DenseScores:
         return out
 
 
+@dataclass(frozen=True)
+class Limited:
+    """Scores of which at most so many a listener are retrieved; any pair is scored as before."""
+
+    scores: Scores
+    most: int
+
+    def top(self, k: int, exclude: sparse.csr_matrix | None) -> Candidates:
+        """See `Scores.top`."""
+        return self.scores.top(min(k, self.most), exclude)
+
+    def of(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """See `Scores.of`."""
+        return self.scores.of(rows, items)
+
+
 def numpy_top_k(vectors: np.ndarray) -> TopK:
     """Exact top-k in plain numpy, for tests and small catalogs; the jobs hand in the TensorFlow one."""
 

@@ -1,12 +1,13 @@
 """The ranker's features of a block's candidates: one way to compute them, for training and for scoring.
 
 Everything is as of the block's night: the block holds nothing later, and what was learned from other listeners comes in
-as fitted artefacts. Four groups, all float32 columns named `f_*`:
+as fitted artefacts. Five groups, all float32 columns named `f_*`:
 
 - sources: each score standardised among the listener's candidates of equal `heard_before` (`f_z_<source>`;
   `f_s_<source>` for sources the blend does not sum), its rank (`f_r_<source>` = 1 - log(rank) / log(1 + k), 0 if not
-  retrieved), how many sources agree (`f_agree`), and the sum of standardised scores (`f_blend`), which alone is the
-  untrained ranker;
+  retrieved), how many sources agree (`f_agree`), and the sum of score and rank (`f_blend`), which alone is the
+  untrained ranker; where a source cannot know a track, see `_of_unplayed`;
+- list: whether the track was heard before (`f_heard`): discoveries and repeats are ordered apart;
 - listener: appetite for new tracks, session habits, size of the library;
 - track: popularity, trend, skip and completion rates, age, number of listeners;
 - pair: how much of the candidate's company in sessions the listener knows (`f_company`), its closest link to the
@@ -30,6 +31,7 @@ from transforms.candidates.base import SparseScores, look_up, pair_keys, row_num
 from transforms.candidates.history import POSITIVE, last_sessions, root_decayed
 from transforms.candidates.learned import Learned
 from transforms.candidates.neighbours import Neighbours
+from transforms.candidates.union import REPEATS
 
 DEFAULT_BLEND = (
     "als",
@@ -39,8 +41,13 @@ DEFAULT_BLEND = (
     "last_session",
     "next_tracks",
     "similar_listeners",
+    "artists",
     "library",
 )
+# What a track that nobody has played can still be found by. All other sources learn from plays.
+KNOWS_UNPLAYED = ("two_tower", "artists", "adjacent_artists", "albums", "new_releases", "content")
+RANK_WEIGHT = 8.0  # ranks among the found are spread about an eighth as wide as standardised scores
+_CARRIED = 0.5
 _AGE_DAYS = 365.0
 _POSITIONS = 1_000_000
 
@@ -63,14 +70,15 @@ def features(
         learned: fitted artefacts.
         as_of: the night (for the age of releases).
         k: the k of `retrieve_block`.
-        blend: sources that `f_blend` sums; names without a column are passed over.
+        blend: sources that `f_blend` sums, score and RANK_WEIGHT times rank; names without a column are passed over.
 
     Returns:
         the candidates in the same order with float32 columns added, never NaN.
     """
     rows, items = candidates["row"].to_numpy(), candidates["item"].to_numpy()
     columns = {
-        **_of_sources(candidates, k, blend),
+        **_of_sources(candidates, k, blend, learned.clusters.listeners[items] <= 0),
+        "heard": candidates["heard_before"].to_numpy(),
         **_of_listener(block, rows),
         **_of_track(catalog, learned, items, as_of),
         **_of_company(block, learned.neighbours, rows, items),
@@ -100,20 +108,63 @@ def standardise(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return np.where(usable[groups], centred / np.where(usable, deviation, 1.0)[groups], 0.0).astype(np.float32)
 
 
-def _of_sources(candidates: pl.DataFrame, k: int, blend: tuple[str, ...]) -> dict[str, np.ndarray]:
+def _of_sources(
+    candidates: pl.DataFrame, k: int, blend: tuple[str, ...], unplayed: np.ndarray
+) -> dict[str, np.ndarray]:
     names = [c.removeprefix("score_") for c in candidates.columns if c.startswith("score_")]
     groups = candidates["row"].to_numpy().astype(np.int64) * 2 + candidates["heard_before"].to_numpy()
-    out: dict[str, np.ndarray] = {}
-    agree, total = np.zeros(len(candidates), np.float32), np.zeros(len(candidates), np.float32)
+    scores: dict[str, np.ndarray] = {}
+    ranks: dict[str, np.ndarray] = {}
+    agree = np.zeros(len(candidates), np.float32)
     for name in names:
-        ranks = candidates[f"rank_{name}"].fill_null(0).to_numpy()
-        standard = standardise(candidates[f"score_{name}"].to_numpy(), groups)
-        out[f"{'z' if name in blend else 's'}_{name}"] = standard
-        out[f"r_{name}"] = np.where(ranks > 0, 1 - np.log(np.maximum(ranks, 1)) / np.log(1 + k), 0.0)
-        agree += ranks > 0
-        if name in blend:
-            total += standard
+        place = candidates[f"rank_{name}"].fill_null(0).to_numpy()
+        scores[name] = standardise(candidates[f"score_{name}"].to_numpy(), groups)
+        ranks[name] = np.where(place > 0, 1 - np.log(np.maximum(place, 1)) / np.log(1 + k), 0.0).astype(np.float32)
+        agree += place > 0
+    summed = [name for name in names if name in blend]
+    said = _of_unplayed(scores, ranks, unplayed, summed)
+    out: dict[str, np.ndarray] = {}
+    total = np.zeros(len(candidates), np.float32)
+    for name in names:
+        out[f"{'z' if name in blend else 's'}_{name}"] = scores[name]
+        out[f"r_{name}"] = ranks[name]
+        if name in summed:
+            total += scores[name] + RANK_WEIGHT * said[name]
     return {**out, "agree": agree, "blend": total}
+
+
+def _of_unplayed(
+    scores: dict[str, np.ndarray], ranks: dict[str, np.ndarray], unplayed: np.ndarray, blend: list[str]
+) -> dict[str, np.ndarray]:
+    """What sources that learn from plays are taken to say of a track that nobody has played.
+
+    Their silence is no evidence against it, and 0 would place it below everything they know. They are taken to follow the
+    blend's sources that can know it, by half, which is about how closely sources follow each other on played tracks:
+    their score becomes half the mean of the knowing ones', and so does the rank that the blend counts for them. Without
+    a source that can know it nothing changes.
+
+    Args:
+        scores: standardised, by source; those of the silent are changed in place.
+        ranks: as features, 0 = not found.
+        unplayed: bool [m].
+        blend: the sources that the blend sums.
+
+    Returns:
+        ranks as the blend counts them.
+    """
+    knowing = [name for name in blend if name in KNOWS_UNPLAYED]
+    if not knowing or not unplayed.any():
+        return ranks
+    score = _CARRIED * np.mean([scores[name][unplayed] for name in knowing], axis=0)
+    rank = _CARRIED * np.mean([ranks[name][unplayed] for name in knowing], axis=0)
+    out = dict(ranks)
+    for name in blend:
+        if name not in KNOWS_UNPLAYED and name not in REPEATS:
+            silent = ranks[name][unplayed] <= 0
+            scores[name][unplayed] = np.where(silent, score, scores[name][unplayed])
+            out[name] = ranks[name].copy()
+            out[name][unplayed] = np.where(silent, rank, ranks[name][unplayed])
+    return out
 
 
 def _of_listener(block: Block, rows: np.ndarray) -> dict[str, np.ndarray]:

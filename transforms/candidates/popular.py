@@ -1,21 +1,26 @@
 """What is played much lately, in the listener's market: the fallback that always has an answer.
 
-    score(u, i) = log(1 + plays of i in u's market + plays of i anywhere / 100)
+    score(u, i) = log(1 + reach of i in u's market + reach of i anywhere / 10)
+    reach = sum over listeners who heard i of 2^(-days since they last played it / half-life), within the window
 
-plays being the decayed plays heard of `track_stats`. Counts from everywhere only order what a small market does not
-know. The same fit holds what is known of a track from everybody's plays: trend (recent against usual), skip and
-completion rates, each shrunk towards the mean of all tracks by 20 plays.
+A listener counts once however often they play a track: plays, and days with plays, are moved by the repeats of a few.
+Counts from everywhere only order what a small market does not know. The same fit holds what is known of a track from
+everybody's plays: decayed plays, trend (recent against usual), skip and completion rates, each shrunk towards the mean of
+all tracks by 20 plays.
 
     >>> stats = pl.DataFrame({"track_id": ["a", "b"], "market": ["SE", "SE"], "plays": [9.0, 1.0], "heard": [9.0, 1.0],
     ...                       "listeners": [2.0, 1.0], "completions": [0.0, 0.0], "skips": [0.0, 0.0]})
-    >>> fit_popularity(stats, stats, ["", "a", "b"]).plays.round().tolist()
-    [0.0, 9.0, 1.0]
+    >>> audience = Audience.of(np.int32([1, 2, 2]), np.float32([1, 1, 0.5]), np.int32([1, 1, 0]), ["NO", "SE"], 3)
+    >>> fitted = fit_popularity(stats, stats, ["", "a", "b"], audience)
+    >>> fitted.plays.round().tolist(), fitted.reach.tolist()
+    ([0.0, 9.0, 1.0], [0.0, 1.0, 1.5])
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +32,46 @@ from transforms.candidates.arrays import from_csr, load_arrays, save_arrays, to_
 from transforms.candidates.base import Candidates
 
 PRIOR_PLAYS = 20.0
+ELSEWHERE = 10.0  # listeners of other markets that count as one
+
+
+def recency(as_of: date, half_life_days: float, window_days: int) -> pl.Expr:
+    """What a row of table `library` counts in its track's reach: float32, 1 if played on the date.
+
+    0 if it was only saved, or last played before the window of so many days that ends with the date.
+    """
+    age = (pl.lit(as_of) - pl.col("last_played_at").dt.date()).dt.total_days().clip(lower_bound=0)
+    return pl.when(age < window_days).then(pl.lit(0.5).pow(age / half_life_days)).otherwise(0.0).cast(pl.Float32)
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Reach of every track by market.
+
+    Attributes: markets: sorted names, "" where unknown; by_market: float32 CSR [markets, n]; reach: float32[n], all of them.
+    """
+
+    markets: np.ndarray
+    by_market: sparse.csr_matrix
+    reach: np.ndarray
+
+    @classmethod
+    def of(cls, items: np.ndarray, recency: np.ndarray, market: np.ndarray, markets: Sequence[str], n: int) -> Audience:
+        """Add up pairs of listener and track heard.
+
+        Args:
+            items: int[m], the tracks' rows; 0 = unknown to the vocabulary.
+            recency: float[m], what each pair counts: 1 if played today, halved with every half-life since.
+            market: int[m], place of the listener's market in `markets`.
+            markets: sorted names, "" for unknown.
+            n: rows of the vocabulary.
+        """
+        counted = np.where(items > 0, recency, 0).astype(np.float64)
+        by_market = sparse.csr_matrix((counted, (market, items)), shape=(max(len(markets), 1), n))
+        by_market.sum_duplicates()
+        by_market.eliminate_zeros()
+        reach = np.bincount(items, weights=counted, minlength=n).astype(np.float32)
+        return cls(np.array(markets or [""], dtype=str), by_market.astype(np.float32), reach)
 
 
 @dataclass(frozen=True)
@@ -35,7 +80,8 @@ class Popularity:
 
     Attributes:
         markets: sorted market names.
-        by_market: float32 CSR [markets, n], decayed plays heard.
+        by_market: float32 CSR [markets, n], reach in each market.
+        reach: float32[n], all markets.
         plays, listeners: float32[n], decayed plays heard and listener-days, all markets.
         trend: float32[n], log of the recent share of plays over the usual one; 0 = steady.
         skip_rate, completion_rate: float32[n], shrunk to the mean.
@@ -43,6 +89,7 @@ class Popularity:
 
     markets: np.ndarray
     by_market: sparse.csr_matrix
+    reach: np.ndarray
     plays: np.ndarray
     listeners: np.ndarray
     trend: np.ndarray
@@ -60,11 +107,20 @@ class Popularity:
         found = load_arrays(path)
         return cls(by_market=to_csr("by_market", found), **{name: found[name] for name in _ARRAYS})
 
+    def of_market(self, name: str) -> np.ndarray:
+        """float32[n]: what orders tracks for listeners of a market; everywhere's reach where nobody is of that market."""
+        names = self.markets.tolist()
+        if not name or name not in names:
+            return self.reach
+        return np.asarray(self.by_market[names.index(name)].todense()).ravel() + self.reach / ELSEWHERE
 
-_ARRAYS = ("markets", "plays", "listeners", "trend", "skip_rate", "completion_rate")
+
+_ARRAYS = ("markets", "reach", "plays", "listeners", "trend", "skip_rate", "completion_rate")
 
 
-def fit_popularity(window: pl.DataFrame, recent: pl.DataFrame, track_ids: Sequence[str]) -> Popularity:
+def fit_popularity(
+    window: pl.DataFrame, recent: pl.DataFrame, track_ids: Sequence[str], audience: Audience
+) -> Popularity:
     """Popularity as of a night.
 
     Args:
@@ -72,25 +128,22 @@ def fit_popularity(window: pl.DataFrame, recent: pl.DataFrame, track_ids: Sequen
             completions, skips.
         recent: the same with a half-life of days.
         track_ids: the vocabulary in row order, row 0 a placeholder.
+        audience: who heard what, over the same vocabulary.
     """
     n = len(track_ids)
     rows = pl.DataFrame(
         {"track_id": pl.Series(list(track_ids)[1:], dtype=pl.String), "item": np.arange(1, n, dtype=np.int32)}
     )
     known = window.join(rows, on="track_id").sort("market", "item")
-    names = known["market"].unique().sort().to_list()
-    market = known["market"].rank("dense").to_numpy() - 1
-    by_market = sparse.csr_matrix(
-        (known["heard"].cast(pl.Float32).to_numpy(), (market, known["item"].to_numpy())), shape=(max(len(names), 1), n)
-    )
     lately = recent.join(rows, on="track_id").sort("market", "item")
     heard, usual_plays = _sums(known, "heard", n), _sums(known, "plays", n)
     now = _sums(lately, "plays", n)
     expected = usual_plays * (now.sum() / max(usual_plays.sum(), 1e-9))
     typical = max(float(expected[expected > 0].mean()) if (expected > 0).any() else 1.0, 1e-6)
     return Popularity(
-        markets=np.array(names or [""], dtype=str),
-        by_market=by_market,
+        markets=audience.markets,
+        by_market=audience.by_market,
+        reach=audience.reach,
         plays=heard.astype(np.float32),
         listeners=_sums(known, "listeners", n).astype(np.float32),
         trend=np.log((now + typical) / (expected + typical)).astype(np.float32),
@@ -158,18 +211,11 @@ class Popular:
 
     def score(self, block: Block) -> PopularScores:
         """One dense list for each market in the block, and one for unknown markets."""
-        names = self.popularity.markets.tolist()
         wanted = sorted(set(block.markets))
         place = {name: at for at, name in enumerate(wanted)}
-        everywhere = self.popularity.plays
-        lists = np.log1p(
-            np.stack([self._plays(names, name) + everywhere / 100 if name in names else everywhere for name in wanted])
-        )
+        lists = np.log1p(np.stack([self.popularity.of_market(name) for name in wanted]))
         lists[:, 0] = 0
         return PopularScores(lists.astype(np.float32), np.array([place[m] for m in block.markets], np.int64))
-
-    def _plays(self, names: list[str], name: str) -> np.ndarray:
-        return np.asarray(self.popularity.by_market[names.index(name)].todense()).ravel()
 
     def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Nothing of one's own history makes a track popular."""

@@ -2,7 +2,7 @@
 
 A track that one source found is scored by all of them, because agreement is what the ranker learns most from.
 Unheard tracks are counted to k after leaving out what was heard (any version of the recording); heard tracks come from
-the source `library`, k a listener. `heard_before` tells the two groups apart: they are ranked apart.
+the sources `library`, k a listener, and `rediscover`. `heard_before` tells the two groups apart: they are ranked apart.
 
     >>> sources = [CoSessions(neighbours), Popular(popularity), Library()]
     >>> retrieve_block(block, catalog, sources, k=300).columns[:6]
@@ -18,11 +18,17 @@ import polars as pl
 
 from transforms.blocks import Block, Catalog
 from transforms.candidates.base import Candidates, Source, look_up, pair_keys, row_numbers
+from transforms.clock import Clock
 
-REPEATS = "library"
+POPULAR = "popular"
+REPEATS = ("library", "rediscover")  # the sources that may retrieve what was heard, and nothing else
+EITHER = ("next_in_session",)  # the sources whose best may have been heard or not
+APART = ("next_in_session",)  # the sources that order one shelf: neither the ranker nor the blend weighs their scores
 
 
-def retrieve_block(block: Block, catalog: Catalog, sources: Sequence[Source], k: int = 300) -> pl.DataFrame:
+def retrieve_block(
+    block: Block, catalog: Catalog, sources: Sequence[Source], k: int = 300, clock: Clock | None = None
+) -> pl.DataFrame:
     """Union of the sources' best.
 
     Args:
@@ -30,6 +36,7 @@ def retrieve_block(block: Block, catalog: Catalog, sources: Sequence[Source], k:
         catalog: the vocabulary's tracks.
         sources: all sources, the one named `library` among them if heard tracks are wanted.
         k: tracks a source and listener.
+        clock: told what each source takes, as part `source <name>`; its rows are listeners.
 
     Returns:
         One row a pair, sorted by row and item: `row`, `item`, `listener_id`, `track_id`, `recording`, `heard_before`,
@@ -38,8 +45,11 @@ def retrieve_block(block: Block, catalog: Catalog, sources: Sequence[Source], k:
     """
     heard = block.heard(catalog)
     n = len(catalog)
-    scored = {source.name: source.score(block) for source in sources}
-    found = {name: scores.top(k, None if name == REPEATS else heard) for name, scores in scored.items()}
+    clock, scored, found = clock or Clock(), {}, {}
+    for source in sources:
+        with clock.part(f"source {source.name}", len(block)):
+            scores = scored[source.name] = source.score(block)
+            found[source.name] = scores.top(k, None if source.name in (*REPEATS, *EITHER) else heard)
     keys = np.unique(np.concatenate([np.zeros(0, np.int64), *(pair_keys(c.rows, c.items, n) for c in found.values())]))
     rows, items = (keys // n).astype(np.int32), (keys % n).astype(np.int32)
     heard_keys = pair_keys(row_numbers(heard), heard.indices, n)
@@ -53,8 +63,25 @@ def retrieve_block(block: Block, catalog: Catalog, sources: Sequence[Source], k:
     }
     for name, scores in scored.items():
         columns[f"rank_{name}"] = _ranks(found[name], keys, n)
-        columns[f"score_{name}"] = np.nan_to_num(scores.of(rows, items), nan=0.0, posinf=0.0, neginf=0.0)
+        with clock.part(f"source {name}"):
+            columns[f"score_{name}"] = np.nan_to_num(scores.of(rows, items), nan=0.0, posinf=0.0, neginf=0.0)
     return pl.DataFrame(columns)
+
+
+def popular_alone(candidates: pl.DataFrame) -> pl.Series:
+    """bool a row: whether nothing but popularity speaks for any of its listener's candidates.
+
+    There is then no evidence to rank by: features of the track alone would put an order learned from people with
+    histories in the place of popularity.
+    """
+    personal = [c for c in candidates.columns if c.startswith("rank_") and c != f"rank_{POPULAR}"]
+    found = pl.any_horizontal(pl.col(c).is_not_null() for c in personal) if personal else pl.lit(False)
+    return candidates.select(alone=~found.any().over("row")).to_series()
+
+
+def apart(columns: Sequence[str]) -> list[str]:
+    """Of these columns of candidates, those of the sources in `APART`."""
+    return [c for c in columns if c in {f"{kind}_{name}" for name in APART for kind in ("rank", "score")}]
 
 
 def _ranks(found: Candidates, keys: np.ndarray, n: int) -> pl.Series:

@@ -18,6 +18,7 @@ from transforms.gates.history import ACCEPTED, CHECKS, MEASURED, facts_of, schem
 from transforms.gates.measure import Measured
 from transforms.gates.night import judge
 from transforms.gates.settings import GateSettings
+from transforms.tables.records import job_at_commit, record_commit
 from transforms.tables.runs import Run, Written, finish, keep, with_extra
 from transforms.tables.warehouse import Warehouse
 
@@ -39,8 +40,8 @@ class Gate:
 
 
 class _GatedCommit(beam.DoFn):
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, gate: Gate, job: str | None) -> None:
+        self._gate, self._job = gate, job
 
     def process(self, runs: Sequence[Run], written: Sequence[Written], measured: Sequence[str]) -> Iterator[str]:
         gate, last = self._gate, runs[-1]
@@ -81,6 +82,7 @@ class _GatedCommit(beam.DoFn):
             )
         for run, files in zip(gated, mine, strict=True):
             yield finish(run, files).run_id
+        record_commit(self._job, runs, written)
 
 
 @dataclass
@@ -107,5 +109,5 @@ class GatedCommit(beam.PTransform):
         return (
             root
             | "Runs" >> beam.Create([list(self.runs)], reshuffle=False)
-            | "Judge and commit" >> beam.ParDo(_GatedCommit(self.gate), *lists).with_output_types(str)
+            | "Judge and commit" >> beam.ParDo(_GatedCommit(self.gate, job_at_commit()), *lists).with_output_types(str)
         )

@@ -111,6 +111,26 @@ def interval(
     return intervals(listener_ids, np.asarray(values, dtype=np.float64)[:, None], draws, seed)[0]
 
 
+def paired_ratio(
+    listener_ids: Sequence[str] | pl.Series, ours: np.ndarray, theirs: np.ndarray, draws: int = DRAWS, seed: int = 0
+) -> Interval:
+    """Mean of `ours` over mean of `theirs` and its interval, over listeners with both; wholly above 1 = better, not by luck.
+
+    A ratio of means, not a mean of ratios: a listener for whom theirs finds nothing does not make it infinite. Both means
+    are of the same draws. NaN where theirs finds nothing for anyone.
+    """
+    both = np.column_stack([np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)])
+    both[np.isnan(both).any(axis=1)] = np.nan
+    n = int((~np.isnan(both[:, 0])).sum())
+    value = intervals(listener_ids, both, draws=1, seed=seed)
+    if not n or not value[1].value:
+        return Interval(float("nan"), float("nan"), float("nan"), n)
+    means = bootstrap_means(listener_ids, both, draws, seed)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        low, high = np.nanquantile(means[:, 0] / means[:, 1], [0.025, 0.975])
+    return Interval(value[0].value / value[1].value, float(low), float(high), n)
+
+
 def paired_difference(
     listener_ids: Sequence[str] | pl.Series, ours: np.ndarray, theirs: np.ndarray, draws: int = DRAWS, seed: int = 0
 ) -> Interval:

@@ -29,6 +29,7 @@ from transforms.next_in_session.sessions import UNKNOWN, Prefixes, SessionLog
 
 _PLACE = 13  # bits for a place in a session and for a distance; what is further away counts as furthest
 _FAR = (1 << _PLACE) - 1
+_DENSE = 1 << 24  # cells up to which sums over (row, item) are made in one flat array, which is faster than sorting
 
 
 class SessionNeighbourSettings(BaseModel, frozen=True, extra="forbid"):
@@ -131,13 +132,16 @@ class SessionIndex:
         return SessionIndex(self.log, self.n_items, settings, self.idf, self.plays, self.starts)
 
     def neighbours(self, prefixes: Prefixes) -> Found:
-        """The most alike sessions of each prefix; ties go to the later session."""
+        """The most alike sessions of each prefix, itself left out (`Prefixes.own`); ties go to the later session."""
         s, log = self.settings, self.log
         rows, items, ago = prefixes.tracks(s.plays)
         sizes = np.minimum(self.starts[items + 1] - self.starts[items], s.sample)
         entry = np.repeat(np.arange(len(rows)), sizes)
         step = np.arange(len(entry)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         plays = self.plays[self.starts[items[entry]] + step]
+        if prefixes.own is not None:
+            other = log.session[plays] != prefixes.own[rows[entry]]
+            entry, plays = entry[other], plays[other]
         # One sortable number: prefix, session (later ones first), how long ago, place. Nothing is equal to anything.
         pair = rows[entry] * len(log) + (len(log) - 1 - log.session[plays])
         key = (pair << (2 * _PLACE)) | (np.minimum(ago[entry], _FAR) << _PLACE) | np.minimum(log.position[plays], _FAR)
@@ -197,18 +201,28 @@ def gather(
     Returns:
         the sums of all entries, then of each part.
     """
-    key = rows * shape[1] + items
-    size = shape[0] * shape[1]
-    dense = np.bincount(key, values, minlength=size)
-    at = np.flatnonzero(dense)
-    out = [_sorted_csr(at, dense[at], shape)]
+    columns = np.flatnonzero(np.bincount(items, minlength=shape[1]))  # few tracks of a catalog are in any block
+    place = np.zeros(shape[1], np.int64)
+    place[columns] = np.arange(len(columns))
+    key = rows * len(columns) + place[items]
+    size = shape[0] * len(columns)
+    if size <= _DENSE:
+        sums = np.bincount(key, values, minlength=size)
+        at = np.flatnonzero(sums)
+        sums = sums[at]
+    else:  # the flat array would be too large
+        at, key = np.unique(key, return_inverse=True)
+        sums = np.bincount(key, values, minlength=len(at))
+    out = [_sorted_csr(at, sums, columns, shape)]
     for part in parts:
-        data = np.bincount(key[part], values[part], minlength=size)[at]
-        out.append(_sorted_csr(at[data > 0], data[data > 0], shape))
+        data = np.bincount(key[part], values[part], minlength=size if size <= _DENSE else len(at))
+        data = data[at] if size <= _DENSE else data
+        out.append(_sorted_csr(at[data > 0], data[data > 0], columns, shape))
     return out
 
 
-def _sorted_csr(at: np.ndarray, data: np.ndarray, shape: tuple[int, int]) -> sparse.csr_matrix:
-    """CSR of entries at row * width + column, ascending."""
-    indptr = np.searchsorted(at, np.arange(shape[0] + 1) * shape[1])
-    return sparse.csr_matrix((data, at % max(shape[1], 1), indptr), shape=shape)
+def _sorted_csr(at: np.ndarray, data: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> sparse.csr_matrix:
+    """CSR of entries at row * len(columns) + place in columns, ascending."""
+    width = max(len(columns), 1)
+    indptr = np.searchsorted(at, np.arange(shape[0] + 1) * width)
+    return sparse.csr_matrix((data, columns[at % width], indptr), shape=shape)

@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 
 UNKNOWN = 0
+LONGEST = 5000  # plays of a prefix that anything reads: a day keeps no more of one listener
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,13 @@ class Prefixes:
     Attributes:
         log: the sessions.
         end: int64 [B], the play (number in `log.items`) before which a prefix ends: its target, where there is one.
+        own: int64 [B], number of the same session in the sessions that neighbours are looked up in, -1 = not among
+            them; None = none is.
     """
 
     log: SessionLog
     end: np.ndarray
+    own: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Number of prefixes."""
@@ -119,12 +123,12 @@ class Prefixes:
 
     def take(self, which: np.ndarray) -> Prefixes:
         """Some of them."""
-        return Prefixes(self.log, self.end[which])
+        return Prefixes(self.log, self.end[which], None if self.own is None else self.own[which])
 
     def blocks(self, size: int) -> Iterator[Prefixes]:
         """All of them, at most `size` at a time."""
         for start in range(0, len(self), size):
-            yield Prefixes(self.log, self.end[start : start + size])
+            yield self.take(np.arange(start, min(start + size, len(self))))
 
     def plays(self, most: int) -> tuple[np.ndarray, np.ndarray]:
         """The last `most` plays of each prefix: rows [E] ascending, plays [E] (numbers in `log.items`), latest first."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from transforms.next_in_session.sessions import Prefixes
+from transforms.next_in_session.sessions import LONGEST, Prefixes
 from transforms.next_in_session.sources import Sources
 
 _FLOOR = 1e-4
@@ -64,7 +64,7 @@ def shortlist(sources: Sources, prefixes: Prefixes) -> Shortlist:
     rows, items, ago = prefixes.tracks(sources.settings.rules.plays)
     heard = rows * width + items
     if not sources.settings.repeats.allowed:
-        every_row, every_item, _ = prefixes.tracks(int(prefixes.length.max(initial=1)))
+        every_row, every_item, _ = prefixes.tracks(LONGEST)
         chosen = np.setdiff1d(chosen, every_row * width + every_item, assume_unique=True)
     at_row = chosen // width
     order = np.argsort(heard)

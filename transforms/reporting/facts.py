@@ -30,6 +30,7 @@ class Job:
     megabytes_read: float = 0.0
     cpu_seconds: float | None = None
     vcpus: int = 1
+    parts: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Night:
-    """Everything the page tells; whatever is missing is left out of it."""
+    """Everything the page tells; whatever is missing is left out of it.
+
+    `shelves_note` says what of the shelves was read, where that was not all of them.
+    """
 
     day: date
     warehouse: str
@@ -116,6 +120,7 @@ class Night:
     checks: Sequence[Check] = ()
     accepted: Sequence[str] = ()
     statuses: dict[str, dict[str, int]] = field(default_factory=dict)
+    shelves_note: str = ""
     jobs: Sequence[Job] = ()
     tables: Sequence[TableRows] = ()
     batches: Sequence[Ledger] = ()

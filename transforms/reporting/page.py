@@ -16,7 +16,7 @@ from importlib.resources import files
 
 import polars as pl
 
-from transforms.reporting import cost
+from transforms.reporting import cost, models
 from transforms.reporting.charts import Mark, bar_chart, number, quantity
 from transforms.reporting.facts import Ledger, Night
 from transforms.reporting.quality import PRIMARY, differences_from_baseline, metric_table, quality, values_of
@@ -65,6 +65,7 @@ def render(night: Night) -> str:
         experiments=arm_tables(night.evaluation),
         jobs=bar_chart([Mark(f"{j.name} {j.dates}", j.seconds, note=took(j.seconds)) for j in night.jobs]),
         costs=cost.table(night),
+        models_took=models.table(night.jobs),
         rejects=bar_chart(reject_marks(night.batches)),
         status_names=sorted({s for counts in night.statuses.values() for s in counts}),
     )

@@ -4,7 +4,9 @@ Each shelf takes, in the order of the settings, what its rules allow and no earl
 order of work is rules (whole block, in columns), then variety (a walk per listener over integers), then draws. Every
 listener of the roster gets a row for every shelf. A listener without history gets what is popular in their market, and
 so does a listener for whom nothing passes, where the shelf allows it; a shelf that stays empty says why. Fallbacks are
-filled last: they must not take a track from a shelf that means it.
+filled last: they must not take a track from a shelf that means it. Of a listener without history every shelf is one, so the
+first in the settings has the best of what is popular; shelves that stand in for such listeners only (On Repeat) come after all
+others.
 
     >>> made = assemble(candidates, roster, popular=popular, night=Night(dt.date(2024, 5, 6)))   # doctest: +SKIP
     >>> made.shelves.select("listener_id", "shelf_id", "status").row(0)                           # doctest: +SKIP
@@ -72,7 +74,7 @@ def assemble(
     waiting: list[tuple[int, ShelfSettings, list[int]]] = []
     for number, shelf in enumerate(settings.shelves):
         waiting.append((number, shelf, block.fill(number, shelf)))
-    for number, shelf, listeners in waiting:
+    for number, shelf, listeners in sorted(waiting, key=lambda each: _stands_in(each[1])):
         block.fill_fallback(number, shelf, listeners)
     if explain is not None:
         block.explain(explain)
@@ -196,12 +198,11 @@ class _Block:
         scores = np.full(self.rows.height, np.nan, dtype=np.float32)
         self.scores[number] = scores
         carried = self._carry(number, shelf, scores) if shelf.refresh != "daily" else set()
-        cooled = None if self.cooled is None else self.cooled.filter(pl.col("shelf_id") == shelf.shelf_id)
-        chosen = pool(self.rows, shelf, self.night.data_cutoff, cooled)
+        chosen = pool(self.rows, shelf, self.night.data_cutoff, self._cooled(shelf))
         ready = [
             listener
             for listener in range(len(self.listener_ids))
-            if listener not in carried and (self.has_history[listener] or shelf.pool == "popular")
+            if listener not in carried and self.has_history[listener]
         ]
         trays = self._trays(shelf, chosen, ready, scores)
         filled, draws = self._fill_shelf(shelf, trays, scores, 0 if self.night.greedy else shelf.open_slots)
@@ -211,8 +212,7 @@ class _Block:
             if listener in carried:
                 continue
             if listener in filled and filled[listener].items:
-                status, reason = ("personal", None) if self.has_history[listener] else ("fallback", NO_HISTORY)
-                self.made[listener, number] = Made(status, reason, self.night.date, filled[listener])
+                self.made[listener, number] = Made("personal", None, self.night.date, filled[listener])
             else:
                 left.append(listener)
         return left
@@ -223,13 +223,16 @@ class _Block:
         allowed = [
             listener
             for listener in listeners
-            if shelf.pool != "popular" and (shelf.fallback == "always" or not self.has_history[listener])
+            if not self.has_history[listener] or (shelf.pool != "popular" and shelf.fallback == "always")
         ]
         filled: dict[int, Filled] = {}
         if allowed:
             scores = self.scores[number]
             theirs = self.rows.filter(pl.col("listener").is_in(allowed))
-            chosen = fallback_pool(theirs, shelf, self.night.data_cutoff)
+            if shelf.pool == "popular":
+                chosen = pool(theirs, shelf, self.night.data_cutoff, self._cooled(shelf))
+            else:
+                chosen = fallback_pool(theirs, shelf, self.night.data_cutoff)
             trays = self._trays(shelf, chosen, allowed, scores)
             filled, _ = self._fill_shelf(shelf, trays, scores, 0)
         for listener in listeners:
@@ -239,6 +242,10 @@ class _Block:
                 tail = "; nothing popular is left under the rules" if listener in filled else ""
                 made = Made("empty", why[listener] + tail, self.night.date)
             self.made[listener, number] = made
+
+    def _cooled(self, shelf: ShelfSettings) -> pl.DataFrame | None:
+        """What is cooling down on a shelf."""
+        return None if self.cooled is None else self.cooled.filter(pl.col("shelf_id") == shelf.shelf_id)
 
     def explain(self, explain: Explain) -> None:
         """Ask for source and reason of what stands on shelves, and keep them with its rows."""
@@ -305,6 +312,11 @@ class _Block:
 
 
 NO_HISTORY = "no listening history yet"
+
+
+def _stands_in(shelf: ShelfSettings) -> bool:
+    """Whether popular tracks are here only because there is no history: the shelf's title promises something else."""
+    return shelf.pool != "popular" and shelf.fallback == "no-history"
 
 
 def _why(shelf: ShelfSettings) -> str:

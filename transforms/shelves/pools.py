@@ -2,7 +2,8 @@
 
 A shelf ordered by one column takes it as it is: Discover stands in the ranker's order. Several columns have different
 units, so each is standardised within the listener's pool and their weighted sum orders it (counts are logged first:
-a hundred plays are not fifty times two). Among equals the hash of the track decides; a track without a score is last.
+a hundred plays are not fifty times two). Rows that are `preferred` stand before the others, by that column alone. Among
+equals the hash of the track decides; a track without a score is last.
 
 Example, order {plays: 1, ranker_score: 1}: plays 1, 1, 7 and scores .3, .9, .6 give 0 - 1.2, 0 - .7 + 1.2, 1.4 + 0
 in standard deviations, so the third track comes first, then the second.
@@ -18,12 +19,13 @@ from transforms.shelves.rows import CANDIDATE, POPULAR
 from transforms.shelves.settings import ShelfSettings
 
 _COUNTS = ("plays", "decayed_plays")
+_LATER = 100.0  # below what is preferred: no sum of standardised columns reaches this far
 
 
 def order_columns(shelves: tuple[ShelfSettings, ...]) -> list[str]:
     """Every column some shelf orders by or requires, besides the score of the popular."""
-    names = {name for shelf in shelves for name in (*shelf.order, *shelf.requires)} | {"score_popular", "ranker_score"}
-    return sorted(names)
+    named = {name for shelf in shelves for name in (*shelf.order, *shelf.requires, *_preferred(shelf))}
+    return sorted(named | {"score_popular", "ranker_score"})
 
 
 def passes(shelf: ShelfSettings, cutoff: dt.datetime) -> pl.Expr:
@@ -53,13 +55,15 @@ def pool(rows: pl.DataFrame, shelf: ShelfSettings, cutoff: dt.datetime, cooled: 
         chosen = chosen.filter("heard")
     if shelf.requires:
         chosen = chosen.filter(pl.any_horizontal(pl.col(name) > 0 for name in shelf.requires))
+    for name in _preferred(shelf):
+        chosen = chosen.filter((pl.col(name) >= 0).fill_null(True))
     if shelf.rest_days:
         chosen = chosen.filter(pl.col("last_heard_at") <= cutoff - dt.timedelta(days=shelf.rest_days))
     if shelf.min_plays:
         chosen = chosen.filter((pl.col("plays") >= shelf.min_plays) | pl.col("saved"))
     if cooled is not None and cooled.height:
         chosen = chosen.join(cooled, on=["listener_id", "recording_id"], how="anti", maintain_order="left")
-    return in_order_of(chosen, shelf.order)
+    return in_order_of(chosen, shelf.order, shelf.preferred)
 
 
 def fallback_pool(rows: pl.DataFrame, shelf: ShelfSettings, cutoff: dt.datetime) -> pl.DataFrame:
@@ -68,18 +72,29 @@ def fallback_pool(rows: pl.DataFrame, shelf: ShelfSettings, cutoff: dt.datetime)
     return in_order_of(chosen, {"score_popular": 1.0})
 
 
-def in_order_of(rows: pl.DataFrame, order: dict[str, float]) -> pl.DataFrame:
-    """Score and sort rows within each listener; keep the best row of each recording."""
+def in_order_of(rows: pl.DataFrame, order: dict[str, float], preferred: str | None = None) -> pl.DataFrame:
+    """Score and sort rows within each listener; keep the best row of each recording.
+
+    Where a listener has rows that are preferred, these are scored by that column and come first.
+    """
     if len(order) == 1:
         (name, weight), *_ = order.items()
         score = pl.col(name) * weight
     else:
         score = pl.sum_horizontal(_standardised(name) * weight for name, weight in order.items())
+    if preferred is not None:
+        first = (pl.col(preferred) > 0).fill_null(False)
+        some = first.any().over("listener")
+        score = pl.when(first).then(preferred).otherwise(pl.when(some).then(score - _LATER).otherwise(score))
     return (
         rows.select("listener", "row", "recording", score=score.cast(pl.Float32))
         .sort("listener", "score", "row", descending=[False, True, False], nulls_last=True)
         .filter(pl.struct("listener", "recording").is_first_distinct())
     )
+
+
+def _preferred(shelf: ShelfSettings) -> tuple[str, ...]:
+    return () if shelf.preferred is None else (shelf.preferred,)
 
 
 def _standardised(name: str) -> pl.Expr:

@@ -38,6 +38,11 @@ class ShelfSettings(BaseModel, frozen=True, extra="forbid"):
     requires: tuple[str, ...] = Field(
         default=(), description="a candidate needs a positive value in one of these columns"
     )
+    preferred: str | None = Field(
+        default=None,
+        description="candidates with a positive value in this column come first, in its order; a negative one keeps a "
+        "candidate off",
+    )
     order: dict[str, float] = Field(
         default={"ranker_score": 1.0},
         min_length=1,
@@ -133,8 +138,15 @@ _DEFAULT = (
         title="Now Playing",
         surface="now-playing",
         pool="any",
-        requires=("score_next_tracks", "score_last_session", "rank_sequence"),
-        order={"score_next_tracks": 1.0, "score_last_session": 0.5, "score_sequence": 1.0, "ranker_score": 0.5},
+        requires=("rank_next_in_session", "score_next_tracks", "score_last_session", "rank_sequence"),
+        preferred="continues",
+        order={
+            "score_next_in_session": 1.0,
+            "score_next_tracks": 1.0,
+            "score_last_session": 0.5,
+            "score_sequence": 1.0,
+            "ranker_score": 0.5,
+        },
         artist_cap=6,
     ),
 )

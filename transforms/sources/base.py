@@ -61,7 +61,12 @@ CATALOG_COLUMNS: dict[str, pl.DataType] = {
     "mbid": pl.String(),
     "tags": pl.List(pl.String()),
 }
-REJECT_COLUMNS: dict[str, pl.DataType] = {"line": pl.Int64(), "reason": pl.String(), "raw": pl.String()}
+REJECT_COLUMNS: dict[str, pl.DataType] = {
+    "line": pl.Int64(),
+    "reason": pl.String(),
+    "raw": pl.String(),
+    "listener_id": pl.String(),
+}
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 
@@ -92,7 +97,7 @@ class Parsed:
     Attributes:
         plays: accepted rows: `line` and those of PLAY_COLUMNS the format knows.
         catalog: one row a track with those of CATALOG_COLUMNS the format carries; no rows where it carries none.
-        rejects: line, reason, raw.
+        rejects: line, reason, raw, and listener_id where the line could be read so far; ids are never stored.
         rows: lines read; always `plays.height + rejects.height`.
     """
 
@@ -121,9 +126,11 @@ def encodable(value: Any) -> bool:
     return True
 
 
-def rejects_frame(rows: Iterable[tuple[int, str, str | None]] = ()) -> pl.DataFrame:
-    """(line, reason, raw) rows as a frame."""
-    return pl.DataFrame(list(rows), schema=REJECT_COLUMNS, orient="row")
+def rejects_frame(
+    rows: Iterable[tuple[int, str, str | None] | tuple[int, str, str | None, str | None]] = (),
+) -> pl.DataFrame:
+    """(line, reason, raw) or (line, reason, raw, listener_id) rows as a frame."""
+    return pl.DataFrame([(*row, None)[:4] for row in rows], schema=REJECT_COLUMNS, orient="row")
 
 
 def accept(frame: pl.DataFrame, raw_lines: RawLines, options: Options, broken: pl.DataFrame | None = None) -> Parsed:
@@ -151,8 +158,8 @@ def accept(frame: pl.DataFrame, raw_lines: RawLines, options: Options, broken: p
             [
                 rejects,
                 rejects_frame(
-                    (line, reason, _kept(raw.get(line), reason))
-                    for line, reason in bad.select("line", "reason").iter_rows()
+                    (line, reason, _kept(raw.get(line), reason), listener or None)
+                    for line, reason, listener in bad.select("line", "reason", "listener_id").iter_rows()
                 ),
             ]
         )

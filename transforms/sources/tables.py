@@ -53,7 +53,7 @@ def rows_of(
 
     Returns:
         rows in the table's declared columns (those that may be null and are not in the file are left out), and
-        rejects (line, reason, raw).
+        rejects (line, reason, raw, listener_id).
 
     Raises:
         UserError: a column is of a type that cannot be read as the table's.
@@ -69,8 +69,12 @@ def rows_of(
         reason = reason.when(pl.col(EVENT_TIME[table]) >= end_of(end_date)).then(pl.lit("future"))
     found = rows.select(reason.alias("reason")).to_series()
     bad = found.is_not_null().arg_true()
+    whose = rows["listener_id"] if "listener_id" in rows.columns else None
     rejects = rejects_frame(
-        (first_row + n, found[n], None if gone[n] else hashed(repr(frame.row(n)))) for n in map(int, bad.to_list())
+        (first_row + n, found[n], None, None)
+        if gone[n]
+        else (first_row + n, found[n], hashed(repr(frame.row(n))), whose[n] if whose is not None else None)
+        for n in map(int, bad.to_list())
     )
     return (rows if not len(bad) else rows.filter(found.is_null())), rejects
 

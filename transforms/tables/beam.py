@@ -24,17 +24,18 @@ from apache_beam.utils.windowed_value import WindowedValue
 from transforms.background import Background
 from transforms.chunks import CHUNK_BYTES, Chunk, Spec, read_chunks
 from transforms.tables.order import by_date
+from transforms.tables.records import job_at_commit, record_commit, used
 from transforms.tables.runs import Run, Written, finish, write_frame
 
 
 class ChunkCoder(Coder):
-    """Chunks as Arrow IPC streams behind a JSON header of lengths; never pickled."""
+    """Chunks as compressed Arrow IPC streams behind a JSON header of lengths; never pickled."""
 
     def encode(self, value: Chunk) -> bytes:
         bodies = []
         for frame in value.tables.values():
             out = io.BytesIO()
-            frame.write_ipc_stream(out)
+            frame.write_ipc_stream(out, compression="zstd")
             bodies.append(out.getvalue())
         head = json.dumps([value.shard, list(value.tables), [len(b) for b in bodies]]).encode()
         return len(head).to_bytes(4, "big") + head + b"".join(bodies)
@@ -157,6 +158,7 @@ class _Write(beam.DoFn):
         for item in self._done():
             yield WindowedValue(item, GlobalWindow().max_timestamp(), (GlobalWindow(),))
         self._beside.close()
+        yield WindowedValue(used(), GlobalWindow().max_timestamp(), (GlobalWindow(),))
 
     def _done(self) -> Iterator[Written]:
         for item in self._beside.results():
@@ -189,12 +191,16 @@ class WriteChunks(beam.PTransform):
 
 
 class _Commit(beam.DoFn):
+    def __init__(self, job: str | None) -> None:
+        self._job = job
+
     def process(self, runs: Sequence[Run], written: Sequence[Written]) -> Iterator[str]:
         by_target: dict[tuple[str, str], list[Written]] = {}
         for item in written:
             by_target.setdefault((item.table, item.day), []).append(item)
         for run in runs:
             yield finish(run, by_target.get((run.table, run.day.isoformat()), [])).run_id
+        record_commit(self._job, runs, written)
 
 
 @dataclass
@@ -214,5 +220,5 @@ class Commit(beam.PTransform):
         return (
             root
             | "Runs" >> beam.Create([list(self.runs)], reshuffle=False)
-            | "Commit" >> beam.ParDo(_Commit(), beam.pvalue.AsList(self.written)).with_output_types(str)
+            | "Commit" >> beam.ParDo(_Commit(job_at_commit()), beam.pvalue.AsList(self.written)).with_output_types(str)
         )

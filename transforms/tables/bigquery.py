@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b
@@ -180,10 +180,13 @@ def view_statement(dataset: Dataset, table: Table, run: str) -> str:
     return f"CREATE OR REPLACE VIEW `{dataset.table(table.name)}` OPTIONS(description={what}) AS {rows}"
 
 
-def forget_statement(dataset: Dataset, table: Table, run: str) -> str | None:
+def forget_statement(dataset: Dataset, table: Table, run: str, columns: Collection[str] = ()) -> str | None:
     """The statement that takes listeners (`@ids`) out of a run table; None for a table that names none.
 
     A blend that names one of them goes; a refused line keeps its row and loses its text.
+
+    Args:
+        columns: of the run table; with `listener_print` the statement reads `@prints` too.
     """
     into, names = f"`{dataset.table(run)}`", table.arrow.names
     if "listener_id" in names:
@@ -192,6 +195,9 @@ def forget_statement(dataset: Dataset, table: Table, run: str) -> str | None:
         return f"DELETE FROM {into} WHERE EXISTS (SELECT 1 FROM UNNEST(listener_ids) AS i WHERE i IN UNNEST(@ids))"  # noqa: S608
     if table.name == "rejects":
         named = "EXISTS (SELECT 1 FROM UNNEST(@ids) AS i WHERE STRPOS(raw, i) > 0)"
+        if "listener_print" in columns:
+            named = f"({named} OR listener_print IN UNNEST(@prints))"
+            return f"UPDATE {into} SET raw = NULL, listener_print = NULL WHERE raw IS NOT NULL AND {named}"  # noqa: S608
         return f"UPDATE {into} SET raw = NULL WHERE raw IS NOT NULL AND {named}"  # noqa: S608
     return None
 

@@ -34,7 +34,7 @@ def kind(t: pa.DataType) -> str:
 
 def describe(table: Table) -> str:
     """One table's section."""
-    sharded = f"split by `{table.sharded_by}`" if table.sharded_by else "not split"
+    sharded = f"split by `{table.sharded_by}`" if table.sharded_by else "not split by a column"
     lines = [
         f"\n## {table.name}\n",
         f"One row per {table.row}. Key: {', '.join(f'`{k}`' for k in table.key)}; {sharded}; "

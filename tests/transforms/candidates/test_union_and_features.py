@@ -8,12 +8,22 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.transforms.candidates.worlds import DAYS, NIGHT, blocks_of, catalog_of, item, learned_from, listens
+from tests.transforms.candidates.worlds import (
+    DAYS,
+    NIGHT,
+    blocks_of,
+    catalog_of,
+    item,
+    learned_from,
+    listens,
+    vocabulary,
+)
 from transforms.blocks import Block, Catalog
 from transforms.candidates.base import SparseScores
-from transforms.candidates.features import features, standardise
+from transforms.candidates.features import RANK_WEIGHT, features, standardise
 from transforms.candidates.learned import default_sources
-from transforms.candidates.union import explain, retrieve_block
+from transforms.candidates.union import explain, popular_alone, retrieve_block
+from transforms.clock import Clock
 
 
 def night(plays: pl.DataFrame, tracks: pl.DataFrame | None = None, k: int = 10, as_of: date = NIGHT) -> pl.DataFrame:
@@ -194,3 +204,44 @@ def test_the_closest_link_is_the_fourth_root_of_summed_fourth_powers() -> None:
     found = pair(FOUND, "ann", "d")["f_link_best"]
     assert found == pytest.approx(sum(x**4 for x in links) ** 0.25, rel=1e-4)
     assert max(links) <= found < sum(links) and pair(FOUND, "ann", "f")["f_link_best"] == 0
+
+
+def test_only_popularity_speaks_for_a_listener_of_whom_nothing_is_known_and_the_clock_hears_every_source() -> None:
+    plays = listens()
+    catalog = catalog_of(plays)
+    (block,) = blocks_of(plays, catalog)
+    sources, clock = default_sources(learned_from(plays, catalog), catalog, NIGHT), Clock()
+    found = retrieve_block(block, catalog, sources, 10, clock)
+    alone = found.filter(popular_alone(found))
+    assert set(alone["listener_id"]) == {"eve"} and alone.height == found.filter(listener_id="eve").height > 0
+    told = clock.drain()
+    assert {f"source {s.name}.rows" for s in sources} <= set(told)
+    assert told["source popular.rows"] == len(block)
+
+
+def test_the_blend_sums_score_and_rank_of_its_sources() -> None:
+    found = pair(FOUND, "ann", "d")
+    names = [c.removeprefix("f_z_") for c in FOUND.columns if c.startswith("f_z_")]
+    expected = sum(float(found[f"f_z_{n}"]) + RANK_WEIGHT * float(found[f"f_r_{n}"]) for n in names)  # type: ignore[arg-type]
+    assert "popular" not in names and found["f_blend"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_feature_heard_tells_repeats_from_discoveries() -> None:
+    assert FOUND["f_heard"].cast(pl.Boolean).equals(FOUND["heard_before"])
+
+
+def test_silence_about_a_track_that_nobody_played_is_no_evidence_against_it() -> None:
+    """n is new and by an artist whom ann plays: sources that learn from plays follow `artists` by half."""
+    tracks = pl.DataFrame(
+        {"track_id": [*"abcdefgh", "n"], "artist_ids": [["x"], ["x"], ["y"], ["z"], ["z"], ["q"], ["q"], ["q"], ["x"]]}
+    )
+    plays, catalog = listens(), Catalog.build(vocabulary(tracks["track_id"].to_list()), tracks)
+    block, learned = blocks_of(plays, catalog)[0], learned_from(plays, catalog)
+    retrieved = retrieve_block(block, catalog, default_sources(learned, catalog, NIGHT), 10)
+    found = features(block, catalog, retrieved, learned, as_of=NIGHT, k=10)
+    new, old = pair(found, "ann", "n"), pair(found, "ann", "f")
+    half = 0.5 * float(new["f_z_artists"])  # type: ignore[arg-type]
+    assert half > 0 and new["score_co_sessions"] == 0 and new["f_z_co_sessions"] == pytest.approx(half)
+    assert old["score_co_sessions"] == 0 and old["f_z_co_sessions"] < 0, "f was played, so silence says something"  # type: ignore[operator]
+    assert new["f_r_co_sessions"] == 0, "that nobody found it stays told"
+    assert new["f_blend"] > old["f_blend"]  # type: ignore[operator]

@@ -12,7 +12,7 @@ from transforms.blocks import Block, Catalog, build_blocks
 from transforms.candidates.ease import fit_ease
 from transforms.candidates.learned import Learned
 from transforms.candidates.neighbours import NeighbourSettings, fit_neighbours
-from transforms.candidates.popular import fit_popularity
+from transforms.candidates.popular import Audience, fit_popularity, recency
 from transforms.candidates.similar_listeners import ProfileSettings, fit_clusters
 from transforms.hashing import stable_hash
 from transforms.library import day_library
@@ -97,11 +97,23 @@ def learned_from(plays: pl.DataFrame, catalog: Catalog, as_of: date = NIGHT) -> 
     return Learned(
         neighbours,
         fit_popularity(
-            track_stats.sum_window(stats, as_of, None), track_stats.sum_window(stats, as_of, half_life_days=2.0), ids
+            track_stats.sum_window(stats, as_of, None),
+            track_stats.sum_window(stats, as_of, half_life_days=2.0),
+            ids,
+            audience_of(known, catalog, as_of),
         ),
         fit_clusters(histories, np.int32([[0], [0], [1], [1], [-1]]), ProfileSettings(overlap=1)),
         fit_ease(neighbours.shared.T.tocsr(), neighbours.own),
     )
+
+
+def audience_of(known: pl.DataFrame, catalog: Catalog, as_of: date) -> Audience:
+    """Reach with a half-life of a day; ann and bob are of SE, cat and dan of NO."""
+    pairs = day_library(known).with_columns(recency=recency(as_of, 1.0, 90)).sort("listener_id", "track_id")
+    rows = {track: row for row, track in enumerate(catalog.track_ids.tolist())}
+    items = np.array([rows.get(t, 0) for t in pairs["track_id"]], np.int32)
+    market = pairs.select(pl.col("listener_id").is_in(["ann", "bob"]).cast(pl.Int32)).to_series().to_numpy()
+    return Audience.of(items, pairs["recency"].to_numpy(), market, ["NO", "SE"], len(catalog))
 
 
 def by_date(frame: pl.DataFrame) -> list[tuple[date, pl.DataFrame]]:

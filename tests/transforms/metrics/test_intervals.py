@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from transforms.hashing import stable_hash
-from transforms.metrics.intervals import interval, intervals, paired_difference, poisson_weights
+from transforms.metrics.intervals import interval, intervals, paired_difference, paired_ratio, poisson_weights
 
 
 def names(n: int, prefix: str = "l") -> list[str]:
@@ -57,3 +57,25 @@ def test_a_missing_value_does_not_count() -> None:
     assert (first.value, first.n) == (0.5, 3)
     assert (second.value, second.low, second.high, second.n) == (4.0, 4.0, 4.0, 1)
     assert intervals([], np.zeros((0, 1)))[0].n == 0
+
+
+def test_a_ratio_of_means_is_paired_and_survives_a_listener_for_whom_the_other_finds_nothing() -> None:
+    rng = np.random.default_rng(4)
+    ids = [f"l{n}" for n in range(400)]
+    theirs = rng.random(400) * (rng.random(400) < 0.5)
+    ours = 1.2 * theirs + rng.normal(0, 0.01, 400)
+    found = paired_ratio(ids, ours, theirs)
+    assert found.value == pytest.approx(ours.mean() / theirs.mean()) and found.n == 400
+    assert 1.17 < found.low < found.value < found.high < 1.23, "what is easy for both cancels out"
+    alone = interval(ids, ours)
+    assert (found.high - found.low) / found.value < (alone.high - alone.low) / alone.value
+    exact = paired_ratio(ids, 1.5 * theirs, theirs)
+    assert (exact.value, exact.low, exact.high) == pytest.approx((1.5, 1.5, 1.5))
+
+
+def test_a_ratio_reads_only_listeners_with_both_and_says_when_there_is_none() -> None:
+    ids = ["ann", "bob", "cat"]
+    found = paired_ratio(ids, np.array([1.0, 3.0, np.nan]), np.array([1.0, 1.0, 9.0]))
+    assert (found.value, found.n) == (2.0, 2)
+    nothing = paired_ratio(ids, np.ones(3), np.zeros(3))
+    assert np.isnan(nothing.value) and np.isnan(nothing.low)

@@ -90,8 +90,8 @@ def test_a_night_by_hand() -> None:
     assert tracks(made, "discover") == ["x", "p1"]
     assert spares(made, "discover") == ["y"]
     assert tracks(made, "popular") == ["p2", "p3"]
-    assert tracks(made, "popular", "bob") == ["p1", "p2"]
-    assert tracks(made, "discover", "bob") == ["p3", "p4"]
+    assert tracks(made, "discover", "bob") == ["p1", "p2"] and spares(made, "discover", "bob") == ["p3"]
+    assert tracks(made, "popular", "bob") == ["p4"]
     row = shelf(made, "discover")
     assert {k: row[k] for k in ("status", "surface", "title", "home_position", "version", "model_version")} == {
         "status": "personal",
@@ -131,6 +131,21 @@ def test_no_history_gets_what_is_popular_in_the_market_and_says_so() -> None:
     assert [item["track_id"] for item in row["items"]] == ["fr"]
     assert (row["status"], row["status_reason"]) == ("fallback", "no listening history yet")
     assert (row["items"][0]["reason"], row["items"][0]["reason_ref"]) == ("popular_in", "FR")
+
+
+def test_a_newcomer_gets_the_most_popular_best_first_and_shelves_of_own_music_what_is_left() -> None:
+    small = tuple(s.model_copy(update={"size": 2, "spares": 1, "open_slots": 0}) for s in ShelvesSettings().shelves)
+    made = make(
+        frame(),
+        settings=ShelvesSettings(shelves=small, home_swap=0),
+        roster=roster("bob"),
+        popular=popular(*(f"p{n:02}" for n in range(20))),
+    )
+    order = ["discover-weekly", "popular-now", "on-repeat", "rediscover"]
+    stand = [track for name in order for track in (*tracks(made, name, "bob"), *spares(made, name, "bob"))]
+    assert stand == [f"p{n:02}" for n in range(12)]
+    assert tracks(made, "now-playing", "bob") == ["p00", "p01"], "another surface"
+    assert made.draws.is_empty()
 
 
 @pytest.mark.parametrize("market", ["XX", None])

@@ -1,9 +1,8 @@
 """What a job takes of the machine, and what went in and came out of it: the numbers of `runs/<run_id>.json`.
 
 Memory is the highest resident set while the job was at work, of this process: Linux starts its high-water mark anew when
-asked (`/proc/self/clear_refs`, proc(5)); elsewhere the mark of the whole process is told. Workers that run elsewhere are
-in their service's own metrics. Rows and bytes are what the steps counted, else those of the manifests named as inputs
-and of the runs that were made.
+asked (`/proc/self/clear_refs`, proc(5)); elsewhere the mark of the whole process is told. Rows and bytes are what the steps
+counted, else those of the manifests named as inputs and of the runs that were made.
 """
 
 from __future__ import annotations
@@ -30,7 +29,8 @@ COUNTED = {  # what a record calls it -> the counters that say so, the first tha
 }
 
 
-def _busy() -> float:
+def busy() -> float:
+    """Seconds of all processors so far, of this process and of its children that have ended."""
     here, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     return here.ru_utime + here.ru_stime + ended.ru_utime + ended.ru_stime
 
@@ -56,7 +56,7 @@ class Usage:
     """Seconds of the clock and of the processors since it was made, and the most memory held since then."""
 
     began: float = field(default_factory=time.monotonic)
-    busy: float = field(default_factory=_busy)
+    busy: float = field(default_factory=busy)
     anew: bool = field(default_factory=_start_mark_anew)
 
     def seconds(self) -> float:
@@ -65,12 +65,21 @@ class Usage:
 
     def cpu_seconds(self) -> float:
         """Seconds of all processors, of this process and of its children that have ended."""
-        return round(_busy() - self.busy, 3)
+        return round(busy() - self.busy, 3)
 
     def peak_mb(self) -> float:
         """Highest resident set, in MB of 2**20 bytes."""
-        mark = _status("VmHWM:") if self.anew else None
-        return round((mark or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024, 1)
+        return highest_mb() if self.anew else round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+def highest_mb() -> float:
+    """The process's high-water mark as it stands, in MB of 2**20 bytes."""
+    return round((_status("VmHWM:") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024, 1)
+
+
+def node() -> str:
+    """The machine's own name; never written as it is."""
+    return platform.node()
 
 
 def machine() -> dict[str, Any]:

@@ -1,0 +1,64 @@
+"""Outcomes are joined once, and made up where a horizon is added later."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from pipelines.config import Settings
+from pipelines.nightly import join_outcomes, to_join
+from tests.pipelines.tiny import NIGHT, build, candidates_of, put
+from transforms.outcomes import OutcomeSettings
+from transforms.tables.warehouse import Warehouse
+
+END = NIGHT + timedelta(7)
+SHORT = Settings(shards=4, outcomes=OutcomeSettings(horizons=(1,)))
+BOTH = Settings(shards=4, outcomes=OutcomeSettings(horizons=(1, 7)))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Warehouse:
+    return build(tmp_path)
+
+
+def joined(place: Warehouse) -> dict[int, list[int]]:
+    """Days after the night -> the horizons of the outcomes of that date."""
+    days = place.dates("outcomes")
+    return {(d - NIGHT).days: sorted(place.read("outcomes", d)["horizon"].unique().to_list()) for d in days}
+
+
+def test_each_horizon_of_a_night_is_joined_when_it_closes_and_only_once(place: Warehouse) -> None:
+    join_outcomes(place.url, END, BOTH, ())
+    assert joined(place) == {1: [1], 7: [7]}
+    assert to_join(place, END, {1, 7}) == {}
+    assert to_join(place, END - timedelta(1), {1, 3, 7}) == {NIGHT + timedelta(3): [3]}, "not yet closed"
+
+
+def test_a_horizon_that_is_added_is_made_up_on_dates_that_have_outcomes(place: Warehouse) -> None:
+    put(
+        place, "candidates", END - timedelta(1), candidates_of()
+    )  # a second night, a day before the first one's week ends
+    join_outcomes(place.url, END, SHORT, ())
+    assert joined(place) == {1: [1], 7: [1]}
+    before = place.read("outcomes", END)
+    join_outcomes(place.url, END, BOTH, ())
+    assert joined(place) == {1: [1], 7: [1, 7]}
+    kept = place.read("outcomes", END).filter(horizon=1)
+    assert kept.equals(before), "what had been joined is as it was"
+    assert to_join(place, END, {1, 7}) == {}
+
+
+def test_what_was_joined_stays_when_its_night_is_gone_or_it_is_pinned() -> None:
+    stored = {"candidates": [END - timedelta(1)], "outcomes": [END]}
+
+    def asked(horizons: list[int], pinned: bool = False) -> dict:
+        manifest = SimpleNamespace(settings={"horizons": horizons}, pinned=pinned)
+        place = SimpleNamespace(dates=stored.__getitem__, current=lambda table, day: manifest)
+        return to_join(place, END, {1})  # type: ignore[arg-type]
+
+    assert asked([]) == {END: [1]}
+    assert asked([], pinned=True) == {}
+    assert asked([7]) == {}, "the night a week before is no longer there to be joined again"

@@ -1,0 +1,62 @@
+"""The source `rediscover`: what was loved and rests, above what was skipped; nothing that is still played."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import polars as pl
+
+from tests.transforms.candidates.worlds import NIGHT, ROSTER, blocks_of, catalog_of, learned_from, listens
+from transforms.candidates.learned import default_sources
+from transforms.candidates.rediscover import Rediscover
+from transforms.candidates.settings import SourceSettings
+from transforms.candidates.union import explain, retrieve_block
+
+LATER = date(2024, 4, 10)
+DAYS = {("ann", 8): ["a", "b", "c"], ("ann", 9): ["a", "b"], ("ann", 10): ["a", "d"], ("bob", 8): ["a", "c"]}
+PLAYS = listens(DAYS)
+CATALOG = catalog_of(PLAYS)
+ANN = ROSTER.index("ann")
+
+
+def listed(source: Rediscover, plays: pl.DataFrame = PLAYS, as_of: date = LATER) -> list[str]:
+    block = blocks_of(plays, CATALOG, as_of)[0]
+    found = source.score(block).top(10, None)
+    return [CATALOG.track_ids[i] for i in found.items[found.rows == ANN]]
+
+
+def test_tracks_that_rest_are_ordered_by_activation() -> None:
+    # three plays of a, two of b, then one of d and an older one of c
+    assert listed(Rediscover(rest_days=28)) == ["a", "b", "d", "c"]
+
+
+def test_what_was_heard_lately_does_not_rest() -> None:
+    assert listed(Rediscover(rest_days=28), as_of=NIGHT) == []
+    assert listed(Rediscover(rest_days=32)) == ["b", "c"]  # a and d were heard 31.7 days before the night's end
+
+
+def test_what_was_skipped_is_not_missed() -> None:
+    skipped = PLAYS.with_columns(
+        ms_played=pl.when(pl.col("track_id") == "b").then(31_000), skipped=pl.col("track_id") == "b"
+    )
+    assert listed(Rediscover(rest_days=28), skipped) == ["a", "d", "c", "b"]
+
+
+def test_it_adds_heard_tracks_beyond_those_of_the_library_and_names_no_other() -> None:
+    learned, block = learned_from(PLAYS, CATALOG), blocks_of(PLAYS, CATALOG, LATER)[0]
+    found = retrieve_block(block, CATALOG, default_sources(learned, CATALOG, LATER), k=1)
+    ann = found.filter(pl.col("listener_id") == "ann", pl.col("rank_rediscover").is_not_null())
+    assert ann["track_id"].to_list() == ["a"] and ann["heard_before"].all()
+    told = explain(block, CATALOG, default_sources(learned, CATALOG, LATER), ann)
+    assert told.select("source", "reason", "reason_ref").row(0) == ("rediscover", "not_heard_lately", "a")
+
+
+def test_a_limit_and_a_switch() -> None:
+    assert listed(Rediscover(rest_days=28, most=2)) == ["a", "b"]
+    learned = learned_from(PLAYS, CATALOG)
+    assert "rediscover" not in [
+        s.name for s in default_sources(learned, CATALOG, LATER, settings=SourceSettings(rediscover=False))
+    ]
+    rows = Rediscover(rest_days=28).explain(blocks_of(PLAYS, CATALOG, LATER)[0], np.int32([ANN]), np.int32([2]))
+    assert rows.tolist() == [2]

@@ -1,0 +1,45 @@
+"""Tracks once played and not heard for weeks, by how alive they still are in memory.
+
+    score(u, i) = e^activation * (1 - skips / (1 + plays)) of tracks last heard `rest_days` ago or longer
+
+e^activation is the library's base-level learning (Anderson & Lebiere 1998), a sum of (days ago)^-1/2 over plays: many
+plays, spread out, fade slower than many plays at once. What was often skipped is not missed. `library` ranks what is
+played now; of a long history only its first few hundred pass, and few of those that rest are among them. Like
+`library`, this source may retrieve what was heard.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from transforms.blocks import Block
+from transforms.candidates.base import Limited, Scores, SparseScores
+from transforms.candidates.history import POSITIVE
+
+
+@dataclass(frozen=True)
+class Rediscover:
+    """The source `rediscover`.
+
+    Attributes:
+        rest_days: days since the last play, at least.
+        most: tracks a listener.
+    """
+
+    rest_days: int = 28
+    most: int = 100
+    name: str = "rediscover"
+    reason: str = "not_heard_lately"
+
+    def score(self, block: Block) -> Scores:
+        """Read off the history."""
+        rests = (POSITIVE > 0) & (pl.col("last_age") >= self.rest_days)
+        alive = pl.col("activation").exp() * (1 - pl.col("skips") / (1 + pl.col("plays")))
+        return Limited(SparseScores(block.matrix(pl.when(rests).then(alive).otherwise(0.0))), self.most)
+
+    def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """The track itself."""
+        return items.astype(np.int32)

@@ -1,0 +1,26 @@
+"""Settings of the sources that read the catalog or the listener's own past: nothing in them is fitted.
+
+What is fitted (neighbours, clusters, adjacent artists, models) is switched in the section `models`.
+
+    >>> SourceSettings(albums=False).albums
+    False
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+
+class SourceSettings(BaseModel, frozen=True, extra="forbid"):
+    """Which of these sources are asked, and how far they reach. Where the catalog lacks the columns, one is not there."""
+
+    artists: bool = Field(True, description="other tracks of artists one plays")
+    new_releases: bool = Field(True, description="their new tracks")
+    new_for_days: int = Field(90, ge=1, le=365, description="days that a release is new")
+    albums: bool = Field(True, description="the rest of albums of which one heard some, what comes next first")
+    content: bool = Field(True, description="tracks that nobody played in the window, by artists and tags")
+    content_tracks: int = Field(
+        20_000, ge=1, description="such tracks compared at most, of the most played artists first"
+    )
+    rediscover: bool = Field(True, description="heard tracks that rest, by activation; for the shelf Rediscover")
+    rest_days: int = Field(28, ge=1, description="days since a track was last heard until it may be rediscovered")
