@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ from transforms.track_stats import TrackStatsSettings
 if TYPE_CHECKING:
     from pipelines.config import Settings
 
-STEP = "7"
+STEP = "8"
 SAMPLE = "sample"
 COLUMNS = {
     "library": tuple(TABLES["library"].polars),
@@ -238,7 +239,7 @@ class _Fit(beam.DoFn):
             plays,
             dated,
             co_listens.sum_window(
-                [(m.date, place.read_manifest(m)) for m in self._pairs],
+                [(m.date, partial(place.read_manifest, m)) for m in self._pairs],
                 self._day,
                 self._co.half_life_days,
                 self._co.window_days,

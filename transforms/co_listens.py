@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from transforms.hashing import uniform
 from transforms.plays import codes, is_heard, run_positions, run_starts, stable_argsort
 from transforms.tables.schema import TABLES
-from transforms.track_stats import total, weighted_sum
+from transforms.track_stats import Part, total, weighted_sum
 
 UNIT = 1 << 20
 KEY = ("track_a", "track_b")
@@ -230,12 +230,13 @@ def add(partials: Iterable[pl.DataFrame]) -> pl.DataFrame:
 
 
 def sum_window(
-    partials: Iterable[tuple[date, pl.DataFrame]], as_of: date, half_life_days: float | None = 60.0, days: int = 90
+    partials: Iterable[tuple[date, Part]], as_of: date, half_life_days: float | None = 60.0, days: int = 90
 ) -> pl.DataFrame:
     """Table `co_listens` over a window, as of a date: track_a, track_b and the counts as float64, sorted.
 
     Args:
-        partials: (date, rows of that date), in any order; dates after `as_of` or `days` or more before it are left out.
+        partials: (date, rows of that date or a function that reads them), in any order; dates after `as_of`, or
+            `days` or more before it, are left out.
         as_of: the last date that counts.
         half_life_days: age at which a date counts half; None = all count alike.
         days: length of the window.

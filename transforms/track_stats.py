@@ -12,7 +12,7 @@ so changing the window or the decay remakes nothing. Sums are of integers, hence
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 
 import numpy as np
@@ -24,6 +24,7 @@ from transforms.tables.schema import TABLES
 
 LISTEN_COLUMNS = ("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed", "country", "date")
 KEY = ("track_id", "market")
+Part = pl.DataFrame | Callable[[], pl.DataFrame]  # a date's rows, or how to read them
 COUNTS = ("plays", "listeners", "heard", "completions", "skips")
 
 
@@ -107,12 +108,13 @@ def total(
 
 
 def sum_window(
-    partials: Iterable[tuple[date, pl.DataFrame]], as_of: date, half_life_days: float | None = 30.0, days: int = 90
+    partials: Iterable[tuple[date, Part]], as_of: date, half_life_days: float | None = 30.0, days: int = 90
 ) -> pl.DataFrame:
     """Table `track_stats` over a window, as of a date.
 
     Args:
-        partials: (date, rows of that date), in any order; dates after `as_of` or `days` or more before it are left out.
+        partials: (date, rows of that date or a function that reads them), in any order; dates after `as_of`, or
+            `days` or more before it, are left out.
         as_of: the last date that counts.
         half_life_days: age at which a date counts half; None = all count alike.
         days: length of the window.
@@ -124,25 +126,44 @@ def sum_window(
 
 
 def weighted_sum(
-    partials: Iterable[tuple[date, pl.DataFrame]],
+    partials: Iterable[tuple[date, Part]],
     key: tuple[str, ...],
     counts: tuple[str, ...],
     *,
     as_of: date,
     half_life_days: float | None,
     days: int,
+    held: int = 4_000_000,
 ) -> pl.DataFrame:
-    """Decayed sum of integer day partials (unique in `key` within a date), sorted by `key`; float64 counts."""
-    kept = sorted(
-        ((day, frame) for day, frame in partials if 0 <= (as_of - day).days < days and frame.height),
-        key=lambda pair: pair[0],
-    )
-    if not kept:
+    """Decayed sum of integer day partials (unique in `key` within a date), sorted by `key`; float64 counts.
+
+    Dates are added oldest first, and those that are functions read when their turn comes; whenever more than `held`
+    rows, and more than the sum so far has, are waiting, they are added up. So a long window needs no more memory than
+    a few of its dates.
+    """
+    kept = sorted(((day, part) for day, part in partials if 0 <= (as_of - day).days < days), key=lambda pair: pair[0])
+    waiting: list[tuple[float, pl.DataFrame]] = []
+    sum_so_far = rows = 0
+    for day, part in kept:
+        frame = part if isinstance(part, pl.DataFrame) else part()
+        if not frame.height:
+            continue
+        weight = 1.0 if half_life_days is None else 0.5 ** ((as_of - day).days / half_life_days)
+        waiting.append((weight, frame.select(*key, pl.col(counts).cast(pl.Float64))))
+        rows += frame.height
+        if rows > max(held, sum_so_far):
+            waiting = [(1.0, _added(waiting, key, counts))]
+            sum_so_far, rows = waiting[0][1].height, 0
+    if not waiting:
         floats = [pl.lit(None, dtype=pl.Float64).alias(c) for c in counts]
         return pl.DataFrame(schema=dict.fromkeys(key, pl.String)).with_columns(floats)
-    weights = [1.0 if half_life_days is None else 0.5 ** ((as_of - day).days / half_life_days) for day, _ in kept]
-    rows = pl.concat([f.select(*key, *counts) for _, f in kept])
-    weight = np.repeat(weights, [f.height for _, f in kept])
+    return _added(waiting, key, counts)
+
+
+def _added(frames: list[tuple[float, pl.DataFrame]], key: tuple[str, ...], counts: tuple[str, ...]) -> pl.DataFrame:
+    """Weighted sum of frames by key, sorted by it; the terms of a key are added in the order of the frames."""
+    rows = pl.concat([f for _, f in frames])
+    weight = np.repeat([w for w, _ in frames], [f.height for _, f in frames])
     code = np.zeros(rows.height, dtype=np.int64)
     for name in key:
         ranks, names = codes(rows[name])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
+import numpy as np
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from tests.transforms.listens import DAY1, MINUTE, at, dates_of, listens, logs, play
-from transforms.track_stats import add, day_partials, sum_window
+from transforms.track_stats import COUNTS, KEY, add, day_partials, sum_window, weighted_sum
 
 
 def test_a_listener_counts_at_most_their_first_ten_plays_a_day():
@@ -54,3 +57,25 @@ def test_any_split_by_listener_adds_up_to_the_whole(log, rng):
     assert_frame_equal(add(parts), whole)
     assert (whole["plays"] <= whole["listeners"] * 2).all()
     assert whole["plays"].sum() <= log.height
+
+
+def test_a_long_window_is_added_up_a_few_dates_at_a_time_to_the_same_sum() -> None:
+    rng = np.random.default_rng(1)
+    day, read = dt.date(2026, 3, 1), []
+
+    def rows(i: int) -> pl.DataFrame:
+        read.append(i)
+        tracks = [f"t{j:02d}" for j in range(50) if rng.random() < 0.5]
+        return pl.DataFrame({"track_id": tracks, "market": ["SE"] * len(tracks)}).with_columns(
+            pl.lit(i + 1).alias(c) for c in COUNTS
+        )
+
+    frames = [(day - dt.timedelta(i), rows(i)) for i in range(30)]
+    whole = weighted_sum(frames, KEY, COUNTS, as_of=day, half_life_days=9.0, days=90)
+    read.clear()
+    late = [(d, lambda i=i: (read.append(i), frames[i][1])[1]) for i, (d, _) in enumerate(frames)]
+    some = weighted_sum(late, KEY, COUNTS, as_of=day, half_life_days=9.0, days=20, held=60)
+    assert read == list(range(19, -1, -1)), "oldest first, and nothing outside the window"
+    inside = weighted_sum(frames[:20], KEY, COUNTS, as_of=day, half_life_days=9.0, days=90)
+    assert_frame_equal(some, inside, rel_tol=1e-12)
+    assert not inside.equals(whole)
