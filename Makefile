@@ -15,19 +15,24 @@ SEED ?= 1
 # Who works with the environment holds its lock, whoever changes it waits for it; where there is no flock, nobody does.
 FLOCK := $(shell command -v flock)
 SHARED = $(if $(FLOCK),mkdir -p $(VENV) && flock --shared $(VENV)/.lock)
-WHOLE = $(if $(FLOCK),mkdir -p $(VENV) && flock --exclusive --timeout 3600 $(VENV)/.lock)
+WHOLE = $(if $(FLOCK),mkdir -p $(VENV) && flock --exclusive --timeout 3600 --conflict-exit-code 75 $(VENV)/.lock)
+CURRENT = [ -x $(BIN)/pip ] && sha256sum --check --status $(STAMP) 2> /dev/null
 
-.PHONY: install installed emulators nightly test lint types docs bench flink clean
+.PHONY: install installed emulators nightly test lint types docs bench flink java clean
 
 install: $(STAMP)
 
 # One resolver run with every version pinned; pip is the fallback where the faster installer cannot be had. Nothing is installed
-# where both files are what they were, whatever their dates say, and never under a target that is at work: it is waited for.
+# where both files are what they were, whatever their dates say, nor where another make has just done it, and never under a target
+# that is at work: it is waited for.
 $(STAMP): setup.py constraints.txt
-	@if [ -x $(BIN)/python ] && sha256sum --check --status $@ 2> /dev/null; then touch $@; else $(WHOLE) $(MAKE) --no-print-directory installed; fi
+	@if { $(CURRENT); } || { $(SHARED) true && $(CURRENT); }; then touch $@; \
+	else $(WHOLE) sh -c '{ $(CURRENT); } || $(MAKE) --no-print-directory installed' || \
+	  { [ $$? -ne 75 ] || echo "make install: $(VENV) was in use for an hour, nothing was installed; end what uses it, or try later" >&2; exit 1; }; \
+	fi
 
 installed:
-	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt uv || true
 	if [ -x $(BIN)/uv ]; then \
 	  $(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[test,bench]'; \
@@ -56,7 +61,7 @@ test: install emulators
 
 # The whole night on a Flink cluster on this machine (Java 17 and Maven), equal to the local runner's. Logs are in $(FLINK)/night.
 # The workers' environment holds the installed package and nothing of this folder.
-flink: install $(FLINK)/jars/.checked
+flink: java install $(FLINK)/jars/.checked
 	rm -rf build/lib $(FLINK)/wheel
 	$(BIN)/pip wheel -q --no-deps --no-build-isolation -w $(FLINK)/wheel .
 	[ -x $(WORKERS)/bin/python ] || $(PYTHON) -m venv $(WORKERS)
@@ -68,10 +73,12 @@ flink: install $(FLINK)/jars/.checked
 	fi
 	$(SHARED) $(BIN)/python -m tests.flink.night --jars $(FLINK)/jars --environment $(WORKERS) --out $(FLINK)/night
 
+java:
+	@java -version > /dev/null 2>&1 || { echo "make flink: expected java on this machine, found none that runs; install Java 17" >&2; exit 1; }
+
 # Every jar is the one that is pinned, and none is there that is not.
 $(FLINK)/jars/.checked: tests/flink/pom.xml tests/flink/jars.sha256
-	@for program in java mvn; do command -v $$program > /dev/null || \
-	  { echo "make flink: expected $$program on this machine, found none; install Java 17 and Maven" >&2; exit 1; }; done
+	@command -v mvn > /dev/null || { echo "make flink: expected mvn on this machine, found none; install Maven" >&2; exit 1; }
 	rm -rf $(FLINK)/jars
 	mvn -B -q -ntp -f tests/flink/pom.xml org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
 	  -DincludeScope=runtime -DoutputDirectory=$(abspath $(FLINK)/jars) || \

@@ -15,11 +15,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import polars as pl
 import tensorflow as tf
 from scipy.sparse import csr_matrix
 
 from models.runtime import padded
 from models.settings import TwoTowerSettings
+from models.vocabulary import Vocabulary
+from transforms.hashing import stable_hash
+
+BUCKETS = {"artists": 65_536, "tags": 2048}
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,29 @@ class Content:
 
     bags: Mapping[str, csr_matrix] = field(default_factory=dict)
     contexts: Mapping[str, int] = field(default_factory=dict)
+
+
+def content_bags(tracks: pl.DataFrame, vocabulary: Vocabulary) -> dict[str, csr_matrix]:
+    """Artists and tags of every vocabulary row as sparse bags, hashed to a fixed width; a bag nobody has is left out."""
+    bags = {}
+    for name, column in (("artists", "artist_ids"), ("tags", "tags")):
+        pairs = (
+            tracks.select("track_id", value=column)
+            .explode("value")
+            .drop_nulls("value")
+            .unique()
+            .sort("track_id", "value")
+        )
+        if not pairs.height:
+            continue
+        # Twice as many buckets as values keeps collisions rare; a wider table would only cost time in every step.
+        width = min(BUCKETS[name], 2 << int(pairs["value"].n_unique() - 1).bit_length())
+        at = vocabulary.rows(pairs["track_id"])
+        bucket = (stable_hash(pairs["value"], purpose=name) % np.uint64(width)).astype(np.int64)
+        bag = csr_matrix((np.ones(len(at), np.float32), (at, bucket)), shape=(len(vocabulary), width))
+        bag.sum_duplicates()
+        bags[name] = bag
+    return bags
 
 
 class Data:

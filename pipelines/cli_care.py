@@ -120,8 +120,7 @@ def forget(ctx: click.Context, listeners: tuple[str, ...], warehouse: str, **o: 
     """
     from pipelines import forget as job
 
-    beam = [a for a in ctx.args if a.startswith("--")]  # a listener's id may stand among what click left over
-    ids = [*listeners, *(a for a in ctx.args if not a.startswith("--"))]
+    ids, beam = _told_apart([*listeners, *ctx.args])
     if o["readmit"]:
         known = [*ids, *(job.ids_of_file(o["listeners_file"]) if o["listeners_file"] else [])]
         click.echo(f"readmitted: {job.readmit(warehouse, known, o['pseudonym_key_file'])}")
@@ -135,6 +134,23 @@ def forget(ctx: click.Context, listeners: tuple[str, ...], warehouse: str, **o: 
         beam_args=beam,
     )
     click.echo(done)
+
+
+def _told_apart(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Listeners, and options for Beam, among what a command was given: the parser takes the ones for the others.
+
+    Raises:
+        UserError: something that could be either; a listener who was never meant would be forgotten.
+    """
+    from transforms.errors import UserError
+
+    beam = [w for w in words if w.startswith("--")]
+    if any("=" not in w for w in beam):
+        raise UserError(
+            "expected LISTENER or an option for Beam as --name=value, found a word that begins with two dashes and has no "
+            "value; nobody was forgotten: mend the option, or put an id that begins so into --listeners-file"
+        )
+    return [w for w in words if not w.startswith("--")], beam
 
 
 COMMANDS = (status, rollback, repair, clean, check, publish, forget)

@@ -38,10 +38,11 @@ from transforms.candidates.settings import SourceSettings
 from transforms.candidates.similar_listeners import ProfileSettings, fit_clusters
 from transforms.candidates.two_tower import two_tower_source
 from transforms.clock import Clock
+from transforms.errors import UserError
 from transforms.next_in_session.fitted import NextModel, NextModelSettings
 from transforms.next_in_session.sample import as_log, in_time
 
-BUCKETS = {"artists": 65_536, "tags": 2048}
+READ_WHEN_SCORING = ("history", "use_next_in_session", "next_in_session")  # of ModelSettings, by `Fitted.load`
 
 
 class ModelSettings(BaseModel):
@@ -200,7 +201,21 @@ class Fitted:
 
     @classmethod
     def load(cls, folder: Path, settings: ModelSettings) -> Fitted:
-        """Read what `save` wrote; the files are trusted (see `pipelines.artefacts.fetch`)."""
+        """Read what `save` wrote; the files are trusted (see `pipelines.artefacts.fetch`).
+
+        Raises:
+            UserError: an older version of this code wrote them, and what it wrote lacks something.
+        """
+        try:
+            return cls._load(folder, settings)
+        except KeyError as error:
+            raise UserError(
+                f"expected models as this version writes them, found some without {error}; make them again with "
+                "`nightshelf run --date` of their date, or leave `--fit-date` out"
+            ) from error
+
+    @classmethod
+    def _load(cls, folder: Path, settings: ModelSettings) -> Fitted:
         from models.als import Als
 
         tower = None
@@ -317,6 +332,7 @@ def _two_tower(
 ) -> Any | None:
     from models import two_tower
     from models.histories import examples
+    from models.two_tower_data import content_bags
 
     plays = evidence.plays.with_columns(pl.Series("item", vocabulary.rows(evidence.plays["track_id"])))
     histories, targets = examples(plays, len(vocabulary), settings.history, seed)
@@ -360,28 +376,3 @@ def _next_in_session(
         return None
     log = as_log(in_time(sample), vocabulary.rows)
     return fit_model(log, len(vocabulary), settings.next_in_session, seed) if len(log) else None
-
-
-def content_bags(tracks: pl.DataFrame, vocabulary: Vocabulary) -> dict[str, sparse.csr_matrix]:
-    """Artists and tags of every vocabulary row as sparse bags, hashed to a fixed width; a bag nobody has is left out."""
-    from transforms.hashing import stable_hash
-
-    bags = {}
-    for name, column in (("artists", "artist_ids"), ("tags", "tags")):
-        pairs = (
-            tracks.select("track_id", value=column)
-            .explode("value")
-            .drop_nulls("value")
-            .unique()
-            .sort("track_id", "value")
-        )
-        if not pairs.height:
-            continue
-        # Twice as many buckets as values keeps collisions rare; a wider table would only cost time in every step.
-        width = min(BUCKETS[name], 2 << int(pairs["value"].n_unique() - 1).bit_length())
-        at = vocabulary.rows(pairs["track_id"])
-        bucket = (stable_hash(pairs["value"], purpose=name) % np.uint64(width)).astype(np.int64)
-        bag = sparse.csr_matrix((np.ones(len(at), np.float32), (at, bucket)), shape=(len(vocabulary), width))
-        bag.sum_duplicates()
-        bags[name] = bag
-    return bags

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pipelines import logs
@@ -54,8 +55,10 @@ def described_only(beam_args: Sequence[str]) -> bool:
 
 def elsewhere(beam_args: Sequence[str]) -> bool:
     """Whether other processes than this one do the work."""
-    named = [a.partition("=")[2] for a in checked_args(beam_args) if a.startswith("--runner=")]
-    return described_only(beam_args) or named[-1:] not in (["FnApiRunner"], ["DirectRunner"])
+    args = checked_args(beam_args)
+    named = [a.partition("=")[2] for a in args if a.startswith("--runner=")]
+    named += [value for name, value in pairwise(args) if name == "--runner"]
+    return described_only(beam_args) or not {*named} <= {"FnApiRunner", "DirectRunner"}
 
 
 def launch(

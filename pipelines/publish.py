@@ -196,8 +196,10 @@ def _load(place: Warehouse, at: Target, manifest: Manifest, expires: datetime) -
     """Load a run into its own table, unless that is done. The table expires until a view reads it."""
     name = bq.run_table(manifest.table, manifest.date, manifest.run_id)
     with told(f"{name}"):
-        if _whole(at.get(name), manifest):
+        found = at.get(name)
+        if _whole(found, manifest):
             return
+        cleared = found is not None and found.labels.get(bq.CONTENT) == ""  # an earlier load's rows are there no more
         declared = TABLES[manifest.table]
         schema = _schema(place, manifest)
         empty = bq.table_of(at.dataset, manifest, schema, declared)
@@ -208,7 +210,7 @@ def _load(place: Warehouse, at: Target, manifest: Manifest, expires: datetime) -
         with _sender(place, at, manifest, schema, config) as send:
             for attempt in range(1, ATTEMPTS + 1):
                 fresh, rows = _run_job(at, send, bq.job_id(manifest, at.dataset, attempt), name)
-                if fresh or rows == manifest.rows:
+                if fresh or (rows == manifest.rows and not cleared):
                     break
         if rows != manifest.rows:
             raise UserError(

@@ -18,7 +18,7 @@ from pipelines.artefacts import fetch
 from pipelines.catalog import newest_or_first, tracks_as_of
 from pipelines.exclusions import exclusions_as_of
 from pipelines.features import library_parts
-from pipelines.fitting import Fitted, ModelSettings
+from pipelines.fitting import READ_WHEN_SCORING, Fitted, ModelSettings
 from pipelines.identity import ids_of_file, known_as
 from pipelines.jobs import launch
 from pipelines.roster import roster_size
@@ -36,7 +36,7 @@ from transforms.tables.warehouse import Warehouse, days
 if TYPE_CHECKING:
     from pipelines.config import Settings
 
-STEP = "8"
+STEP = "10"
 MEASURED = "measured"
 TABLES = ("candidates", "draws", "listener_embeddings", "shelves")  # in commit order: readers enter at the last
 
@@ -84,6 +84,7 @@ def score(
     inputs = inputs_of(models, ranker, sample, catalog, listeners, *own)
     described = {
         **settings.model_dump(mode="json", include={"candidates", "shelves", "bootstrap"}),
+        "models": settings.models.model_dump(mode="json", include=set(READ_WHEN_SCORING)),
         "greedy": greedy,
         "fit_date": fit.isoformat(),
         "candidates_only": candidates_only,

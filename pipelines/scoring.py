@@ -160,7 +160,10 @@ class Scorer:
         unweighed = found.select(apart(found.columns))
         found = found.drop(unweighed.columns)
         with self.clock.part("features", found.height):
-            weighed = features(block, self.catalog, found, self.fitted.learned, as_of=plan.day, k=plan.k)
+            vectors = np.asarray(self.fitted.als.item_factors)
+            weighed = features(
+                block, self.catalog, found, self.fitted.learned, as_of=plan.day, k=plan.k, vectors=vectors
+            )
         with self.clock.part("ranker", found.height):
             scored = self.rank(weighed.with_columns(unweighed))
         with self.clock.part("embeddings", len(block)):

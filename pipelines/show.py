@@ -211,6 +211,7 @@ def ranker_contributions(place: Warehouse, candidates: Manifest) -> Contribution
     """What moved the scores of a night's candidates: its ranker's contributions, or the blend's where it had none."""
     from models.ranker import load
     from pipelines.artefacts import fetch
+    from pipelines.scoring import ranker_features
 
     named = [
         (name.partition("@")[2], version) for name, version in candidates.inputs.items() if name.startswith(RANKERS)
@@ -225,10 +226,7 @@ def ranker_contributions(place: Warehouse, candidates: Manifest) -> Contribution
     ranker = load(fetch(place.url, manifest, candidates.date))
 
     def explain(rows: pl.DataFrame) -> pl.DataFrame:
-        missing = sorted(set(ranker.names) - set(rows.columns))
-        if missing:
-            return untrained(rows)
-        matrix = rows.select(pl.col(name).cast(pl.Float32) for name in ranker.names).to_numpy()
+        matrix = ranker_features(rows, ranker.names)  # as the night was scored, a source that was not there included
         return pl.DataFrame(ranker.contributions(matrix), schema=list(ranker.names))
 
     return explain

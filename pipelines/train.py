@@ -48,8 +48,15 @@ from transforms.track_stats import TrackStatsSettings
 if TYPE_CHECKING:
     from pipelines.config import Settings
 
-STEP = "8"
+STEP = "9"
 SAMPLE = "sample"
+STREAMS: dict[
+    bytes, dict[str, type[pl.DataType]]
+] = {  # what `_Examples` sends, for when there is nobody to send anything
+    b"L": {"track_id": pl.String, "value": pl.Int32, "recency": pl.Float32, "listener": pl.UInt64},
+    b"M": {"market": pl.String, "listener": pl.UInt64},
+    b"P": {"listener": pl.UInt64, "session": pl.Int64, "track_id": pl.String, "started_at": pl.Datetime("us", "UTC")},  # type: ignore[dict-item]
+}
 COLUMNS = {
     "library": tuple(TABLES["library"].polars),
     "sessions": ("listener_id", "started_at", "session_id", "open", "plays", "tracks"),
@@ -202,7 +209,7 @@ def _stream(frame: pl.DataFrame) -> bytes:
 
 def gather(parts: Sequence[bytes], tag: bytes) -> pl.DataFrame:
     """The streams of one tag as one frame, by listener hash: the same whatever order the chunks came in."""
-    return pl.concat(_tagged(parts, tag)).sort("listener", maintain_order=True)
+    return pl.concat([pl.DataFrame(schema=STREAMS[tag]), *_tagged(parts, tag)]).sort("listener", maintain_order=True)
 
 
 def _tagged(parts: Sequence[bytes], tag: bytes) -> list[pl.DataFrame]:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from models.settings import RankerSettings
     from pipelines.config import Settings
 
-STEP = "3"
+STEP = "4"
 RANK = "f_r_"  # a source's own rank, as a feature: 1 at the top, 0 where it did not find the track
 LABELS = ("listened", "completed", "saved", "returned")
 ATTRIBUTED = ("attributed", "attributed_weight", "position")
@@ -52,7 +52,7 @@ def train_ranker(
 ) -> None:
     """Fit the rankers as of `day` on nights whose outcomes of `horizon` days have closed by then.
 
-    Without such a night there is no ranker, and the sources' untrained blend orders the candidates.
+    Without such a night, or with nobody in any, there is no ranker, and the sources' untrained blend orders the candidates.
 
     Raises:
         UserError: a stored night was scored with models later than itself.
@@ -62,9 +62,11 @@ def train_ranker(
         -settings.bootstrap.ranker_nights :
     ]
     pairs = [
-        (place.need("candidates", d), outcome)
+        (made, outcome)
         for d in nights
-        if (outcome := place.current("outcomes", d + timedelta(horizon)))
+        if (made := place.need("candidates", d)).rows
+        and (outcome := place.current("outcomes", d + timedelta(horizon)))
+        and outcome.rows
     ]
     if not pairs:
         return

@@ -125,7 +125,7 @@ def free_ports(n: int) -> list[int]:
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Return once an emulator answers at a URL; the test fails if it ends or stays silent."""
-    for _ in range(300):
+    for _ in range(1_200):
         if process.poll() is not None:
             pytest.fail(f"the emulator ended at once: {log.read_text()[-500:]}")
         try:

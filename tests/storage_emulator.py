@@ -1,20 +1,23 @@
 """Google Cloud Storage, emulated in its own process, and the environment that points the real clients at it.
 
-`make emulators` makes the emulator's environment. It knows neither resumable uploads' hashes nor access rights; what the
-tests ask of it is objects: written, listed, read, replaced only if their generation is the one that was read.
+`make emulators` makes the emulator's environment. It knows neither resumable uploads' hashes nor access rights nor
+preconditions; what the tests ask of it is objects: written, listed, read. `Strict` adds the preconditions.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+import requests
 
 from tests.emulators import ENVIRONMENT, PROJECT, free_ports, wait_for
 
@@ -47,6 +50,32 @@ class Storage:
         """An object's bytes."""
         bucket, _, name = url.removeprefix("gs://").partition("/")
         return bytes(self.client().bucket(bucket).blob(name).download_as_bytes())
+
+
+class Strict(requests.Session):
+    """A client's connection that answers as the service does where `ifGenerationMatch` does not match: 412."""
+
+    is_mtls = False
+
+    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+        parts = urlsplit(str(url))
+        wanted = parse_qs(parts.query).get("ifGenerationMatch")
+        if wanted is None:
+            return super().request(method, url, *args, **kwargs)
+        if parts.path.startswith("/upload/"):
+            found = re.search(rb'"name": ?"([^"]+)"', kwargs.get("data") or args[1])
+            assert found is not None, "an upload names its object"
+            name = quote(found[1].decode(), safe="")
+        else:
+            name = parts.path.rpartition("/o/")[2]
+        bucket = parts.path.partition("/b/")[2].partition("/")[0]
+        now = super().request("GET", f"{parts.scheme}://{parts.netloc}/storage/v1/b/{bucket}/o/{name}")
+        if int(wanted[0]) == (int(now.json()["generation"]) if now.ok else 0):
+            return super().request(method, url, *args, **kwargs)
+        refused = requests.Response()
+        refused.status_code, refused.url, refused.request = 412, str(url), requests.Request(method, url).prepare()
+        refused._content = b'{"error": {"code": 412, "message": "conditionNotMet"}}'
+        return refused
 
 
 @contextmanager

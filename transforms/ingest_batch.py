@@ -33,7 +33,7 @@ from transforms.tables.runs import Run, Written, claim, schema_signature
 from transforms.tables.store import Token
 from transforms.tables.warehouse import Warehouse
 
-STEP = "3"
+STEP = "4"
 DATED = ("listens", "feedback", "impressions")
 TABLES_WRITTEN = (*DATED, "tracks", "listeners", "rejects")
 

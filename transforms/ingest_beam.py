@@ -33,7 +33,7 @@ from transforms.ingest_people import People
 from transforms.ingest_rejects import by_shard, check_kept, refused
 from transforms.sources.base import merge_catalog
 from transforms.sources.formats import Piece, parse_log, read_table
-from transforms.sources.tables import EVENT_TIME, rows_of
+from transforms.sources.tables import EVENT_TIME, one_each, rows_of
 from transforms.tables.order import by_date
 from transforms.tables.records import USED, record_commit, used
 from transforms.tables.runs import Run, Written, finish, write_frame
@@ -182,7 +182,7 @@ class CleanShard(beam.DoFn):
         if table == "listens":
             yield from self._listens(int(shard), rows)
         elif table == "listeners":
-            given = rows.unique("listener_id", keep="any").with_columns(given=pl.lit(True))
+            given = one_each(rows, ["listener_id"]).with_columns(given=pl.lit(True))
             yield beam.pvalue.TaggedOutput(LISTENERS, (shard, to_bytes(given)))
         else:
             yield from self._events(table, int(shard), rows)
@@ -214,7 +214,7 @@ class CleanShard(beam.DoFn):
 
     def _events(self, table: str, shard: int, rows: pl.DataFrame) -> Iterator[Any]:
         batch, declared = self._batch, TABLES[table]
-        distinct = rows.unique(declared.key, keep="any", maintain_order=False)
+        distinct = one_each(rows, declared.key)
         day = pl.col(EVENT_TIME[table]).dt.date()
         filed = pl.max_horizontal(day, pl.lit(_next(batch.closed)[0])) if batch.closed else day
         distinct = distinct.with_columns(date=filed)
@@ -279,7 +279,6 @@ class WriteListeners(beam.DoFn):
             if run is None:
                 continue
             known = pl.concat([declared.empty(), *given], how="diagonal_relaxed")
-            known = known.unique("listener_id", keep="any")
             known = pl.concat(
                 [known, _before(self._batch, "listeners", shard).join(known, on="listener_id", how="anti")],
                 how="diagonal",
@@ -305,7 +304,7 @@ class WriteCatalog(beam.DoFn):
         rows = pl.concat([TABLES["tracks"].empty(), *(from_bytes(b) for b in given)], how="diagonal_relaxed")
         if not derived.height and not rows.height:
             return
-        rows = rows.unique("track_id", keep="first", maintain_order=True)
+        rows = one_each(rows, ["track_id"])
         before = _before(self._batch, "tracks")
         tracks = merge_tracks(before, rows, derived)
         played = derived.select("track_id").unique()

@@ -20,6 +20,7 @@ from urllib.parse import quote, quote_plus
 
 WORD = "(forgotten)"
 SHORT = 4
+NOBODY = r"\z."  # matches nothing
 
 
 class Traces:
@@ -28,13 +29,20 @@ class Traces:
     def __init__(self, listeners: Iterable[str]) -> None:
         ids = sorted(set(listeners), key=lambda i: (-len(i), i))
         forms = {form for i in ids for form in written(i)}
-        long = sorted((f for f in forms if len(f) >= SHORT), key=lambda f: (-len(f), f))
-        short = sorted(f for f in forms if len(f) < SHORT)
+        self._long = long = sorted((f for f in forms if len(f) >= SHORT), key=lambda f: (-len(f), f))
+        self._short = short = sorted(f for f in forms if len(f) < SHORT)
         found = [rf"(?<!\w)(?:{'|'.join(map(re.escape, long))})(?!\w)"] if long else []
         found += [rf"(?:(?<=[/\\])|^)(?:{'|'.join(map(re.escape, short))})(?=[/\\.]|$)"] if short else []
         self._pattern = re.compile("|".join(found) or r"(?!)")
         self._hashes = frozenset("sha256:" + sha256(i.encode()).hexdigest() for i in ids)
         self._encoded = sorted({form for i in ids if len(i.encode()) >= SHORT for form in encoded(i)})
+
+    @property
+    def re2(self) -> str:
+        """A pattern for services that know no lookarounds (RE2): at least all that `given_away` finds."""
+        found = [rf"(?:^|\W)(?:{'|'.join(map(_escaped, self._long))})(?:\W|$)"] if self._long else []
+        found += [rf"(?:^|[/\\])(?:{'|'.join(map(_escaped, self._short))})(?:[/\\.]|$)"] if self._short else []
+        return "|".join([*found, *map(_escaped, [*self._encoded, *sorted(self._hashes)])]) or NOBODY
 
     def within(self, text: str) -> bool:
         """Whether a text names one of them."""
@@ -53,6 +61,11 @@ class Traces:
         if isinstance(value, list | tuple):
             return type(value)(self.replaced(v) for v in value)
         return value
+
+
+def _escaped(text: str) -> str:
+    """Literal in RE2, whatever stands in it: letters, digits and `_` as they are, other signs by their number."""
+    return "".join(c if c.isalnum() or c == "_" else f"\\x{{{ord(c):x}}}" for c in text)
 
 
 def written(listener: str) -> set[str]:

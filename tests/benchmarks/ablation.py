@@ -32,6 +32,8 @@ GROUPS = {
     "company": r"^f_company",
     "closest link": r"^f_link_",
     "recent and last plays": r"^f_(co|next)_",
+    "likeness to the last sessions": r"^f_like_",
+    "clusters of listeners alike": r"^f_alike_",
     "own plays": r"^f_o_",
     "artists": r"^f_artist_",
     "albums": r"^f_album_",

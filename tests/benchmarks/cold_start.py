@@ -205,7 +205,7 @@ def scored(scoring: Scorer, known: Chunk) -> list[Chunk]:
 
 def scorer(place: Warehouse, ranked_by: Warehouse, night: date, tracks: pl.DataFrame) -> Scorer:
     """The night's models and another warehouse's ranker, with default settings, shelves as published."""
-    settings = Settings()
+    settings, sample = Settings(), place.current("session_sample", night)
     fitted, ranker = place.need("models", night), ranked_by.current("rankers", night)
     plan = Plan(
         day=night,
@@ -220,12 +220,13 @@ def scorer(place: Warehouse, ranked_by: Warehouse, night: date, tracks: pl.DataF
         versions={},
         settings=settings.shelves,
         sources=settings.candidates.sources,
+        continuation=settings.candidates.continuation,
     )
     from models.ranker import load
 
     loaded = load(fetch(ranked_by.url, ranker, night)) if ranker else None
-    sample = place.read("session_sample", night) if place.current("session_sample", night) else None
-    return Scorer(plan, Fitted.load(fetch(place.url, fitted, night), settings.models), loaded, tracks, sample)
+    sessions = place.read_manifest(sample) if sample else None
+    return Scorer(plan, Fitted.load(fetch(place.url, fitted, night), settings.models), loaded, tracks, sessions)
 
 
 def lists_of(log: Log, made: Sequence[Chunk]) -> Lists:
@@ -260,13 +261,8 @@ def report(
             own = score_lists(listed, wanted_rows, (50,))[metric].to_numpy()
             mean = intervals(base["listener_id"], own[:, None])[0]
             gap = paired_difference(base["listener_id"], own, base[metric].to_numpy())
-            say(
-                target=target,
-                model=model,
-                n=mean.n,
-                value=[mean.value, mean.low, mean.high],
-                gap=[gap.value, gap.low, gap.high],
-            )
+            value = [mean.value, mean.low, mean.high]
+            say(target=target, model=model, n=mean.n, value=value, gap=[gap.value, gap.low, gap.high])
 
 
 def cold_listeners(log: Log, say: Say, kept: Sequence[int | None] = KEPT, strangers_in: Path | None = None) -> None:

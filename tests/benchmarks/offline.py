@@ -103,13 +103,16 @@ class Night:
     learned: Learned
     histories: sparse.csr_matrix
     as_of: date
+    vectors: np.ndarray
 
     def candidates(self, k: int = TOP_K) -> pl.DataFrame:
         """Candidates with features, all blocks; `row` becomes unique over blocks."""
         parts = []
         for block in self.blocks:
             found = retrieve_block(block, self.catalog, self.sources, k)
-            parts.append(features(block, self.catalog, found, self.learned, as_of=self.as_of, k=k))
+            parts.append(
+                features(block, self.catalog, found, self.learned, as_of=self.as_of, k=k, vectors=self.vectors)
+            )
         return pl.concat(parts)
 
 
@@ -137,7 +140,8 @@ def make_night(listens: pl.DataFrame, as_of: date, roster: list[str], settings: 
     catalog = fitted.catalog(tracks)
     blocks = list(build_blocks(pl.DataFrame({"listener_id": roster}), library, sessions, catalog, as_of))
     histories = sparse.csr_matrix(sparse.vstack([heard_plays(b) for b in blocks]))
-    return Night(catalog, blocks, fitted.sources(catalog, as_of), fitted.learned, histories, as_of)
+    vectors = np.asarray(fitted.als.item_factors)
+    return Night(catalog, blocks, fitted.sources(catalog, as_of), fitted.learned, histories, as_of, vectors)
 
 
 def by_date(frame: pl.DataFrame) -> list[tuple[date, pl.DataFrame]]:

@@ -19,6 +19,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from tests.benchmarks.offline import END, dated, read_sessions
+from transforms.candidates.popular import ELSEWHERE
 from transforms.hashing import stable_hash
 from transforms.metrics.intervals import interval, paired_difference
 from transforms.metrics.ranking import score_lists
@@ -27,7 +28,6 @@ from transforms.tables.warehouse import Warehouse
 
 BASE = "plays, half-life 30"
 DEEP = 2_000  # places of a list, before what was heard is taken out
-ELSEWHERE = 10.0
 COLUMNS = ("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed")
 
 

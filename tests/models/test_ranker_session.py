@@ -77,6 +77,15 @@ def test_a_further_source_brings_candidates_of_its_own() -> None:
     assert found.features[2, found.names.index("always_there")] == 1
 
 
+def test_without_enough_sessions_to_learn_an_order_the_sources_add_up() -> None:
+    log = SessionLog.from_lists([[5, 3, 4], [5, 3, 2], [5, 3, 4], [9, 8]])
+    sources, order = fit_next(log, 12, NextSettings(held_out=0.3))
+    assert order == Order({}), "the session held out says nothing of those before it"
+    items, scores = continuation(sources, order, SessionLog.from_lists([[5, 3]]).open_ends(), 3)
+    assert items[0, :2].tolist() == [4, 2], "4 came next twice, 2 once"
+    assert scores[0, 0] > scores[0, 1]
+
+
 def test_sessions_that_say_nothing_get_nothing() -> None:
     sources, order = fit_next(SessionLog.from_lists([[1, 2], [0], [3]]), N, NextSettings())
     assert order == Order({})

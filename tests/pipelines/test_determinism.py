@@ -84,7 +84,7 @@ def test_what_happens_after_a_night_changes_none_of_its_rows(world, altered):
     assert place.need("listens", END).rows != altered.need("listens", END).rows
     assert altered.need("shelves", NIGHT).version != place.need("shelves", NIGHT).version
     made = {"sessions", "library", "track_stats", "co_listens", "outcomes", "candidates", "draws", "shelves"}
-    made |= {"listener_embeddings", "track_embeddings"}
+    made |= {"listener_embeddings", "track_embeddings", "session_sample"}
     limits = SETTINGS.bootstrap.listeners, SETTINGS.candidates.keep_all_below, SETTINGS.models.sample_listeners
     assert place.read_newest("listeners", NIGHT).height < min(limits) < altered.read_newest("listeners", NIGHT).height
     compared = set()

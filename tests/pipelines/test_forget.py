@@ -28,7 +28,7 @@ from tests.pipelines.world import END, NIGHT, SETTINGS, World, manifests
 from transforms.chunks import shard_of
 from transforms.errors import UserError
 from transforms.forget import holders, prints, redact, swap
-from transforms.forgotten import add
+from transforms.forgotten import add, forgotten
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import RUN_MANIFEST, Written, finish, plan, write_frame
 from transforms.tables.schema import TABLES
@@ -284,6 +284,21 @@ def test_without_a_name_everybody_on_the_list_is_looked_for_again(tiny: Warehous
     done = forget(tiny.url, today=TODAY)
     assert done.listeners == 0 and done.rows == 2
     assert found(Path(tiny.url), LISTENERS[:1]) == []
+
+
+def test_options_for_beam_are_no_listeners(tiny: Warehouse, capsys: pytest.CaptureFixture[str]) -> None:
+    from pipelines.cli import cli
+
+    words = ["forget", LISTENERS[2], "--runner=FnApiRunner", "--warehouse", tiny.url]
+    cli(words, standalone_mode=False)
+    assert "forgot 1 listener:" in capsys.readouterr().out
+    assert len(forgotten(tiny).hashes) == 1
+    with pytest.raises(UserError, match="nobody was forgotten") as said:
+        cli(["forget", LISTENERS[3], "--dry-run", "--warehouse", tiny.url], standalone_mode=False)
+    assert LISTENERS[3] not in str(said.value)
+    with pytest.raises(UserError, match="multi_threading loses records"):
+        cli([*words, "--direct_running_mode=multi_threading"], standalone_mode=False)
+    assert len(forgotten(tiny).hashes) == 1
 
 
 def test_no_id_is_in_the_graph(tiny: Warehouse) -> None:

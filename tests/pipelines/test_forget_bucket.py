@@ -11,7 +11,7 @@ import pytest
 from pipelines.forget import forget
 from tests.pipelines.byte_search import found
 from tests.pipelines.tiny import LISTENERS, NIGHT, build
-from tests.storage_emulator import Storage, storage_emulator
+from tests.storage_emulator import Storage, Strict, storage_emulator
 from transforms.tables.upkeep import check_table
 from transforms.tables.warehouse import Warehouse
 
@@ -41,6 +41,7 @@ def downloaded(storage: Storage, prefix: str, folder: Path) -> Path:
 def test_a_listener_is_in_no_object_and_everybody_else_is_there(storage: Storage, tmp_path: Path) -> None:
     local = build(tmp_path)
     place = Warehouse(storage.upload(Path(local.url), "warehouse"))
+    place.store._client._http_internal = Strict()  # type: ignore[attr-defined]
     who = LISTENERS[3]
     assert found(downloaded(storage, "warehouse", tmp_path / "before"), [who])
     forget(place.url, [who], today=TODAY)

@@ -6,14 +6,18 @@ from __future__ import annotations
 import json
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
 from pipelines.forget import forget
 from pipelines.publish import publish
 from tests.emulators import PROJECT, Emulator, Wire
-from tests.pipelines.tiny import LISTENERS, NIGHT, build
+from tests.pipelines.tiny import LISTENERS, NIGHT, build, frame, put
 from transforms.errors import UserError
+from transforms.forget import prints
+from transforms.sources.base import hashed
 from transforms.tables.warehouse import Warehouse
 
 TODAY = date(2026, 2, 1)
@@ -62,6 +66,81 @@ def test_with_nobody_named_everybody_on_the_list_is_looked_for(emulator: Emulato
     done = forget(place.url, published=to, client=emulator.client(), today=TODAY)
     assert (done.published, done.published_rows) == (1, 2)
     assert listeners_of(emulator, f"{dataset}.shelves") == set(LISTENERS[2:])
+
+
+def refused(who: str) -> pl.DataFrame:
+    """Lines of one listener, found by their print, their text or their file's name; and lines of other people."""
+    (mine,), (other,) = prints([who]), prints([LISTENERS[0]])
+    lines = [
+        ("a.csv", "sha256:a1", mine),
+        ("a.csv", None, mine),
+        ("a.csv", f",t1,the plays of {who}", None),
+        ("a.csv", f",t1,{who.encode().hex()}", None),
+        ("a.csv", hashed(who), None),
+        (f"exports/{who}.csv", "sha256:a2", None),
+        ("a.csv", "sha256:b1", other),
+        ("a.csv", f",t1,{who}1 is somebody else", None),
+        ("a.csv", None, None),
+        ("a.csv", f",t1,é{LISTENERS[5]}", None),
+    ]
+    rows = [
+        {"batch": "b", "file": file, "line": n, "reason": "bad_time", "raw": raw, "listener_print": found}
+        for n, (file, raw, found) in enumerate(lines, 1)
+    ]
+    return frame("rejects", rows)
+
+
+def lines_of(emulator: Emulator, dataset: str) -> list[tuple[Any, ...]]:
+    asked = f"SELECT file, raw, listener_print FROM `{PROJECT}.{dataset}.rejects` ORDER BY line"
+    return [tuple(row.values()) for row in emulator.client().query(asked).result()]
+
+
+def test_published_lines_lose_what_gives_the_listener_away_and_are_loaded_again(
+    emulator: Emulator, place: Warehouse
+) -> None:
+    dataset, who = emulator.dataset(), LISTENERS[3]
+    to = f"bigquery:{PROJECT}.{dataset}"
+    put(place, "rejects", NIGHT, refused(who))
+    publish(place.url, NIGHT, to, ["rejects"], client=emulator.client())
+    before = lines_of(emulator, dataset)
+    wire = Wire()
+    done = forget(place.url, [who], published=to, client=emulator.client(wire), today=TODAY)
+    assert (done.published, done.published_rows) == (1, 6)
+    nothing = ("a.csv", None, None)
+    assert lines_of(emulator, dataset) == [*[nothing] * 5, ("(forgotten)", "sha256:a2", None), *before[6:]]
+    (sent,) = [r.body["configuration"]["query"] for r in wire.sent if "UPDATE" in json.dumps(r.body)]
+    assert who not in sent["query"]
+    assert {p["name"] for p in sent["queryParameters"]} == {"traces", "word", "prints"}
+    assert forget(place.url, [who], published=to, client=emulator.client(), today=TODAY).published == 0
+
+    # the warehouse keeps the rest of a file's name, so publishing again loads its lines
+    publish(place.url, NIGHT, to, ["rejects"], client=emulator.client())
+    kept = place.read("rejects", NIGHT).sort("line").select("file", "raw", "listener_print").rows()
+    assert lines_of(emulator, dataset) == kept
+    assert kept[5] == ("exports/(forgotten).csv", "sha256:a2", None)
+
+    # what only the service took for a trace comes back, though the files it is loaded from are the same
+    assert forget(place.url, [LISTENERS[5]], published=to, client=emulator.client(), today=TODAY).published_rows == 1
+    assert lines_of(emulator, dataset)[9] == ("a.csv", None, None)
+    publish(place.url, NIGHT, to, ["rejects"], client=emulator.client())
+    assert lines_of(emulator, dataset) == kept
+
+
+def test_with_nobody_named_lines_are_found_by_print_and_blends_by_member(emulator: Emulator, place: Warehouse) -> None:
+    dataset, who = emulator.dataset(), LISTENERS[3]
+    to = f"bigquery:{PROJECT}.{dataset}"
+    put(place, "rejects", NIGHT, refused(who))
+    pairs = [{"blend_id": f"blend-{n}", "listener_ids": [LISTENERS[n], LISTENERS[n + 1]]} for n in (1, 2, 3)]
+    put(place, "blends", NIGHT, frame("blends", pairs))
+    publish(place.url, NIGHT, to, ["rejects", "blends"], client=emulator.client())
+    before = lines_of(emulator, dataset)
+    forget(place.url, [who], today=TODAY)
+    assert lines_of(emulator, dataset) == before
+    done = forget(place.url, published=to, client=emulator.client(), today=TODAY)
+    assert (done.published, done.published_rows) == (2, 2 + 2)
+    assert lines_of(emulator, dataset) == [*[("a.csv", None, None)] * 2, *before[2:]]
+    left = emulator.client().query(f"SELECT blend_id FROM `{PROJECT}.{dataset}.blends`").result()
+    assert [row["blend_id"] for row in left] == ["blend-1"]
 
 
 def test_a_dataset_that_is_not_there_is_said_and_nobody_is_named(emulator: Emulator, place: Warehouse) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from transforms import ingest_beam, ingest_rejects
 from transforms.chunks import shard_of
 from transforms.errors import UserError
 from transforms.tables.manifest import Manifest
-from transforms.tables.runs import finish, plan
+from transforms.tables.runs import Written, finish, plan
 from transforms.tables.warehouse import Warehouse
 
 END = date(2026, 1, 8)
@@ -98,6 +98,24 @@ def test_refused_lines_stand_by_shard_and_every_one_is_there(world: Path, monkey
     run(world, log(world / "c.csv", ("bob", "t9", 10), broken=9), shards=8, accept_gates=True)
     after = place.need("rejects", END)
     assert after.shards == 4 and set(manifest.files) <= set(after.files) and after.rows == 40
+
+
+def test_a_step_that_is_tried_again_keeps_no_refused_line_twice(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, tries = ingest_beam.WriteRejects.process, []
+
+    def tried_twice(self: ingest_beam.WriteRejects, keyed: tuple[str, Iterable[bytes]]) -> Iterator[Written]:
+        blocks = list(keyed[1])
+        for order in (blocks, blocks[::-1]):
+            tries.append(len(order))
+            yield from write(self, (keyed[0], order))
+
+    monkeypatch.setattr(ingest_beam.WriteRejects, "process", tried_twice)
+    done = run(
+        world, log(world / "a.csv", *ROWS, broken=3), log(world / "b.csv", broken=2), shards=1, accept_gates=True
+    )
+    assert len(tries) == 2 and tries[0] > 1
+    manifest = Warehouse(str(world / "w")).need("rejects", END)
+    assert done.rejects == manifest.rows == 6 and len(manifest.files) == 1
 
 
 def test_listens_stand_by_date_and_shard_sorted(world: Path) -> None:
@@ -349,6 +367,35 @@ def test_a_catalog_and_the_other_tables_beside_the_log(world: Path) -> None:
     assert later.listens == 1
     newest = place.read("tracks", date(2026, 1, 7))
     assert newest.filter(track_id="t8")["title"].to_list() == ["Song - Live"]
+
+
+def test_of_rows_that_contradict_each_other_the_same_one_stays_in_whatever_order_they_come(world: Path) -> None:
+    catalog = [("t1", "Song", ["low"]), ("t1", "Another", ["low"]), ("t1", "A third", None), ("t2", "Else", ["high"])]
+    people = ["ann,SE,UTC", "ann,FI,UTC", "ann,,UTC", "bob,NO,"]
+    shown = [("ann", "home", "s", f"v{n}", f"t{n}", 1, "item", START) for n in (2, 1, 3)]
+    columns = ("listener_id", "surface", "shelf_id", "version", "track_id", "position", "item_or_spare", "shown_at")
+    for name, step in (("forwards", 1), ("backwards", -1)):
+        folder = world / name
+        folder.mkdir()
+        tracks = pl.DataFrame(catalog[::step], schema=["track_id", "title", "artist_ids"], orient="row")
+        tracks.write_parquet(folder / "tracks.parquet", row_group_size=1)
+        pl.DataFrame(shown[::step], schema=columns, orient="row").write_parquet(folder / "impressions.parquet")
+        (folder / "people.csv").write_text("\n".join(["listener_id,market,time_zone", *people[::step]]) + "\n")
+        run(
+            world,
+            log(folder / "a.csv", *ROWS),
+            to=f"w-{name}",
+            tracks=str(folder / "tracks.parquet"),
+            listeners_file=str(folder / "people.csv"),
+            impressions=str(folder / "impressions.parquet"),
+        )
+    one, other = (Warehouse(str(world / f"w-{name}")) for name in ("forwards", "backwards"))
+    first = date(2026, 1, 5)
+    for table in ("tracks", "listeners", "impressions"):
+        assert one.read(table, first).equals(other.read(table, first)), table
+    assert one.read("tracks", first).filter(track_id="t1")["title"].to_list() == ["Another"]
+    assert one.read("listeners", first).filter(listener_id="ann")["market"].to_list() == ["FI"]
+    assert one.read("impressions", first)["track_id"].to_list() == ["t1"]
 
 
 @pytest.mark.parametrize(

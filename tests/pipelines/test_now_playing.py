@@ -127,6 +127,19 @@ def test_repeats_are_a_rule_that_can_be_switched_off(place: Warehouse, tmp_path:
     assert counts[0] > 0 == counts[1]
 
 
+def test_a_setting_that_scoring_reads_makes_the_night_again_though_its_models_stay(
+    place: Warehouse, tmp_path: Path
+) -> None:
+    copy = Warehouse(shutil.copytree(place.url, tmp_path / "copy").as_posix())
+    without = SETTINGS.model_dump()
+    without["models"]["use_next_in_session"] = False
+    night(copy.url, END, Settings.model_validate(without), fit_date=FIT, greedy=True)
+    assert copy.need("models", FIT).version == place.need("models", FIT).version
+    assert f"rank_{NAME}" in place.read("candidates", END).columns
+    assert f"rank_{NAME}" not in copy.read("candidates", END).columns
+    assert copy.need("shelves", END).version != place.need("shelves", END).version
+
+
 def test_whoever_is_forgotten_is_nobodys_neighbour_any_more(place: Warehouse, tmp_path: Path) -> None:
     copy = Warehouse(shutil.copytree(place.url, tmp_path / "copy").as_posix())
     before = copy.read("session_sample", FIT)

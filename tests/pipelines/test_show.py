@@ -92,9 +92,10 @@ def test_why_tells_sources_and_what_moved_the_score_of_the_night_that_chose_it(w
 
 
 def test_the_nights_ranker_tells_what_moved_the_score(tmp_path: Path) -> None:
-    """A weight of 2 on z_als 1.5 moved it by 3; a ranker trained again since explains nothing."""
+    """A weight of 2 on z_als 1.5 moved it by 3, a source that was not there by nothing; one trained again explains nothing."""
     place = Warehouse(str(tmp_path / "warehouse"))
-    ranker = Weights("linear", Inputs(("f_z_als",), np.float32([0.0]), np.float32([1.0])), {}, np.float32([2.0]))
+    inputs = Inputs(("f_z_als", "f_r_sequence"), np.float32([0.0, 0.4]), np.float32([1.0, 1.0]))
+    ranker = Weights("linear", inputs, {}, np.float32([2.0, 5.0]))
     ranker.save(tmp_path / "ranker")
     run = plan(place, "rankers", MONDAY, shards=1, inputs={}, settings={}, step_version="1")
     assert run is not None
@@ -107,7 +108,7 @@ def test_the_nights_ranker_tells_what_moved_the_score(tmp_path: Path) -> None:
         table="candidates", date=TUESDAY, version="c", run_id="c-1", schema_version=1, shards=1, rows=1, files=(),
         inputs={f"rankers@{MONDAY}": run.version},
     )  # fmt: skip
-    assert ranker_contributions(place, made)(rows).to_dicts() == [{"f_z_als": 3.0}]
+    assert ranker_contributions(place, made)(rows).to_dicts() == [{"f_z_als": 3.0, "f_r_sequence": 0.0}]
     moved = made.model_copy(update={"inputs": {f"rankers@{MONDAY}": "another"}})
     assert ranker_contributions(place, moved)(rows).to_dicts() == [{"f_z_als": 1.5}]
 

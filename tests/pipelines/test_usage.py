@@ -7,11 +7,13 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pipelines.config import Settings
 from pipelines.evaluate import evaluate
 from pipelines.features import features
 from pipelines.ingest import ingest
+from pipelines.jobs import elsewhere
 from pipelines.report import gather
 from tests.pipelines.tiny import NIGHT, SETTINGS, build
 from transforms.reporting.cost import CostSettings
@@ -49,6 +51,21 @@ def test_a_job_without_counters_is_told_by_its_manifests(tmp_path: Path) -> None
     assert told["rows_out"] == place.need("evaluation", NIGHT).rows
     (job,) = gather(place, NIGHT, CostSettings(machine_hour=1.0)).jobs
     assert job.vcpus == machine()["vcpus"] and job.rows_written == told["rows_out"] and job.cpu_seconds
+
+
+@pytest.mark.parametrize(
+    ("beam_args", "others"),
+    [
+        ([], False),
+        (["--runner=FnApiRunner"], False),
+        (["--runner", "DirectRunner"], False),
+        (["--runner", "PortableRunner"], True),
+        (["--runner=FlinkRunner"], True),
+        (["--runner=DirectRunner", "--template_location=gs://b-1/job"], True),
+    ],
+)
+def test_only_where_other_processes_work_are_they_added_to_the_launcher(beam_args: list[str], others: bool) -> None:
+    assert elsewhere(beam_args) is others
 
 
 def test_memory_is_that_of_the_stage_and_not_of_what_ran_before() -> None:

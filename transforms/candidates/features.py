@@ -11,8 +11,9 @@ as fitted artefacts. Five groups, all float32 columns named `f_*`:
 - listener: appetite for new tracks, session habits, size of the library;
 - track: popularity, trend, skip and completion rates, age, number of listeners;
 - pair: how much of the candidate's company in sessions the listener knows (`f_company`), its closest link to the
-  history (`f_link_best`), artist affinity and recency, albums under way, one's own plays of it where it was heard
-  before.
+  history (`f_link_best`), its likeness to the last sessions (`f_like_sessions`), how many clusters of listeners alike
+  heard it (`f_alike_clusters`), artist affinity and recency, albums under way, one's own plays of it where it was
+  heard before.
 
 A feature that the data cannot know is 0 for everyone and costs quality only. Formulas stand with the functions.
 """
@@ -27,10 +28,11 @@ from scipy import sparse
 
 from transforms.blocks import Block, Catalog
 from transforms.candidates.artists import affinity
-from transforms.candidates.base import SparseScores, look_up, pair_keys, row_numbers
+from transforms.candidates.base import DenseScores, SparseScores, look_up, numpy_top_k, pair_keys, row_numbers
 from transforms.candidates.history import POSITIVE, last_sessions, root_decayed
 from transforms.candidates.learned import Learned
 from transforms.candidates.neighbours import Neighbours
+from transforms.candidates.similar_listeners import Clusters, SimilarListeners
 from transforms.candidates.union import REPEATS
 
 DEFAULT_BLEND = (
@@ -61,6 +63,7 @@ def features(
     as_of: date,
     k: int = 300,
     blend: tuple[str, ...] = DEFAULT_BLEND,
+    vectors: np.ndarray | None = None,
 ) -> pl.DataFrame:
     """Add every `f_*` column.
 
@@ -71,6 +74,7 @@ def features(
         as_of: the night (for the age of releases).
         k: the k of `retrieve_block`.
         blend: sources that `f_blend` sums, score and RANK_WEIGHT times rank; names without a column are passed over.
+        vectors: float32 [n_items, d] of the tracks (iALS), by which the last sessions are compared; None = not at all.
 
     Returns:
         the candidates in the same order with float32 columns added, never NaN.
@@ -82,6 +86,8 @@ def features(
         **_of_listener(block, rows),
         **_of_track(catalog, learned, items, as_of),
         **_of_company(block, learned.neighbours, rows, items),
+        "like_sessions": _like_sessions(block, vectors, rows, items),
+        "alike_clusters": _alike_clusters(block, learned.clusters, rows, items),
         **_of_own_plays(block, rows, items),
         **_of_artists(block, catalog, rows, items),
         **_of_albums(block, catalog, rows, items),
@@ -222,6 +228,37 @@ def _of_company(block: Block, neighbours: Neighbours, rows: np.ndarray, items: n
         "next_recent": np.log1p(score(recent, neighbours.after)),
         "next_last": np.log1p(score(last, neighbours.after)),
     }
+
+
+def _like_sessions(block: Block, vectors: np.ndarray | None, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Cosine of the candidate's vector v_i with m_u, what the last sessions sound like on average.
+
+        m_u = sum over tracks j of the last ten sessions of w_uj v_j / |v_j|
+
+    w_uj is the root of j's plays, each halved with every session back, as in the source `last_session`. A listener without
+    sessions, and a track without a vector, is like nothing: 0.
+    """
+    if vectors is None:
+        return np.zeros(len(rows), np.float32)
+    length = np.linalg.norm(vectors, axis=1)
+    inverse = np.where(length > 0, 1 / np.where(length > 0, length, 1), 0).astype(np.float32)
+    weights = last_sessions(block)
+    weights.data *= inverse[weights.indices]
+    mean = np.asarray(weights @ vectors, np.float32)
+    size = np.linalg.norm(mean, axis=1, keepdims=True)
+    scores = DenseScores(mean / np.where(size > 0, size, 1), vectors, numpy_top_k(vectors))
+    return scores.of(rows, items) * inverse[items]
+
+
+def _alike_clusters(block: Block, clusters: Clusters, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """log(1 + c), c = how many of the listener's nearest clusters hold somebody who heard the candidate.
+
+    The source `similar_listeners` says what share of their members heard it, which one cluster may decide; this says
+    from how many sides it is heard.
+    """
+    near, heard = SimilarListeners(clusters).likeness(block), clusters.profiles.copy()
+    near.data[:], heard.data[:] = 1.0, 1.0
+    return np.log1p(SparseScores(sparse.csr_matrix(near @ heard)).of(rows, items))
 
 
 def _of_own_plays(block: Block, rows: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ everybody's plays: decayed plays, trend (recent against usual), skip and complet
 all tracks by 20 plays.
 
     >>> stats = pl.DataFrame({"track_id": ["a", "b"], "market": ["SE", "SE"], "plays": [9.0, 1.0], "heard": [9.0, 1.0],
-    ...                       "listeners": [2.0, 1.0], "completions": [0.0, 0.0], "skips": [0.0, 0.0]})
+    ...                       "completions": [0.0, 0.0], "skips": [0.0, 0.0]})
     >>> audience = Audience.of(np.int32([1, 2, 2]), np.float32([1, 1, 0.5]), np.int32([1, 1, 0]), ["NO", "SE"], 3)
     >>> fitted = fit_popularity(stats, stats, ["", "a", "b"], audience)
     >>> fitted.plays.round().tolist(), fitted.reach.tolist()
@@ -82,7 +82,7 @@ class Popularity:
         markets: sorted market names.
         by_market: float32 CSR [markets, n], reach in each market.
         reach: float32[n], all markets.
-        plays, listeners: float32[n], decayed plays heard and listener-days, all markets.
+        plays: float32[n], decayed plays heard, all markets.
         trend: float32[n], log of the recent share of plays over the usual one; 0 = steady.
         skip_rate, completion_rate: float32[n], shrunk to the mean.
     """
@@ -91,7 +91,6 @@ class Popularity:
     by_market: sparse.csr_matrix
     reach: np.ndarray
     plays: np.ndarray
-    listeners: np.ndarray
     trend: np.ndarray
     skip_rate: np.ndarray
     completion_rate: np.ndarray
@@ -115,7 +114,7 @@ class Popularity:
         return np.asarray(self.by_market[names.index(name)].todense()).ravel() + self.reach / ELSEWHERE
 
 
-_ARRAYS = ("markets", "reach", "plays", "listeners", "trend", "skip_rate", "completion_rate")
+_ARRAYS = ("markets", "reach", "plays", "trend", "skip_rate", "completion_rate")
 
 
 def fit_popularity(
@@ -124,8 +123,8 @@ def fit_popularity(
     """Popularity as of a night.
 
     Args:
-        window: `track_stats` summed over the window (half-life of weeks): track_id, market, plays, listeners, heard,
-            completions, skips.
+        window: `track_stats` summed over the window (half-life of weeks): track_id, market, plays, heard, completions,
+            skips.
         recent: the same with a half-life of days.
         track_ids: the vocabulary in row order, row 0 a placeholder.
         audience: who heard what, over the same vocabulary.
@@ -145,7 +144,6 @@ def fit_popularity(
         by_market=audience.by_market,
         reach=audience.reach,
         plays=heard.astype(np.float32),
-        listeners=_sums(known, "listeners", n).astype(np.float32),
         trend=np.log((now + typical) / (expected + typical)).astype(np.float32),
         skip_rate=_rate(_sums(known, "skips", n), usual_plays),
         completion_rate=_rate(_sums(known, "completions", n), usual_plays),

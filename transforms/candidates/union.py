@@ -72,9 +72,10 @@ def popular_alone(candidates: pl.DataFrame) -> pl.Series:
     """bool a row: whether nothing but popularity speaks for any of its listener's candidates.
 
     There is then no evidence to rank by: features of the track alone would put an order learned from people with
-    histories in the place of popularity.
+    histories in the place of popularity. What sources in `APART` found is no evidence, since no ranker weighs it.
     """
-    personal = [c for c in candidates.columns if c.startswith("rank_") and c != f"rank_{POPULAR}"]
+    not_personal = {f"rank_{POPULAR}", *apart(candidates.columns)}
+    personal = [c for c in candidates.columns if c.startswith("rank_") and c not in not_personal]
     found = pl.any_horizontal(pl.col(c).is_not_null() for c in personal) if personal else pl.lit(False)
     return candidates.select(alone=~found.any().over("row")).to_series()
 

@@ -96,6 +96,8 @@ def shortlist(sources: Sources, prefixes: Prefixes) -> Shortlist:
 class Order:
     """A linear ranker's weights of standardised features.
 
+    Without any, since too few sessions were there to learn from, the sources' shares are added up.
+
     Attributes:
         weights: by feature name: (mean, deviation, weight); a feature that is not there weighs nothing.
     """
@@ -104,6 +106,9 @@ class Order:
 
     def score(self, candidates: Shortlist) -> np.ndarray:
         """float64 [E]: higher comes first in a row."""
+        if not self.weights:
+            shares = [at for at, name in enumerate(candidates.names) if name.endswith("_share")]
+            return candidates.features[:, shares].sum(axis=1, dtype=np.float64)
         nothing = (0.0, 1.0, 0.0)
         mean, deviation, weight = np.array([self.weights.get(name, nothing) for name in candidates.names]).T
         return candidates.features @ (weight / deviation) - float(mean @ (weight / deviation))

@@ -19,7 +19,7 @@ from transforms.shelves.rows import CANDIDATE, POPULAR
 from transforms.shelves.settings import ShelfSettings
 
 _COUNTS = ("plays", "decayed_plays")
-_LATER = 100.0  # below what is preferred: no sum of standardised columns reaches this far
+_LATER = 100.0  # from what is preferred down to the best of the others: far enough that hardly a draw crosses it
 
 
 def order_columns(shelves: tuple[ShelfSettings, ...]) -> list[str]:
@@ -85,7 +85,8 @@ def in_order_of(rows: pl.DataFrame, order: dict[str, float], preferred: str | No
     if preferred is not None:
         first = (pl.col(preferred) > 0).fill_null(False)
         some = first.any().over("listener")
-        score = pl.when(first).then(preferred).otherwise(pl.when(some).then(score - _LATER).otherwise(score))
+        below = score - score.max().over("listener") - _LATER
+        score = pl.when(first).then(preferred).otherwise(pl.when(some).then(below).otherwise(score))
     return (
         rows.select("listener", "row", "recording", score=score.cast(pl.Float32))
         .sort("listener", "score", "row", descending=[False, True, False], nulls_last=True)

@@ -8,6 +8,7 @@ future.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -77,6 +78,23 @@ def rows_of(
         for n in map(int, bad.to_list())
     )
     return (rows if not len(bad) else rows.filter(found.is_null())), rejects
+
+
+def one_each(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    """One row a key, the same one in whatever order rows come: the one that says most, of equals the first by its text.
+
+    >>> one_each(pl.DataFrame({"id": ["a", "a", "b"], "at": [None, "SE", "FI"]}), ["id"]).sort("id").rows()
+    [('a', 'SE'), ('b', 'FI')]
+    """
+    others = sorted(set(rows.columns) - set(key))
+    if not others:
+        return rows.unique(key, keep="any")
+    once = rows.unique(key, keep="none")
+    if once.height == rows.height:
+        return once
+    unknown = pl.sum_horizontal(pl.col(c).is_null() for c in others)
+    again = rows.join(once.select(key), on=key, how="anti").sort(unknown, pl.struct(others).struct.json_encode())
+    return pl.concat([once, again.unique(key, keep="first", maintain_order=True)])
 
 
 def _column(table: str, frame: pl.DataFrame, name: str, wanted: pl.DataType) -> pl.Series:

@@ -183,10 +183,11 @@ def view_statement(dataset: Dataset, table: Table, run: str) -> str:
 def forget_statement(dataset: Dataset, table: Table, run: str, columns: Collection[str] = ()) -> str | None:
     """The statement that takes listeners (`@ids`) out of a run table; None for a table that names none.
 
-    A blend that names one of them goes; a refused line keeps its row and loses its text.
+    A blend that names one of them goes. A refused line keeps its row, without its text where that gives one of them away
+    (pattern `@traces`) or the line bears one of their `@prints`; a file's name that does becomes `@word`.
 
     Args:
-        columns: of the run table; with `listener_print` the statement reads `@prints` too.
+        columns: of the run table; one that was loaded before there were prints has no `listener_print`.
     """
     into, names = f"`{dataset.table(run)}`", table.arrow.names
     if "listener_id" in names:
@@ -194,11 +195,13 @@ def forget_statement(dataset: Dataset, table: Table, run: str, columns: Collecti
     if "listener_ids" in names:
         return f"DELETE FROM {into} WHERE EXISTS (SELECT 1 FROM UNNEST(listener_ids) AS i WHERE i IN UNNEST(@ids))"  # noqa: S608
     if table.name == "rejects":
-        named = "EXISTS (SELECT 1 FROM UNNEST(@ids) AS i WHERE STRPOS(raw, i) > 0)"
+        raw, file = "COALESCE(REGEXP_CONTAINS(raw, @traces), FALSE)", "REGEXP_CONTAINS(file, @traces)"
+        kept = [f"file = IF({file}, @word, file)"]
         if "listener_print" in columns:
-            named = f"({named} OR listener_print IN UNNEST(@prints))"
-            return f"UPDATE {into} SET raw = NULL, listener_print = NULL WHERE raw IS NOT NULL AND {named}"  # noqa: S608
-        return f"UPDATE {into} SET raw = NULL WHERE raw IS NOT NULL AND {named}"  # noqa: S608
+            mine = "COALESCE(listener_print IN UNNEST(@prints), FALSE)"
+            kept.append(f"listener_print = IF({mine}, NULL, listener_print)")
+            raw = f"({raw} OR {mine})"
+        return f"UPDATE {into} SET raw = IF({raw}, NULL, raw), {', '.join(kept)} WHERE {raw} OR {file}"  # noqa: S608
     return None
 
 

@@ -185,10 +185,17 @@ class GcsStore:
         return data
 
     def read_with_token(self, path: str) -> tuple[bytes | None, Token]:
-        blob = self._bucket.get_blob(self._name(path))
-        if blob is None:
-            return None, 0
-        return blob.download_as_bytes(if_generation_match=blob.generation), blob.generation
+        from google.api_core.exceptions import NotFound, PreconditionFailed
+
+        while True:
+            blob = self._bucket.get_blob(self._name(path))
+            if blob is None:
+                return None, 0
+            seen = blob.generation  # a download overwrites it, with nothing where the answer does not tell
+            try:
+                return blob.download_as_bytes(if_generation_match=seen), seen
+            except (NotFound, PreconditionFailed):
+                continue  # replaced since it was looked up: what stands there now is read
 
     def write(self, path: str, data: bytes) -> None:
         self._bucket.blob(self._name(path)).upload_from_string(data)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
 import polars as pl
 import pytest
+from scipy import sparse
 
 from tests.transforms.candidates.worlds import (
     DAYS,
@@ -22,6 +24,7 @@ from transforms.blocks import Block, Catalog
 from transforms.candidates.base import SparseScores
 from transforms.candidates.features import RANK_WEIGHT, features, standardise
 from transforms.candidates.learned import default_sources
+from transforms.candidates.similar_listeners import ProfileSettings, fit_clusters
 from transforms.candidates.union import explain, popular_alone, retrieve_block
 from transforms.clock import Clock
 
@@ -214,6 +217,8 @@ def test_only_popularity_speaks_for_a_listener_of_whom_nothing_is_known_and_the_
     found = retrieve_block(block, catalog, sources, 10, clock)
     alone = found.filter(popular_alone(found))
     assert set(alone["listener_id"]) == {"eve"} and alone.height == found.filter(listener_id="eve").height > 0
+    unweighed = found.with_columns(rank_next_in_session=pl.lit(1), score_next_in_session=pl.lit(2.0))
+    assert popular_alone(unweighed).equals(popular_alone(found)), "what no ranker weighs is nothing to rank by"
     told = clock.drain()
     assert {f"source {s.name}.rows" for s in sources} <= set(told)
     assert told["source popular.rows"] == len(block)
@@ -245,3 +250,41 @@ def test_silence_about_a_track_that_nobody_played_is_no_evidence_against_it() ->
     assert old["score_co_sessions"] == 0 and old["f_z_co_sessions"] < 0, "f was played, so silence says something"  # type: ignore[operator]
     assert new["f_r_co_sessions"] == 0, "that nobody found it stays told"
     assert new["f_blend"] > old["f_blend"]  # type: ignore[operator]
+
+
+def test_likeness_to_the_last_sessions_is_the_cosine_with_their_mean_direction() -> None:
+    """ann's last session is a, b, the one before it a, b, c: weights sqrt(1.5), sqrt(1.5) and sqrt(0.5)."""
+    plays = listens()
+    catalog = catalog_of(plays)
+    (block,), learned = blocks_of(plays, catalog), learned_from(plays, catalog)
+    retrieved = retrieve_block(block, catalog, default_sources(learned, catalog, NIGHT), 10)
+    vectors = np.zeros((len(catalog), 2), np.float32)
+    for track, vector in {"a": (2, 0), "b": (9, 0), "c": (0, 5), "d": (3, 0), "e": (0, 1), "f": (-1, 0)}.items():
+        vectors[item(catalog, track)] = vector  # lengths say nothing; g and h have no vector
+    found = features(block, catalog, retrieved, learned, as_of=NIGHT, k=10, vectors=vectors)
+    mean = np.array([2 * 1.5**0.5, 0.5**0.5])
+    mean /= np.linalg.norm(mean)
+    assert pair(found, "ann", "d")["f_like_sessions"] == pytest.approx(mean[0], rel=1e-5)
+    assert pair(found, "ann", "e")["f_like_sessions"] == pytest.approx(mean[1], rel=1e-5)
+    assert pair(found, "ann", "f")["f_like_sessions"] == pytest.approx(-mean[0], rel=1e-5)
+    assert pair(found, "ann", "h")["f_like_sessions"] == 0, "nothing is known of h"
+    assert set(found.filter(listener_id="eve")["f_like_sessions"]) == {0.0}, "eve never played anything"
+    blank = features(block, catalog, retrieved, learned, as_of=NIGHT, k=10, vectors=np.zeros_like(vectors))
+    for unknown in (blank, FOUND):  # vectors of nothing, and none at all
+        assert set(unknown["f_like_sessions"]) == {0.0}
+
+
+def test_listeners_alike_count_by_the_clusters_that_heard_the_track_however_many_in_each() -> None:
+    """ann and bob are one cluster, cat and dan another; eve is like nobody."""
+    one = pytest.approx(float(np.log(2)), rel=1e-6)
+    assert pair(FOUND, "ann", "d")["f_alike_clusters"] == one, "bob heard d"
+    assert pair(FOUND, "ann", "a")["f_alike_clusters"] == one, "both heard a"
+    assert pair(FOUND, "ann", "f")["f_alike_clusters"] == 0, "only the other two heard f"
+    assert set(FOUND.filter(listener_id="eve")["f_alike_clusters"]) == {0.0}
+    plays, both = listens(), sparse.csr_matrix(np.ones((4, 9), np.float32))
+    catalog = catalog_of(plays)
+    (block,), learned = blocks_of(plays, catalog), learned_from(plays, catalog)
+    retrieved = retrieve_block(block, catalog, default_sources(learned, catalog, NIGHT), 10)
+    wide = replace(learned, clusters=fit_clusters(both, np.int32([[0], [0], [1], [1]]), ProfileSettings(overlap=1)))
+    found = features(block, catalog, retrieved, wide, as_of=NIGHT, k=10)
+    assert pair(found, "ann", "f")["f_alike_clusters"] == pytest.approx(float(np.log(3)), rel=1e-6)

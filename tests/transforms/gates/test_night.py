@@ -241,3 +241,9 @@ def test_counts_of_chunks_add_up_in_any_order() -> None:
     total = Measured.total([one, two])
     assert total == Measured.total([two, one]) == Measured({"rows": 3, "items": 5}, {"unknown": ("track a", "track b")})
     assert Measured.loads(total.dumps()) == total
+
+
+def test_a_night_with_nobody_at_all_is_judged_and_its_roster_fails() -> None:
+    nobody = replace(HEALTHY, measured=Measured())
+    assert "roster" in [check.name for check in failed(judge(nobody, SETTINGS))]
+    assert found("coverage", nobody).state == found("unknown tracks", nobody).state == "SKIP"

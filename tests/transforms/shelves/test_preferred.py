@@ -39,3 +39,12 @@ def test_a_listener_without_any_gets_the_usual_order_and_a_column_nobody_has_cha
     assert [item["score"] > -50 for item in made.shelves["items"][1].to_list()] == [True, True]
     made = make(rows.drop("score_next_tracks"), settings=SETTINGS, roster=roster("ann", "bob"))
     assert (tracks(made), tracks(made, listener="bob")) == (["later", "first"], ["y", "x"])
+
+
+def test_however_far_a_track_stands_out_otherwise_what_is_preferred_comes_first() -> None:
+    heavy = one_shelf(
+        pool="any", preferred="score_next_tracks", order={"ranker_score": 20.0, "activation": 20.0}, artist_cap=None
+    )
+    rows = [row(f"x{n}", 0.0, None) for n in range(40)]
+    made = make(frame(*rows, row("far", 9.0, None), row("first", 0.0, 0.1)), settings=heavy)
+    assert tracks(made)[:2] == ["first", "far"]

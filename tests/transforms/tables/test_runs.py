@@ -13,6 +13,7 @@ from transforms.tables import upkeep
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import Run, Written, finish, plan, write_frame
 from transforms.tables.schema import TABLES
+from transforms.tables.store import LocalStore, Token
 from transforms.tables.upkeep import RetentionSettings
 from transforms.tables.warehouse import Warehouse
 
@@ -74,6 +75,23 @@ def test_a_retried_commit_of_the_same_run_is_no_race(warehouse: Warehouse) -> No
     files = written(run, ["ann"])
     assert finish(run, files * 2) == finish(run, files)
     assert warehouse.need("listeners", DAY).rows == 1
+
+
+def test_a_commit_whose_answer_was_lost_is_no_race_with_itself(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = LocalStore.replace
+
+    def asked_twice(store: LocalStore, path: str, data: bytes, token: Token) -> bool:
+        replace(store, path, data, token)
+        return replace(store, path, data, token)
+
+    one, other = planned(warehouse), planned(warehouse)
+    monkeypatch.setattr(LocalStore, "replace", asked_twice)
+    finish(one, written(one, ["ann"]))
+    assert read(warehouse) == ["ann"]
+    with pytest.raises(LostRace, match=one.run_id):
+        finish(other, written(other, ["ann"]))
 
 
 def test_an_empty_table_is_committed_too(warehouse: Warehouse) -> None:
