@@ -30,7 +30,7 @@ def test_by_hand() -> None:
     assert scores.tolist() == [[3, 1], [1, 0]]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.integers(1, 700),
     st.integers(1, 12),

@@ -14,9 +14,9 @@ import atexit, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from pipelines.leave import leave
 atexit.register(lambda: print("registered"))
-ThreadPoolExecutor(1).submit(lambda: print("pooled"))
-threading.Thread(target=lambda: (time.sleep(0.2), print("thread"))).start()
-print("begun")
+ThreadPoolExecutor(1).submit(lambda: sys.stdout.write("pooled\\n"))
+threading.Thread(target=lambda: (time.sleep(0.2), sys.stdout.write("thread\\n"))).start()
+sys.stdout.write("begun\\n")
 leave({code})
 print("never")
 """

@@ -122,7 +122,7 @@ worlds = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(worlds, st.randoms(use_true_random=False))
 def test_targets_are_kept_and_row_order_does_not_matter(world, random) -> None:  # type: ignore[no-untyped-def]
     plays = log(*((who, ago, " ".join(items)) for who, ago, items in world))

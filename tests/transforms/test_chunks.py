@@ -54,7 +54,7 @@ def test_shards_must_be_a_power_of_two() -> None:
 
 
 @given(LISTENERS, st.sampled_from([1, 2, 8]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_splitting_loses_and_invents_nothing(ids: list[str], shards: int) -> None:
     frame = pl.DataFrame({"listener_id": ids, "n": range(len(ids))})
     parts = split(frame, shards)
@@ -65,7 +65,7 @@ def test_splitting_loses_and_invents_nothing(ids: list[str], shards: int) -> Non
 
 
 @given(LISTENERS, LISTENERS, st.sampled_from([1, 2, 4]), st.sampled_from([1, 2, 4]), st.sampled_from([1, 400, 1 << 20]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_lockstep_walk_yields_every_listener_once_and_whole(
     tmp_path_factory: pytest.TempPathFactory, some: list[str], others: list[str], stored: int, read: int, size: int
 ) -> None:

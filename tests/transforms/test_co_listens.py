@@ -97,7 +97,7 @@ def slowly(sessions: pl.DataFrame) -> dict:
     return dict(total)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs(listeners="abc", tracks="uvwxyz", most=60), st.sampled_from([1, 10, 4_000_000]))
 def test_equal_to_the_definition_pair_by_pair(log, batch_pairs):
     sessions = sessionize(log, through=LAST)
@@ -108,7 +108,7 @@ def test_equal_to_the_definition_pair_by_pair(log, batch_pairs):
     assert (out["track_a"] <= out["track_b"]).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(logs(listeners="abcd"), st.randoms(use_true_random=False))
 def test_any_split_by_listener_adds_up_to_the_whole(log, rng):
     sessions = sessionize(log, through=LAST)

@@ -74,7 +74,7 @@ def test_what_was_heard_stays_known_but_is_no_taste():
     assert weighed["decayed_plays"][2] == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs(most=30), st.integers(0, 2**30))
 def test_taste_equals_the_library_of_the_plays_that_are_left(log, draw):
     """Up to eight plays a pair nothing is approximated; `known` is as if nothing were excluded."""

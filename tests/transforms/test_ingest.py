@@ -157,7 +157,7 @@ def by_hand(rows: list[tuple[str, str, int]], within: int) -> list[tuple[str, st
     return sorted(out, key=lambda r: (r[0], r[2], r[1]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ROWS, st.integers(0, 10), st.randoms())
 def test_duplicates_are_those_of_the_rule_in_any_order(
     rows: list[tuple[str, str, int]], within: int, random: Any
@@ -172,7 +172,7 @@ def test_duplicates_are_those_of_the_rule_in_any_order(
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ROWS, ROWS, st.integers(1, 10), st.sampled_from([None, date(2026, 1, 4), date(2026, 1, 5)]))
 def test_nothing_is_lost_or_invented(
     rows: list[tuple[str, str, int]], before: list[tuple[str, str, int]], cap: int, closed: date | None

@@ -117,7 +117,7 @@ def test_encoded_columns_change_nothing():
     assert first_plays(encoded).equals(first_plays(log))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs(), st.randoms(use_true_random=False), st.integers(1, 4))
 def test_any_grouping_and_order_of_days_gives_the_library_of_the_whole(log, rng, groups):
     whole = day_library(log)
@@ -129,7 +129,7 @@ def test_any_grouping_and_order_of_days_gives_the_library_of_the_whole(log, rng,
     assert_frame_equal(merge([TABLES["library"].empty(), whole]), whole)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(logs(), st.integers(1, DAYS - 1))
 def test_what_is_new_does_not_depend_on_where_the_fold_was_cut(log, cut):
     early = log["date"] <= dates_of()[cut - 1]

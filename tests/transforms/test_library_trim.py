@@ -57,7 +57,7 @@ def test_a_saved_track_that_was_never_played_is_the_first_to_go_and_stays_saved(
     assert kept["latest"].list.len().to_list() == [1, 0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(logs(tracks="uvwxyz"), st.integers(1, 4), st.integers(1, 3))
 def test_a_fold_that_trims_at_every_base_keeps_what_was_heard(log, most, every):
     """Whatever dates are compacted: counts of plays and heard are those of the whole log."""

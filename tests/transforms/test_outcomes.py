@@ -199,7 +199,7 @@ plays = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(plays, st.sampled_from([1, 7]))
 def test_longer_horizons_only_add_listens_and_nothing_outside_the_window_matters(log, horizon: int) -> None:  # type: ignore[no-untyped-def]
     listens = frame("listens", [listen(t, at(d), ms, completed=c) for t, d, ms, c in log])

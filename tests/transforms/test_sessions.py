@@ -149,7 +149,7 @@ def test_nothing_in_nothing_out():
     assert set(out.columns) > {"session_id", "tracks", "date"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs(), st.sets(st.integers(1, DAYS - 1)))
 def test_folding_in_any_grouping_of_dates_gives_the_same_rows(log, cuts):
     days = dates_of()
@@ -161,7 +161,7 @@ def test_folding_in_any_grouping_of_dates_gives_the_same_rows(log, cuts):
     assert_frame_equal(grouped, whole)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs(), st.randoms(use_true_random=False))
 def test_every_play_is_in_one_closed_session_and_input_order_is_nothing(log, rng):
     order = list(range(log.height))

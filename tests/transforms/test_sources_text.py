@@ -230,7 +230,7 @@ LINES = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(LINES, st.integers(1, 60), st.booleans())
 def test_however_a_file_is_cut_every_line_is_a_play_or_a_reject(lines: list[str], size: int, zipped: bool) -> None:
     data = "\n".join(lines).encode() + b"\n"

@@ -46,7 +46,7 @@ def test_a_window_decays_by_half_lives_and_ends():
     assert sum_window([], DAY1).columns == out.columns
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(logs(listeners="abcd", tracks="xy"), st.randoms(use_true_random=False))
 def test_any_split_by_listener_adds_up_to_the_whole(log, rng):
     side = {who: rng.random() < 0.5 for who in "abcd"}

@@ -35,7 +35,7 @@ def test_artist_gini_counts_every_credited_artist_and_those_never_shown() -> Non
     assert gini(np.array([0, 1, 1, 3])) == pytest.approx((-3 * 0 - 1 * 1 + 1 * 1 + 3 * 3) / (4 * 5))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=20), st.integers(2, 5))
 def test_gini_ignores_scale_and_order(counts: list[int], times: int) -> None:
     value = gini(np.array(counts))

@@ -57,7 +57,7 @@ items = st.lists(st.integers(0, 30), min_size=1, max_size=15, unique=True)
 worlds = st.dictionaries(st.sampled_from(["ann", "bob", "cat"]), st.tuples(items, items), min_size=1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(worlds, st.randoms(use_true_random=False))
 def test_order_of_rows_does_not_matter_and_values_stay_in_bounds(world, random) -> None:  # type: ignore[no-untyped-def]
     ranked = lists(**{who: pair[0] for who, pair in world.items()})
@@ -70,7 +70,7 @@ def test_order_of_rows_does_not_matter_and_values_stay_in_bounds(world, random) 
     assert values.select(pl.all_horizontal(pl.all().is_between(0.0, 1.0 + 1e-12)).all()).item()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(worlds)
 def test_a_perfect_list_scores_one_and_moving_a_hit_up_never_hurts(world) -> None:  # type: ignore[no-untyped-def]
     relevant = wanted(**{who: pair[1] for who, pair in world.items()})

@@ -245,7 +245,7 @@ def test_an_empty_roster_makes_empty_tables() -> None:
     assert TABLES["shelves"].conform(made.shelves).num_rows == 0
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000))
 def test_every_listener_has_every_shelf_in_the_tables_form(seed: int) -> None:
     made = night_of(seed)
@@ -257,7 +257,7 @@ def test_every_listener_has_every_shelf_in_the_tables_form(seed: int) -> None:
     TABLES["draws"].conform(made.draws)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000))
 def test_no_rule_is_ever_broken(seed: int) -> None:
     made, block = night_of(seed), random_block(seed)
@@ -278,7 +278,7 @@ def test_no_rule_is_ever_broken(seed: int) -> None:
     assert own.join(heard, on=["listener_id", "recording_id"], how="anti").is_empty()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000))
 def test_caps_hold_for_every_credited_artist_and_no_recording_repeats_on_a_surface(seed: int) -> None:
     made = night_of(seed)
@@ -292,7 +292,7 @@ def test_caps_hold_for_every_credited_artist_and_no_recording_repeats_on_a_surfa
     assert on_surface.is_duplicated().sum() == 0
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 10_000))
 def test_order_of_rows_and_make_up_of_blocks_do_not_matter(seed: int) -> None:
     """One block of everyone, shuffled, gives each listener what they get alone."""
@@ -315,7 +315,7 @@ def test_order_of_rows_and_make_up_of_blocks_do_not_matter(seed: int) -> None:
         assert alone.stages.equals(whole.stages.filter(pl.col("listener_id") == person))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 10_000))
 def test_ids_carry_no_meaning(seed: int) -> None:
     """Renaming tracks, recordings, artists and listeners renames the shelves (draws apart: they are hashes of ids)."""
@@ -337,7 +337,7 @@ def test_ids_carry_no_meaning(seed: int) -> None:
             assert tracks(other, shelf_id, person) == expected
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 10_000))
 def test_draws_and_items_tell_the_same_story(seed: int) -> None:
     made = night_of(seed)

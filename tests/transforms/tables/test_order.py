@@ -6,7 +6,7 @@ from datetime import date
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.tables.order import by_date
@@ -14,7 +14,6 @@ from transforms.tables.order import by_date
 DATES = st.sampled_from([date(1970, 1, 1), date(2026, 1, 1), date(2026, 1, 2), date(2090, 7, 1), date(2400, 2, 29)])
 
 
-@settings(deadline=None)
 @given(st.lists(DATES, max_size=30))
 def test_each_date_gets_its_rows_in_their_given_order(dates):
     frame = pl.DataFrame({"n": range(len(dates)), "date": dates}, schema={"n": pl.Int64, "date": pl.Date})
