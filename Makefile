@@ -34,11 +34,8 @@ $(STAMP): setup.py constraints.txt
 installed:
 	[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt uv || true
-	if [ -x $(BIN)/uv ]; then \
-	  $(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[test,bench]'; \
-	else \
-	  $(BIN)/pip install -q -c constraints.txt -e '.[test,bench]'; \
-	fi
+	{ [ -x $(BIN)/uv ] && $(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[test,bench]'; } || \
+	  $(BIN)/pip install -q -c constraints.txt -e '.[test,bench]'
 	sha256sum setup.py constraints.txt > $(STAMP) 2> /dev/null || touch $(STAMP)
 
 # BigQuery and storage for the tests: an environment of its own, since the emulator wants other versions than the program.
@@ -46,11 +43,8 @@ emulators: install $(EMULATORS)/.installed
 
 $(EMULATORS)/.installed: tests/emulators.txt
 	$(PYTHON) -m venv $(EMULATORS)
-	if [ -x $(BIN)/uv ]; then \
-	  $(BIN)/uv pip install -q --python $(EMULATORS)/bin/python -r tests/emulators.txt; \
-	else \
-	  $(EMULATORS)/bin/pip install -q -r tests/emulators.txt; \
-	fi
+	{ [ -x $(BIN)/uv ] && $(BIN)/uv pip install -q --python $(EMULATORS)/bin/python -r tests/emulators.txt; } || \
+	  $(EMULATORS)/bin/pip install -q -r tests/emulators.txt
 	touch $@
 
 nightly: install

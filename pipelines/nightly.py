@@ -242,7 +242,8 @@ def backfill(warehouse: str, first: date, last: date, settings: Settings, beam_a
     """Remake every night of a range; what is current is skipped, so only what is out of date costs anything.
 
     Oldest first, since a night learns from the outcomes of those before it. A night that was made for the first ranker
-    stops after its candidates again, and outcomes are joined again for the horizons they hold.
+    stops after its candidates again, outcomes are joined again for the horizons they hold, and a night that was scored
+    with an earlier `fit_date`, or greedily, is so again.
     """
     place = Warehouse(warehouse)
     stale = [s.manifest.date for s in states(place) if s.moved or is_marked(s.manifest)]
@@ -263,4 +264,8 @@ def backfill(warehouse: str, first: date, last: date, settings: Settings, beam_a
         if is_bootstrap(place, day):
             bootstrap_night(warehouse, day, settings, beam_args)
         else:
-            night(warehouse, day, settings, beam_args=beam_args)
+            made = place.current("shelves", day)
+            asked = made.settings if made else {}
+            fit = date.fromisoformat(asked.get("fit_date") or day.isoformat())
+            greedy = bool(asked.get("greedy"))
+            night(warehouse, day, settings, fit_date=fit, greedy=greedy, beam_args=beam_args)

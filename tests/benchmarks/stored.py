@@ -18,7 +18,7 @@ import polars as pl
 from pipelines.config import Settings
 from pipelines.outcomes import outcomes
 from pipelines.train_ranker import examples
-from transforms.candidates.features import RANK_WEIGHT, standardise
+from transforms.candidates.features import RANK_WEIGHT, of_unplayed, standardise
 from transforms.candidates.union import REPEATS
 from transforms.errors import UserError
 from transforms.metrics.ranking import score_lists
@@ -80,15 +80,16 @@ def _without(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     groups = left["group"].rank("dense").to_numpy().astype(np.int64)
     scores = [n for n in names if n.startswith(("f_z_", "f_s_"))]
     left = left.with_columns(pl.Series(n, standardise(left[n].to_numpy(), groups)) for n in scores)
-    summed = [n for n in scores if n.startswith("f_z_")]
+    values = {n.removeprefix("f_z_"): left[n].to_numpy().copy() for n in scores if n.startswith("f_z_")}
+    counted = {name: left[f"f_r_{name}"].to_numpy() for name in values}
+    if "f_t_listeners" in left.columns:
+        counted = of_unplayed(values, counted, left["f_t_listeners"].to_numpy() <= 0, list(values))
+    blend = sum((values[name] + RANK_WEIGHT * counted[name] for name in values), np.zeros(len(left), np.float32))
     return left.with_columns(
-        f_blend=pl.sum_horizontal(pl.col(n) + RANK_WEIGHT * pl.col(_rank_of(n)) for n in summed).cast(pl.Float32),
+        *(pl.Series(f"f_z_{name}", column) for name, column in values.items()),
+        pl.Series("f_blend", blend, pl.Float32),
         f_agree=pl.sum_horizontal(pl.col(n) > 0 for n in ranks).cast(pl.Float32),
     )
-
-
-def _rank_of(score: str) -> str:
-    return f"f_r_{score.removeprefix('f_z_')}"
 
 
 def from_warehouse(path: str, night: date, horizon: int = 7, ahead: int | None = None) -> Stored:

@@ -65,3 +65,17 @@ def test_a_source_is_worth_what_only_it_finds() -> None:
     assert found["good"] == ["1.0000", "3", "1.0000", "2.0", "1.0000", "0.5000"]
     assert found["bad"] == ["0.0000", "2", "0.0000", "1.0", "0.0000", "0.0000"]
     assert found["all"][1:3] == ["4", "1.0000"]
+
+
+def test_what_nobody_has_played_is_still_carried_by_the_sources_that_can_know_it() -> None:
+    made = night(
+        {"artists": [3, 2, 1, 0], "als": [3, 0, 0, 1], "bad": [0, 1, 0, 0]},
+        {"artists": [1, 1, 1, 0], "als": [1, 0, 0, 1], "bad": [0, 1, 0, 0]},
+    ).with_columns(f_t_listeners=pl.Series([1, 1, 0, 1] * 2, dtype=pl.Float32))
+    split = Stored("one", made, made, WANTED, tuple(n for n in made.columns if n.startswith("f_")))
+    blend = split.without_sources(["bad"]).test["f_blend"].to_list()
+    artists, als = (made[f"f_z_{name}"].to_numpy()[:4] for name in ("artists", "als"))
+    assert blend[1] == pytest.approx(
+        artists[1] + als[1] + RANK_WEIGHT, abs=1e-5
+    )  # found by one, and the other is heard
+    assert blend[2] == pytest.approx(1.5 * (artists[2] + RANK_WEIGHT), abs=1e-5)  # by one, and the other cannot know it

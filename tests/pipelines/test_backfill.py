@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.nightly import backfill, is_bootstrap
+from pipelines.nightly import backfill, is_bootstrap, night
 from tests.pipelines.tiny import put
 from tests.pipelines.world import NIGHT, SETTINGS, World, manifests
 from transforms.tables.upkeep import states
@@ -43,3 +43,19 @@ def test_a_bootstrap_night_is_remade_up_to_its_candidates(world: World, tmp_path
     assert not {key for key in left if key.endswith(str(EARLY))}
     assert f"shelves@{NIGHT}" in left or f"library@{NIGHT}" in left  # outside the range: said, not remade
     assert after[f"shelves@{NIGHT}"] == before[f"shelves@{NIGHT}"]
+
+
+def test_a_night_is_remade_with_the_fit_date_and_the_order_it_was_asked_for_with(world: World, tmp_path: Path) -> None:
+    place = World.copy(world.made, tmp_path / "asked")
+    later = NIGHT + timedelta(1)
+    night(place.url, later, SETTINGS, fit_date=NIGHT, greedy=True)
+    made = manifests(place)[f"shelves@{later}"]
+    backfill(place.url, later, later, SETTINGS)
+    assert manifests(place)[f"shelves@{later}"] == made  # it is current
+
+    fewer = SETTINGS.model_copy(update={"candidates": SETTINGS.candidates.model_copy(update={"per_source": 30})})
+    backfill(place.url, later, later, fewer)
+    again = manifests(place)[f"shelves@{later}"]
+    assert again.version != made.version
+    assert (again.settings["fit_date"], again.settings["greedy"]) == (str(NIGHT), True)
+    assert later not in place.dates("models")

@@ -6,7 +6,7 @@ as fitted artefacts. Five groups, all float32 columns named `f_*`:
 - sources: each score standardised among the listener's candidates of equal `heard_before` (`f_z_<source>`;
   `f_s_<source>` for sources the blend does not sum), its rank (`f_r_<source>` = 1 - log(rank) / log(1 + k), 0 if not
   retrieved), how many sources agree (`f_agree`), and the sum of score and rank (`f_blend`), which alone is the
-  untrained ranker; where a source cannot know a track, see `_of_unplayed`;
+  untrained ranker; where a source cannot know a track, see `of_unplayed`;
 - list: whether the track was heard before (`f_heard`): discoveries and repeats are ordered apart;
 - listener: appetite for new tracks, session habits, size of the library;
 - track: popularity, trend, skip and completion rates, age, number of listeners;
@@ -128,7 +128,7 @@ def _of_sources(
         ranks[name] = np.where(place > 0, 1 - np.log(np.maximum(place, 1)) / np.log(1 + k), 0.0).astype(np.float32)
         agree += place > 0
     summed = [name for name in names if name in blend]
-    said = _of_unplayed(scores, ranks, unplayed, summed)
+    said = of_unplayed(scores, ranks, unplayed, summed)
     out: dict[str, np.ndarray] = {}
     total = np.zeros(len(candidates), np.float32)
     for name in names:
@@ -139,7 +139,7 @@ def _of_sources(
     return {**out, "agree": agree, "blend": total}
 
 
-def _of_unplayed(
+def of_unplayed(
     scores: dict[str, np.ndarray], ranks: dict[str, np.ndarray], unplayed: np.ndarray, blend: list[str]
 ) -> dict[str, np.ndarray]:
     """What sources that learn from plays are taken to say of a track that nobody has played.
