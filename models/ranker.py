@@ -42,7 +42,7 @@ LABELS = ("listened", "completed", "saved", "returned")
 FILE = "ranker.json"
 HEARD = "f_heard"  # the feature that tells repeats (1) from discoveries (0)
 _CLIP = 10.0
-_ROWS = 1 << 18
+_ROWS = 1 << 12  # standardised rows that stay in cache
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import polars as pl
 from transforms.baselines import (
     Baseline,
     BaselineSettings,
+    Similarities,
     Target,
     Training,
     all_baselines,
@@ -78,12 +79,13 @@ def choose(plays: pl.DataFrame, night: date, days: int, settings: BaselineSettin
         "repeat": asked.join(heard, on=key),
         "all": asked,
     }
+    known: Similarities = {}  # variants differ in what is made of them
     if tune and targets["unheard"].height:
         variants = [settings, *(v for v in candidates_to_tune(settings) if v != settings)]
-        gains = [_gain(item_knn(training, v), training, "unheard", targets["unheard"]) for v in variants]
+        gains = [_gain(item_knn(training, v, known), training, "unheard", targets["unheard"]) for v in variants]
         settings = variants[gains.index(max(gains))]
     best: dict[str, str] = {}
-    fitted = all_baselines(training, settings)
+    fitted = all_baselines(training, settings, known)
     for target in get_args(Target):
         if targets[target].height:
             ranked = {b.name: _gain(b, training, target, targets[target]) for b in fitted}

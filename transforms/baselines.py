@@ -36,6 +36,7 @@ from scipy import sparse
 from transforms.hashing import stable_hash
 
 Target = Literal["unheard", "repeat", "all"]
+Similarities = dict[tuple[str, int, float], sparse.csr_matrix]  # by what `item_similarity` is asked for
 BLOCK = 256
 
 
@@ -208,29 +209,33 @@ def weighted_rows(training: Training, over: str) -> sparse.csr_matrix:
 
 def keep_best(matrix: sparse.csr_matrix, k: int) -> sparse.csr_matrix:
     """The k largest positive entries of every row; equal ones by column."""
-    matrix.eliminate_zeros()
-    matrix.sort_indices()
     keep = np.zeros(matrix.nnz, dtype=bool)
     for start, stop in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True):
-        keep[start:stop] = _best(matrix.data[start:stop], k)
+        keep[start:stop] = _best(matrix.data[start:stop], matrix.indices[start:stop], k)
+    keep &= matrix.data > 0
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[keep]
     return sparse.csr_matrix((matrix.data[keep], (rows, matrix.indices[keep])), shape=matrix.shape)
 
 
-def _best(values: np.ndarray, k: int) -> np.ndarray:
-    """Mask of the k largest; at the last value's ties, the first ones."""
+def _best(values: np.ndarray, columns: np.ndarray, k: int) -> np.ndarray:
+    """Mask of the k largest; at the last value's ties, those of the first columns, which may come in any order."""
     if len(values) <= k:
         return np.ones(len(values), dtype=bool)
     last = np.partition(values, len(values) - k)[len(values) - k]
     above = values > last
-    ties = np.flatnonzero(values == last)[: k - int(above.sum())]
-    above[ties] = True
+    ties = np.flatnonzero(values == last)
+    above[ties[np.argsort(columns[ties])][: k - int(above.sum())]] = True
     return above
 
 
-def item_knn(training: Training, settings: BaselineSettings) -> Baseline:
-    """Neighbours of the items in a listener's history, its later ones weighing more."""
-    similar = item_similarity(training, settings.knn_rows, settings.knn_neighbours, settings.knn_shrink)
+def item_knn(training: Training, settings: BaselineSettings, known: Similarities | None = None) -> Baseline:
+    """Neighbours of the items in a listener's history, its later ones weighing more.
+
+    Args:
+        known: similarities of this training that were computed before; what is computed now is added.
+    """
+    known, wanted = {} if known is None else known, (settings.knn_rows, settings.knn_neighbours, settings.knn_shrink)
+    similar = known[wanted] if wanted in known else known.setdefault(wanted, item_similarity(training, *wanted))
     own = faded_history(training, settings.knn_half_life)
     return Baseline("item-knn", lambda rows, k: own[rows] @ similar)
 
@@ -268,14 +273,16 @@ def last_tracks(training: Training, reach: int = 10) -> Baseline:
     return Baseline("last-tracks", lambda rows, k: query[rows] @ rules)
 
 
-def all_baselines(training: Training, settings: BaselineSettings | None = None) -> list[Baseline]:
-    """Every baseline, fitted."""
+def all_baselines(
+    training: Training, settings: BaselineSettings | None = None, known: Similarities | None = None
+) -> list[Baseline]:
+    """Every baseline, fitted; `known` as in `item_knn`."""
     settings = settings or BaselineSettings()
     return [
         most_popular(training),
         recent_popular(training, settings.recent_half_life),
         own_top(training, settings.own_half_life),
-        item_knn(training, settings),
+        item_knn(training, settings, known),
         last_tracks(training, settings.last_tracks),
     ]
 

@@ -265,12 +265,16 @@ def _of_own_plays(block: Block, rows: np.ndarray, items: np.ndarray) -> dict[str
     """Own plays of the very track, 0 for tracks never played: counts and decays in log, days as exp(-age / 30)."""
     mine = block.history.filter(pl.col("item") > 0)
     keys = pair_keys(mine["row"].to_numpy(), mine["item"].to_numpy(), block.n_items)
-    order = np.argsort(keys)
-    wanted = pair_keys(rows, items, block.n_items)
+    order = np.argsort(keys, kind="stable")
+    keys, wanted = keys[order], pair_keys(rows, items, block.n_items)
+    place = np.zeros(len(wanted), np.int64)  # a row of `mine` from 1; 0, a row of zeros, where there is none
+    if len(keys):
+        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        place = np.where(keys[at] == wanted, 1 + order[at], 0)
 
     def own(expression: pl.Expr) -> np.ndarray:
         values = mine.select(expression.fill_null(0).cast(pl.Float32)).to_series().to_numpy()
-        return look_up(keys[order], values[order], wanted)
+        return np.r_[np.float32(0), values][place]
 
     return {
         "o_plays": np.log1p(own(pl.col("plays"))),

@@ -50,7 +50,8 @@ def retrieve_block(
         with clock.part(f"source {source.name}", len(block)):
             scores = scored[source.name] = source.score(block)
             found[source.name] = scores.top(k, None if source.name in (*REPEATS, *EITHER) else heard)
-    keys = np.unique(np.concatenate([np.zeros(0, np.int64), *(pair_keys(c.rows, c.items, n) for c in found.values())]))
+    keys = np.sort(np.concatenate([np.zeros(0, np.int64), *(pair_keys(c.rows, c.items, n) for c in found.values())]))
+    keys = keys[np.r_[True, keys[1:] != keys[:-1]]] if len(keys) else keys  # sorting whole numbers beats hashing them
     rows, items = (keys // n).astype(np.int32), (keys % n).astype(np.int32)
     heard_keys = pair_keys(row_numbers(heard), heard.indices, n)
     columns: dict[str, pl.Series | np.ndarray] = {
@@ -86,10 +87,9 @@ def apart(columns: Sequence[str]) -> list[str]:
 
 
 def _ranks(found: Candidates, keys: np.ndarray, n: int) -> pl.Series:
-    own = pair_keys(found.rows, found.items, n)
-    order = np.argsort(own)
-    ranks = pl.Series(look_up(own[order], found.ranks()[order], keys).astype(np.int32))
-    return ranks.replace(0, None)
+    ranks = np.zeros(len(keys), np.int32)
+    ranks[np.searchsorted(keys, pair_keys(found.rows, found.items, n))] = found.ranks()
+    return pl.Series(ranks).replace(0, None)
 
 
 def best_source(candidates: pl.DataFrame, names: Sequence[str]) -> pl.Series:
