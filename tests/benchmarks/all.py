@@ -130,7 +130,9 @@ def _tables(rows: list[str]) -> str:
 
 
 def _text(value: object) -> str:
-    return json.dumps(value) if isinstance(value, dict | list) else figure(value)
+    if isinstance(value, bool | dict | list):
+        return json.dumps(value)
+    return f"{value:,}" if isinstance(value, int) else figure(value)
 
 
 def written(name: str, lines: list[dict[str, object]]) -> str:
