@@ -9,6 +9,7 @@ library behind day 60 holds six times the dates. Prints seconds of each and thei
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import tempfile
 import time
@@ -128,8 +129,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.dir) as scratch:
         found = measure(str(Path(scratch)), args.listeners, args.tracks, args.plays, args.repeat, args.days)
-    for name, value in found.items():
-        print(f"{name:>22} {value:8.2f}{'' if name.startswith('ratio') else ' s'}")
+    print(json.dumps({name: round(value, 2) for name, value in found.items()}))  # seconds, and ratios of them
     if found["ratio"] > LIMIT:
         raise SystemExit(f"day {args.days} costs {found['ratio']:.2f} times day 10; at most {LIMIT} is allowed")
 
