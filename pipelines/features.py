@@ -14,7 +14,7 @@ import apache_beam as beam
 import polars as pl
 
 from pipelines.catalog import newest_or_first
-from pipelines.jobs import Record, launch
+from pipelines.jobs import Record, described_only, launch
 from transforms import co_listens, track_stats
 from transforms.chunks import Chunk, Part, Spec, specs, split
 from transforms.errors import UserError
@@ -22,6 +22,7 @@ from transforms.fold import COLUMNS, OUTPUTS, Fold, LibraryCut, fold
 from transforms.library_keys import known_pairs
 from transforms.tables.beam import Commit, ReadChunks, WriteChunks
 from transforms.tables.manifest import Manifest
+from transforms.tables.repair import to_fold_again
 from transforms.tables.runs import RUN_MANIFEST, Run, plan, with_extra
 from transforms.tables.schema import TABLES
 from transforms.tables.upkeep import inputs_of
@@ -46,6 +47,9 @@ def features(
 ) -> Record | None:
     """Fold dates, in one job; nothing is done where everything is current.
 
+    What `repair` marked, and the fold would build on, is folded again before: a job for each library, with the catalog
+    of its date, so that the version is the one it was. A range that ends with such a date is done with that.
+
     The library is a running sum, so the fold begins right after the newest library before `date_from`, even if that is
     earlier: no date in between may be missing from it. One library is written, at `date_to` (and again at each earlier
     date of the range that has one already).
@@ -64,6 +68,30 @@ def features(
 
         settings = Defaults()
     place = Warehouse(warehouse)
+    again = to_fold_again(place, date_from, date_to)
+    if described_only(beam_args) and again not in (
+        [],
+        [date_to],
+    ):  # a graph that is only written cannot wait for another
+        raise UserError(
+            f"the fold up to {date_to} builds on what is marked to be made again; fold {again[0]} first (template "
+            f"`features` with from_date and date {again[0]}), or all with `nightshelf features --from {again[0]} --to {date_to}`"
+        )
+    record = None
+    for day in again:
+        record = _fold(place, day, day, settings, beam_args, OUTPUTS) or record
+    return record if date_to in again else _fold(place, date_from, date_to, settings, beam_args, outputs)
+
+
+def _fold(
+    place: Warehouse,
+    date_from: date,
+    date_to: date,
+    settings: Settings,
+    beam_args: Sequence[str],
+    outputs: Collection[str],
+) -> Record | None:
+    """Fold dates in one job, onto what stands before them."""
     before, first = _begin(place, date_from, date_to)
     found = _inputs(place, before, first, date_to)
     cuts = _cuts(place, before, first, date_to, settings.library.max_deltas)

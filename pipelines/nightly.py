@@ -16,7 +16,7 @@ from pipelines.check import require_listens
 from pipelines.config import Settings
 from pipelines.progress import stage
 from transforms.errors import UserError
-from transforms.tables.repair import is_marked
+from transforms.tables.repair import to_fold_again
 from transforms.tables.upkeep import states
 from transforms.tables.warehouse import Warehouse, days
 
@@ -134,14 +134,17 @@ def is_bootstrap(place: Warehouse, day: date) -> bool:
 
 
 def fold_to(warehouse: str, day: date, settings: Settings, beam_args: Sequence[str]) -> None:
-    """Fold every date up to `day` that no library holds yet, in one job."""
+    """Fold every date up to `day` that no library holds yet, in one job, and before it what `repair` marked."""
     from pipelines.features import features
 
     place = Warehouse(warehouse)
     newest = place.newest("library", day)
-    if newest is not None and newest.date == day:
-        return
     first = newest.date + timedelta(1) if newest else first_listens(place, day)
+    if newest is not None and newest.date == day:
+        again = to_fold_again(place, first, day)
+        if not again:
+            return
+        first, day = again[0], again[-1]
     with stage(f"features {first} to {day}") as at:
         features(warehouse, first, day, settings=settings, beam_args=beam_args)
         at.rows(sum(m.rows for d in days(first, day) if (m := place.current("sessions", d))))
@@ -245,14 +248,18 @@ def backfill(warehouse: str, first: date, last: date, settings: Settings, beam_a
     stops after its candidates again, outcomes are joined again for the horizons they hold, and a night that was scored
     with an earlier `fit_date`, or greedily, is so again.
     """
-    place = Warehouse(warehouse)
-    stale = [s.manifest.date for s in states(place) if s.moved or is_marked(s.manifest)]
-    moved = sorted({d for d in stale if first <= d <= last})
-    if moved:
-        from pipelines.features import features
+    from pipelines.features import features
 
-        with stage(f"features {moved[0]} to {last}"):
-            features(warehouse, moved[0], last, settings=settings, beam_args=beam_args)
+    place = Warehouse(warehouse)
+    again = to_fold_again(place, first, last)
+    if again:
+        with stage(f"features {again[0]} to {again[-1]}"):
+            features(warehouse, again[0], again[-1], settings=settings, beam_args=beam_args)
+    moved = sorted({s.manifest.date for s in states(place) if s.moved and first <= s.manifest.date <= last})
+    upto = place.newest("library", last)  # later dates are folded by their nights, once their log has passed its gate
+    if moved and upto is not None and moved[0] <= upto.date:
+        with stage(f"features {moved[0]} to {upto.date}"):
+            features(warehouse, moved[0], upto.date, settings=settings, beam_args=beam_args)
     for day in days(first, last):
         joined = place.current("outcomes", day)
         if joined is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from transforms.tables import upkeep
-from transforms.tables.repair import faults, mend
+from transforms.tables.repair import faults, mend, remedies, waiting, waits
 from transforms.tables.upkeep import RetentionSettings
 from transforms.tables.warehouse import Warehouse
 
@@ -16,7 +16,8 @@ def print_status(warehouse: str, day: date | None = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    found = [s for s in upkeep.states(Warehouse(warehouse)) if day is None or s.manifest.date <= day]
+    place = Warehouse(warehouse)
+    found = [s for s in upkeep.states(place) if day is None or s.manifest.date <= day]
     newest: dict[str, upkeep.State] = {}
     dates: dict[str, int] = {}
     for state in sorted(found, key=lambda s: s.manifest.date):
@@ -26,7 +27,9 @@ def print_status(warehouse: str, day: date | None = None) -> None:
     for table, state in sorted(newest.items()):
         m = state.manifest
         word = "pinned" if m.pinned else "current"
-        if state.moved:
+        if waits(m):
+            word = "damaged, waiting to be made again"
+        elif state.moved:
             word = "out of date: " + ", ".join(state.moved)
         view.add_row(table, str(dates[table]), str(m.date), m.run_id, f"{m.rows:,}", word)
     console = Console()
@@ -34,6 +37,8 @@ def print_status(warehouse: str, day: date | None = None) -> None:
     for state in found:
         if state.moved and state is not newest[state.manifest.table]:
             console.print(f"{state.manifest.table} of {state.manifest.date} is out of date: {', '.join(state.moved)}")
+    for line in remedies(place, [s.manifest for s in found if waits(s.manifest)]):
+        console.print(line, soft_wrap=True)
 
 
 def rollback(warehouse: str, table: str, day: date, unpin: bool = False) -> str:
@@ -46,7 +51,7 @@ def rollback(warehouse: str, table: str, day: date, unpin: bool = False) -> str:
 
 
 def repair(warehouse: str, day: date | None = None, dry_run: bool = False) -> Iterator[str]:
-    """Look for damaged files and manifests and have them made again; yields a line a fault and a line a remedy."""
+    """Look for damaged files and manifests and mark them; yields a line a fault, what was done, and what is left to do."""
     place = Warehouse(warehouse)
     found = list(faults(place, day))
     for fault in found:
@@ -55,6 +60,7 @@ def repair(warehouse: str, day: date | None = None, dry_run: bool = False) -> It
             yield mend(place, fault)
     if not found:
         yield "nothing is damaged"
+    yield from remedies(place, waiting(place))
 
 
 def clean(warehouse: str, settings: RetentionSettings, dry_run: bool = False, abandoned: bool = False) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -10,17 +11,22 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
+from click.testing import CliRunner
 
 from pipelines import artefacts
+from pipelines.cli import cli
 from pipelines.features import features
 from pipelines.nightly import backfill, night
 from pipelines.settings_file import to_yaml
 from pipelines.upkeep import repair
 from tests.pipelines.test_kill import assert_equal, assert_readable
+from tests.pipelines.tiny import put
 from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, manifests
 from transforms.errors import LostRace, UserError
-from transforms.tables.repair import faults, is_marked
+from transforms.fold import OUTPUTS
+from transforms.tables.repair import FOLDED, faults, is_marked
 from transforms.tables.warehouse import Warehouse
 
 SCORED = ("candidates", "draws", "listener_embeddings", "shelves")
@@ -149,11 +155,15 @@ def test_a_damaged_shard_is_named_and_made_again(unscored: Warehouse, world: Wor
     with pytest.raises(UserError, match=rf"{entry.path} is missing or damaged.*nightshelf repair --date {NIGHT}"):
         night(unscored.url, NIGHT, SETTINGS)
     lines = list(repair(unscored.url, NIGHT))
-    assert entry.path in lines[0] and f"backfill --from {NIGHT} --to {NIGHT}" in lines[1]
+    assert entry.path in lines[0] and f"features --from {NIGHT} --to {NIGHT}" in lines[-1]
     assert is_marked(unscored.need("sessions", NIGHT))
-    backfill(unscored.url, NIGHT, NIGHT, SETTINGS)
+    night(unscored.url, NIGHT, SETTINGS)
     assert_equal(unscored, world.place)
     assert list(repair(unscored.url)) == ["nothing is damaged"]
+
+
+def test_repair_knows_what_the_fold_makes() -> None:
+    assert FOLDED == OUTPUTS
 
 
 def test_a_damaged_library_is_made_again_with_those_that_build_on_it(place: Warehouse, world: World) -> None:
@@ -166,6 +176,46 @@ def test_a_damaged_library_is_made_again_with_those_that_build_on_it(place: Ware
     assert marked == chained and first in marked
     features(place.url, first, NIGHT, settings=SETTINGS)
     assert hashes(place) == hashes(world.place) and not list(faults(place))
+
+
+@pytest.mark.parametrize("how", ["features", "run"])
+def test_a_night_on_top_of_a_damaged_library_is_made_once_it_was_marked(place: Warehouse, how: str) -> None:
+    """Damage in a library that a later one builds on, found by the night after both; then its night, and no damage left."""
+    first, last = place.dates("library")[-2:]
+    catalog = place.read("tracks", place.dates("tracks")[-1])
+    put(
+        place,
+        "tracks",
+        NIGHT + timedelta(1),
+        catalog.with_columns(duration_ms=pl.col("duration_ms") + 60_000),
+        shards=2,
+    )
+    whole = hashes(place)
+    flip(Path(place.url) / place.need("library", first).files[0].path)
+    after = NIGHT + timedelta(1)
+    with pytest.raises(
+        UserError, match=rf"library/date={first}.* is missing or damaged.*nightshelf repair --date {first}"
+    ):
+        night(place.url, after, SETTINGS, fit_date=NIGHT)
+    said = list(repair(place.url, first))
+    assert f"library of {first} is marked to be made again, and so are those built on it: {last}, {after}" in said[1]
+    named = f"library of {first}, {last}, {after}; make it with `nightshelf features --from {first} --to {after}`"
+    assert named in said[-1] and named in list(repair(place.url, dry_run=True))[-1]
+    status = CliRunner().invoke(cli, ["status", "--warehouse", place.url]).output
+    assert named in status and "waiting to be made" in status
+
+    if how == "features":
+        command = re.search(r"`nightshelf (features .*)`", said[-1])
+        assert command is not None
+        path = Path(place.url).parent / "settings.yaml"
+        path.write_text(to_yaml(SETTINGS))
+        done = CliRunner().invoke(cli, [*command[1].split(), "--warehouse", place.url, "--config", str(path)])
+        assert done.exception is None
+        assert list(repair(place.url, dry_run=True)) == ["nothing is damaged"]
+    night(place.url, after, SETTINGS, fit_date=NIGHT)
+    assert list(repair(place.url, dry_run=True)) == ["nothing is damaged"]
+    assert {k: v for k, v in hashes(place).items() if k in whole} == whole, "also with a catalog that came since"
+    assert place.read("shelves", after).height
 
 
 def test_what_was_ingested_cannot_be_made_again_and_is_asked_for_by_its_hash(place: Warehouse) -> None:

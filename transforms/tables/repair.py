@@ -1,23 +1,24 @@
 """After damage from outside (a disk, a copy that broke off): what is damaged, and getting it made again.
 
 A run never damages anything, but its version says "current", so nothing would remake it. `mark` gives a damaged table's
-manifest another version, in one atomic step: its files stay named, so a reader meets an error and never a hole, and the
-next `backfill` makes the same version again. What was ingested cannot be made again; its bytes must be brought back.
+manifest another version, in one atomic step: its files stay named, so a reader meets an error and never a hole, and what
+`remedies` names makes the same version again. What was ingested cannot be made again; its bytes must be brought back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from transforms.errors import UserError
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import RUN_MANIFEST
 from transforms.tables.upkeep import check_table, tables
-from transforms.tables.warehouse import CURRENT, Warehouse, folder
+from transforms.tables.warehouse import CURRENT, Warehouse, days, folder
 
 INGESTED = ("listens", "feedback", "impressions", "tracks", "listeners", "rejects", "blends")
+FOLDED = ("sessions", "track_stats", "co_listens", "library")
 DAMAGED = "damaged-"
 
 
@@ -34,6 +35,69 @@ class Fault:
 def is_marked(manifest: Manifest) -> bool:
     """Whether a manifest is marked to be made again."""
     return manifest.version.startswith(DAMAGED)
+
+
+def waits(manifest: Manifest) -> bool:
+    """Whether a manifest is marked to be made again, or was made from one that was."""
+    return is_marked(manifest) or any(version.startswith(DAMAGED) for version in manifest.inputs.values())
+
+
+def waiting(warehouse: Warehouse) -> list[Manifest]:
+    """What is marked and not made again yet, by table and date. Only manifests are read, those that can be."""
+    found = []
+    for table in tables(warehouse):
+        for day in warehouse.dates(table):
+            try:
+                manifest = warehouse.need(table, day)
+            except UserError:
+                continue  # `faults` tells of it
+            if waits(manifest):
+                found.append(manifest)
+    return found
+
+
+def remedies(warehouse: Warehouse, marked: Sequence[Manifest]) -> Iterator[str]:
+    """Sentences that name what is marked and the commands that make it again.
+
+    What the fold made is folded again by `features`, up to the first library that holds it all: `backfill` would do so
+    too, and make whole nights of the dates between that have none.
+    """
+    folded = [m for m in marked if m.table in FOLDED]
+    if folded:
+        first, last = min(m.date for m in folded), max(m.date for m in folded)
+        last = next((d for d in warehouse.dates("library") if d >= last), last)
+        yield _remedy(folded, f"nightshelf features --from {first} --to {last}")
+    for day in sorted({m.date for m in marked if m.table not in FOLDED}):
+        others = [m for m in marked if m.date == day and m.table not in FOLDED]
+        yield _remedy(others, f"nightshelf backfill --from {day} --to {day}")
+
+
+def _remedy(marked: Sequence[Manifest], command: str) -> str:
+    by_table: dict[str, list[str]] = {}
+    for m in marked:
+        by_table.setdefault(m.table, []).append(m.date.isoformat())
+    told = "; ".join(f"{table} of {', '.join(dates)}" for table, dates in by_table.items())
+    return f"waiting to be made again: {told}; make it with `{command}`"
+
+
+def to_fold_again(warehouse: Warehouse, first: date, last: date) -> list[date]:
+    """Dates of libraries up to which to fold again, in order, before dates from `first` to `last` are folded.
+
+    That is what waits in that range, and of what stands before it the libraries that the fold builds on. Each of them is
+    folded by itself, as it was the first time: with the catalog of its own date.
+    """
+    before = warehouse.newest("library", first - timedelta(1))
+    while before is not None:
+        first = min([before.date, *(date.fromisoformat(part["date"]) for part in before.extra.get("chain", ()))])
+        base = warehouse.current("library", first)
+        if base is None or not waits(base):
+            break
+        before = warehouse.newest("library", first - timedelta(1))
+    found = {d for d in days(first, last) for t in FOLDED if (m := warehouse.current(t, d)) and waits(m)}
+    if not found:
+        return []
+    libraries = [d for d in warehouse.dates("library") if d <= last]
+    return sorted({end for d in found if (end := next((e for e in libraries if e >= d), None))})
 
 
 def faults(warehouse: Warehouse, day: date | None = None) -> Iterator[Fault]:
@@ -53,7 +117,7 @@ def faults(warehouse: Warehouse, day: date | None = None) -> Iterator[Fault]:
 
 
 def mend(warehouse: Warehouse, fault: Fault) -> str:
-    """Do what can be done about a fault; a sentence that says what was done and what is left to do.
+    """Do what can be done about a fault; a sentence that says what was done, and what is left to do but `remedies`.
 
     Raises:
         LostRace: a run committed meanwhile.
@@ -74,13 +138,14 @@ def mend(warehouse: Warehouse, fault: Fault) -> str:
             f"{fault.table} of {fault.day} came from outside and cannot be made again: bring back {told} from a copy, "
             "or ingest the log into a new warehouse"
         )
-    for one in _built_on(warehouse, manifest):
+    marked = _built_on(warehouse, manifest)
+    for one in marked:
         current, seen = warehouse.current_with_token(one.table, one.date) if one != manifest else (manifest, token)
         if current is not None and not is_marked(current):
             warehouse.commit(current.model_copy(update={"version": f"{DAMAGED}{current.version}"}), seen)
-    return (
-        f"{fault.table} of {fault.day} is marked; make it again with "
-        f"`nightshelf backfill --from {fault.day} --to {fault.day}`"
+    also = ", ".join(m.date.isoformat() for m in marked[1:])
+    return f"{fault.table} of {fault.day} is marked to be made again" + (
+        f", and so are those built on it: {also}" if also else ""
     )
 
 
