@@ -93,7 +93,11 @@ def to_fold_again(warehouse: Warehouse, first: date, last: date) -> list[date]:
         if base is None or not waits(base):
             break
         before = warehouse.newest("library", first - timedelta(1))
-    found = {d for d in days(first, last) for t in FOLDED if (m := warehouse.current(t, d)) and waits(m)}
+    found = set()
+    for table in FOLDED:
+        held = set(warehouse.store.folders(table))  # of a log's whole past most dates have nothing to be read yet
+        there = [d for d in days(first, last) if f"date={d}" in held]
+        found |= {d for d in there if (m := warehouse.current(table, d)) and waits(m)}
     if not found:
         return []
     libraries = [d for d in warehouse.dates("library") if d <= last]
