@@ -5,7 +5,7 @@ manifest of shelves (or, where a night was held back, of its newest run) + night
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 from transforms.gates.check import Check, failed, refuse, within
@@ -56,21 +56,33 @@ def of_listens(place: Warehouse, day: date, settings: GateSettings) -> list[Chec
     return [c for c in judge(facts, settings) if c.name in OF_LISTENS]
 
 
-def require_listens(place: Warehouse, day: date, settings: GateSettings, accept: bool = False) -> None:
+def require_listens(
+    place: Warehouse,
+    day: date,
+    settings: GateSettings,
+    accept: bool = False,
+    *,
+    names: Collection[str] = OF_LISTENS,
+    command: str = "run --date {day}",
+) -> None:
     """The gate before a night begins: a date that is folded is closed, and what came later would be filed as late.
+
+    Args:
+        names: the checks that are asked.
+        command: what takes the date as it is, if `--accept-gates` is added.
 
     Raises:
         GateFailed: a check failed and nobody accepted it, now or when the night was committed.
     """
     current = place.current(TABLE, day)
     known = set(current.extra.get(ACCEPTED, [])) if current else set()
-    checks = [c for c in of_listens(place, day, settings) if c.name not in known]
+    checks = [c for c in of_listens(place, day, settings) if c.name in names and c.name not in known]
     if failed(checks) and settings.enforce and not accept:
         raise refuse(
             f"the log of {day}",
             checks,
             "nothing was begun and what was current stays so; ingest what is missing and run again, or take the date as "
-            f"it is with `nightshelf run --date {day} --accept-gates`",
+            f"it is with `nightshelf {command.format(day=day)} --accept-gates`",
         )
 
 

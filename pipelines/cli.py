@@ -18,6 +18,7 @@ from pipelines.cli_options import (
     as_date,
     config_option,
     day_option,
+    in_order,
     key_option,
     settings_of,
     warehouse_option,
@@ -145,12 +146,22 @@ def run_night(ctx: click.Context, **o: Any) -> None:
 @click.option("--to", "last", type=DAY, required=True)
 @warehouse_option
 @config_option
+@click.option("--accept-gates", is_flag=True, help="Fold, and so close, dates long after the newest listens too.")
 @click.pass_context
-def features(ctx: click.Context, first: datetime, last: datetime, warehouse: str, config: str | None) -> None:
+def features(ctx: click.Context, first: datetime, last: datetime, warehouse: str, **o: Any) -> None:
     """Fold days into sessions, library, track statistics and co-listens, in one job."""
+    from pipelines.check import require_listens
     from pipelines.features import features as run
+    from transforms.tables.warehouse import Warehouse
 
-    run(warehouse, first.date(), last.date(), settings=settings_of(config), beam_args=ctx.args)
+    in_order(first, last)
+    settings, place = settings_of(o["config"]), Warehouse(warehouse)
+    if place.current("library", last.date()) is None and place.newest(
+        "listens", last.date()
+    ):  # else closed, or nothing
+        command = f"features --from {first.date()} --to {last.date()}"
+        require_listens(place, last.date(), settings.gates, o["accept_gates"], names=("freshness",), command=command)
+    run(warehouse, first.date(), last.date(), settings=settings, beam_args=ctx.args)
 
 
 @cli.command(context_settings=BEAM)

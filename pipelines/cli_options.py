@@ -33,6 +33,18 @@ day_option = click.option(
 )
 
 
+def in_order(first: datetime, last: datetime) -> None:
+    """Refuse a range that ends before it begins.
+
+    Raises:
+        click.UsageError: it does.
+    """
+    if first > last:
+        raise click.UsageError(
+            f"--from is after --to: expected the earlier date first, found {first.date()} and {last.date()}"
+        )
+
+
 def _format(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     from pipelines import logs
 

@@ -55,7 +55,7 @@ def night(
         known = ", ".join(s.shelf_id for s in settings.shelves.shelves)
         raise UserError(f"unknown shelf among {', '.join(shelves)}; the settings have: {known}")
     first = first_listens(place, day)
-    if not (shelves or listeners_file):
+    if not (shelves or listeners_file) or place.current("library", day) is None:  # a preview folds too
         require_listens(place, day, settings.gates, accept_gates)
     earlier, step = bootstrap_nights(place, first, fit, settings)
     for past in earlier:  # only what is missing: a night is made once

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from pipelines import check
 from pipelines.cli import cli
-from pipelines.nightly import night
+from pipelines.nightly import backfill, night
 from pipelines.publish import publish
 from pipelines.report import report
 from pipelines.scoring import Scorer
@@ -111,6 +111,30 @@ def test_a_missing_date_of_listens_is_found(place: Warehouse) -> None:
         tonight(place)
     tonight(place, accept_gates=True)
     assert place.need("shelves", NEXT).extra["accepted"] == ["volume", "freshness"]
+
+
+def test_a_night_long_after_the_log_ended_is_refused_before_anything_is_folded(place: Warehouse) -> None:
+    later = place.dates("listens")[-1] + timedelta(1400)
+    before = manifests(place)
+    for more in ({}, {"shelves": ["discover-weekly"]}):  # a preview would fold too
+        with pytest.raises(GateFailed, match=r"freshness: 1,400 days between the newest listens .* nothing was begun"):
+            night(place.url, later, STRICT, **more)  # type: ignore[arg-type]
+    with pytest.raises(GateFailed, match="freshness"):
+        backfill(place.url, later, later + timedelta(1), STRICT)
+    fold = ["features", "--from", str(NEXT), "--to", str(later), "--warehouse", place.url]
+    refused = CliRunner().invoke(cli, fold).exception
+    assert isinstance(refused, GateFailed) and f"features --from {NEXT} --to {later} --accept-gates" in str(refused)
+    with pytest.raises(GateFailed, match="freshness: 1,400 days"):
+        check.require_listens(place, later, STRICT.gates)  # what the workflow asks before it folds
+    told = CliRunner().invoke(cli, ["check", "--date", str(later), "--warehouse", place.url])
+    assert "FAIL freshness: 1,400 days" in told.output and isinstance(told.exception, GateFailed)
+    assert manifests(place) == before
+
+
+def test_a_date_before_any_listens_is_told_in_words(place: Warehouse) -> None:
+    told = CliRunner().invoke(cli, ["check", "--date", "2020-01-01", "--warehouse", place.url])
+    assert "FAIL freshness: no listens up to 2020-01-01, expected some" in told.output and "nan" not in told.output
+    assert "nan" not in str(told.exception)
 
 
 def test_gates_that_are_not_enforced_are_recorded(place: Warehouse) -> None:

@@ -9,7 +9,7 @@ from transforms.gates.measure import Counts, Measured
 from transforms.gates.night import Facts
 from transforms.tables.manifest import Manifest
 from transforms.tables.schema import TABLES
-from transforms.tables.warehouse import Warehouse, days
+from transforms.tables.warehouse import Warehouse
 
 MEASURED, CHECKS, ACCEPTED = "measured", "checks", "accepted"
 FOOTERS = 16
@@ -39,10 +39,10 @@ def facts_of(
         history: dates before, and nights before, to look at.
         fit_date, kinds, measured, schema: as in `Facts`.
     """
-    found = {d: m for d in days(day - timedelta(history), day) if (m := place.current("listens", d))}
-    if not found:
-        newest = place.newest("listens", day)
-        found = {newest.date: newest} if newest else {}
+    listened = [d for d in place.dates("listens") if d <= day]
+    newest = listened[-1] if listened else day
+    since = min(newest, day - timedelta(1)) - timedelta(history - 1)
+    found = {d: place.need("listens", d) for d in listened if d >= since}
     nulls: dict[date, Counts] = {d: dict(m.extra[MEASURED]) for d, m in found.items() if MEASURED in m.extra}
     earlier = [d for d in place.dates("shelves") if d < day][-history:]
     nights = [one for d in earlier if (m := place.current("shelves", d)) and (one := measured_in(m))]
@@ -52,6 +52,7 @@ def facts_of(
         kinds=kinds,
         measured=measured,
         listens={d: m.rows for d, m in found.items()},
+        listened=listened,
         nulls=nulls,
         nights=[one.counts for one in nights],
         schema=schema,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,7 +28,8 @@ class Facts:
         fit_date: what was learned from others is as of this date.
         kinds: number of shelves every listener gets.
         measured: counts of the night; None = nobody counted (an older run).
-        listens: rows of table `listens` by date, up to the night.
+        listens: rows of table `listens` by date, up to the night: of the dates that volume is judged by.
+        listened: every date with listens up to the night; those of `listens` count in any case.
         nulls: `measure.listens` of a date, for dates that were counted.
         nights: counts of the nights before, newest last.
         schema: what of the files' schemas is wrong, in words; None = not looked at.
@@ -38,6 +40,7 @@ class Facts:
     kinds: int
     measured: Measured | None
     listens: dict[date, int] = field(default_factory=dict)
+    listened: Sequence[date] = ()
     nulls: dict[date, Counts] = field(default_factory=dict)
     nights: Sequence[Counts] = ()
     schema: tuple[str, ...] | None = None
@@ -77,10 +80,54 @@ def _schema(facts: Facts) -> Check:
     return within("schema", len(facts.schema), high=0, unit="files of another schema", examples=facts.schema)
 
 
+@dataclass(frozen=True)
+class Rhythm:
+    """When a log has listens, as seen from a night.
+
+    Attributes:
+        newest: date of the newest listens up to the night; None = there are none.
+        behind: days from then to the night.
+        before: dates with listens among the `history` dates that end with the newest, or with yesterday if the night has
+            listens. An outage moves neither, so it does not wear its own alarm off.
+        pauses: whether the log is one with pauses: fewer than `gates.night.rhythm` of `history` dates have listens, lately
+            or over the whole log.
+        longest: days that such a log may be silent without an alarm: as long as it ever was, or `history`.
+    """
+
+    newest: date | None
+    behind: int
+    before: tuple[date, ...]
+    pauses: bool
+    longest: int
+
+    @property
+    def explains(self) -> bool:
+        """Whether a night without listens is what this log is like."""
+        return self.pauses and 0 < self.behind <= self.longest
+
+    @classmethod
+    def of(cls, facts: Facts, settings: GateSettings) -> Rhythm:
+        """The rhythm of a night's log."""
+        known = sorted(d for d in {*facts.listened, *facts.listens} if d <= facts.day)
+        if not known:
+            return cls(None, 0, (), False, 0)
+        newest, history = known[-1], settings.history
+        end = newest if newest < facts.day else facts.day - timedelta(1)
+        before = tuple(d for d in known if 0 <= (end - d).days < history)
+        least = settings.night.rhythm
+        lately = sum((newest - d).days < history for d in known)
+        over_all = history * len(known) / ((newest - known[0]).days + 1)
+        gaps = [(later - one).days for one, later in pairwise(known)]
+        return cls(newest, (facts.day - newest).days, before, min(lately, over_all) < least, max([history, *gaps]))
+
+
 def _volume(facts: Facts, settings: GateSettings) -> Check:
-    before = [n for d, n in sorted(facts.listens.items()) if 0 < (facts.day - d).days <= settings.history]
+    rhythm = Rhythm.of(facts, settings)
+    before = [facts.listens.get(d, 0) for d in rhythm.before]
     normal = usual(before, settings.min_history)
     today = facts.listens.get(facts.day, 0)
+    if rhythm.explains:
+        return skipped("volume", "no listens on the date, in a log with pauses")
     if normal is None:
         return skipped("volume", f"{len(before)} dates with listens before, {settings.min_history} needed")
     if max(normal, today) < settings.min_rows:
@@ -91,21 +138,18 @@ def _volume(facts: Facts, settings: GateSettings) -> Check:
 
 
 def _freshness(facts: Facts, settings: GateSettings) -> Check:
-    dates = [d for d in facts.listens if d <= facts.day]
-    if not dates:
-        return within(
-            "freshness", float("nan"), high=settings.night.stale_days, unit="days", detail="no listens at all"
-        )
-    behind = (facts.day - max(dates)).days
-    before = sum(0 < (facts.day - d).days <= settings.history for d in dates)
-    if behind > settings.night.stale_days and before < settings.night.rhythm:
+    rhythm, stale = Rhythm.of(facts, settings), settings.night.stale_days
+    if rhythm.newest is None:
+        return Check("freshness", "FAIL", expected="some", detail=f"no listens up to {facts.day}")
+    if rhythm.explains and rhythm.behind > stale:
         return skipped(
             "freshness",
-            f"the newest listens are {behind} days older than the night, in a log with listens on {before} of the "
-            f"{settings.history} dates before",
+            f"the newest listens ({rhythm.newest}) are {rhythm.behind} days older than the night, in a log with pauses "
+            f"where up to {rhythm.longest} days are no alarm",
         )
-    said = f"between the newest listens ({max(dates)}) and the night"
-    return within("freshness", behind, high=settings.night.stale_days, unit="days", detail=said)
+    said = f"between the newest listens ({rhythm.newest}) and the night"
+    high = max(stale, rhythm.longest) if rhythm.pauses else stale
+    return within("freshness", rhythm.behind, high=high, unit="days", detail=said)
 
 
 def _models(facts: Facts, settings: GateSettings) -> Check:

@@ -34,7 +34,8 @@ class NightGates(BaseModel):
     rhythm: int = Field(
         3,
         ge=0,
-        description="dates with listens among the `history` before, below which a gap is no alarm; 0 = always is",
+        description="dates with listens in `history`, lately or over the whole log, below which the log is one with pauses: "
+        "silence is no alarm while it is no longer than it ever was, or than `history`; 0 = always is",
     )
     model_days: int = Field(14, ge=0, description="days that what was learned from others may be older than the night")
     null_rise: float = Field(0.2, ge=0, le=1, description="largest rise of a column's share of nulls in the listens")

@@ -135,6 +135,45 @@ def test_a_gap_is_no_alarm_in_a_log_that_has_gaps() -> None:
     assert found("freshness", rare, always).state == "FAIL"
 
 
+def silent(days: int, log: list[date]) -> Facts:
+    """A night so many days after a log's newest listens, with what a warehouse knows of it then."""
+    night = log[-1] + timedelta(days)
+    return replace(HEALTHY, day=night, fit_date=night, listens={d: 100 for d in log[-7:]}, nulls={}, listened=log)
+
+
+@pytest.mark.parametrize("days", [1, 4, 5, 6, 7, 30, 1431])
+def test_the_alarm_of_a_log_that_died_never_turns_itself_off(days: int) -> None:
+    dead = silent(days, [DAY - timedelta(n) for n in range(30, 0, -1)])
+    assert f"{days:,} days between the newest listens (2026-01-19)" in str(found("freshness", dead))
+    assert found("freshness", dead).state == found("volume", dead).state == "FAIL"
+    assert "0 listens, 100 usual" in str(found("volume", dead))
+
+
+def test_an_outage_that_somebody_accepted_explains_no_later_one() -> None:
+    log = [DAY - timedelta(n) for n in range(90, 0, -1) if not 60 <= n < 70]
+    assert found("freshness", silent(3, log)).state == found("volume", silent(3, log)).state == "FAIL"
+
+
+def test_in_a_log_of_short_windows_a_pause_is_one_for_as_long_as_pauses_were() -> None:
+    windows = sorted(DAY - timedelta(60 * w + n) for w in range(4) for n in range(5))
+    for days in (1, 7, 56):
+        assert found("freshness", silent(days, windows)).state == found("volume", silent(days, windows)).state == "SKIP"
+    late = found("freshness", silent(57, windows))
+    assert late.state == "FAIL" and "expected at most 56" in str(late)
+    first = silent(5, windows[:5])
+    assert found("freshness", first).state == "FAIL", "nothing in the log says yet that it pauses"
+
+
+def test_a_log_that_is_too_short_to_have_a_rhythm_may_be_silent_for_a_week() -> None:
+    assert found("freshness", silent(7, [DAY])).state == "SKIP"
+    assert found("freshness", silent(8, [DAY])).state == "FAIL"
+
+
+def test_a_night_before_any_listens_says_so_in_words() -> None:
+    nothing = replace(HEALTHY, listens={}, nulls={})
+    assert str(found("freshness", nothing)) == "FAIL freshness: no listens up to 2026-01-20, expected some"
+
+
 def test_shelves_that_do_not_change_on_a_quiet_date_are_no_alarm() -> None:
     assert found("overlap, chosen", counted(plays=3, same_chosen_items=100)).state == "PASS"
 
