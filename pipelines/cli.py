@@ -172,9 +172,14 @@ def features(ctx: click.Context, first: datetime, last: datetime, warehouse: str
 @click.pass_context
 def backfill(ctx: click.Context, first: datetime, last: datetime, warehouse: str, config: str | None) -> None:
     """Remake what `status` names as out of date, for every night of a range."""
+    from pipelines.jobs import watched
     from pipelines.nightly import backfill as run
 
-    run(warehouse, first.date(), last.date(), settings_of(config), beam_args=ctx.args)
+    in_order(first, last)
+    with watched() as made:
+        run(warehouse, first.date(), last.date(), settings_of(config), beam_args=ctx.args)
+    if not made:
+        click.echo(f"nothing to do from {first.date()} to {last.date()}: everything is current")
 
 
 @cli.command()

@@ -6,8 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
+from click.testing import CliRunner
 
+from pipelines.cli import cli
 from pipelines.nightly import backfill, is_bootstrap, night
+from pipelines.settings_file import to_yaml
 from tests.pipelines.tiny import put
 from tests.pipelines.world import NIGHT, SETTINGS, World, manifests
 from transforms.tables.upkeep import states
@@ -43,6 +46,17 @@ def test_a_bootstrap_night_is_remade_up_to_its_candidates(world: World, tmp_path
     assert not {key for key in left if key.endswith(str(EARLY))}
     assert f"shelves@{NIGHT}" in left or f"library@{NIGHT}" in left  # outside the range: said, not remade
     assert after[f"shelves@{NIGHT}"] == before[f"shelves@{NIGHT}"]
+
+
+def test_a_range_is_told_when_it_is_upside_down_and_when_there_is_nothing_to_do(world: World, tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text(to_yaml(SETTINGS))
+    place = World.copy(world.made, tmp_path / "w")
+    more = ["--warehouse", place.url, "--config", str(tmp_path / "settings.yaml")]
+    for command in ("backfill", "features"):
+        wrong = CliRunner().invoke(cli, [command, "--from", str(NIGHT), "--to", str(EARLY), *more])
+        assert wrong.exit_code == 2 and "--from is after --to" in wrong.output
+    done = CliRunner().invoke(cli, ["backfill", "--from", str(NIGHT), "--to", str(NIGHT), *more])
+    assert done.exit_code == 0 and f"nothing to do from {NIGHT} to {NIGHT}: everything is current" in done.output
 
 
 def test_a_night_is_remade_with_the_fit_date_and_the_order_it_was_asked_for_with(world: World, tmp_path: Path) -> None:
