@@ -68,9 +68,10 @@ def rollback(warehouse: Warehouse, table: str, day: date) -> Manifest:
     """Point a date at the run before its current one, and pin it there.
 
     Raises:
-        UserError: there is no earlier run.
+        UserError: there is no such table, or no earlier run.
         LostRace: a run committed meanwhile.
     """
+    _known(warehouse, table)
     current, token = warehouse.current_with_token(table, day)
     earlier = _run_manifest(warehouse, table, day, current.previous_run) if current and current.previous_run else None
     if current is None or earlier is None:
@@ -80,12 +81,19 @@ def rollback(warehouse: Warehouse, table: str, day: date) -> Manifest:
     return back
 
 
+def _known(warehouse: Warehouse, table: str) -> None:
+    known = tables(warehouse)
+    if table not in known:
+        raise UserError(f"unknown table, expected one of {', '.join(sorted(known)) or 'none: the warehouse is empty'}")
+
+
 def unpin(warehouse: Warehouse, table: str, day: date) -> Manifest:
     """Release a pin: the next run whose version differs replaces it.
 
     Raises:
-        UserError: there is nothing on that date.
+        UserError: there is no such table, or nothing on that date.
     """
+    _known(warehouse, table)
     current, token = warehouse.current_with_token(table, day)
     if current is None:
         raise UserError(f"{table} has nothing on {day}")

@@ -127,6 +127,13 @@ def test_rollback_without_an_earlier_run_says_so(warehouse: Warehouse) -> None:
         upkeep.rollback(warehouse, "listeners", DAY)
 
 
+def test_rollback_of_a_table_that_is_none_names_those_that_are(warehouse: Warehouse) -> None:
+    make(warehouse, 1, ["ann"])
+    for act in (upkeep.rollback, upkeep.unpin):
+        with pytest.raises(UserError, match="^unknown table, expected one of listeners$"):
+            act(warehouse, "nosuch", DAY)
+
+
 def test_status_names_the_input_that_moved(warehouse: Warehouse) -> None:
     source = make(warehouse, 1, ["ann"])
     run = plan(warehouse, "feedback", DAY, shards=1, inputs=upkeep.inputs_of(source), settings={}, step_version="1")
