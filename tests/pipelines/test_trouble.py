@@ -178,7 +178,7 @@ def test_a_damaged_library_is_made_again_with_those_that_build_on_it(place: Ware
     assert hashes(place) == hashes(world.place) and not list(faults(place))
 
 
-@pytest.mark.parametrize("how", ["features", "run"])
+@pytest.mark.parametrize("how", ["features", "run", "backfill of the damaged date alone"])
 def test_a_night_on_top_of_a_damaged_library_is_made_once_it_was_marked(place: Warehouse, how: str) -> None:
     """Damage in a library that a later one builds on, found by the night after both; then its night, and no damage left."""
     first, last = place.dates("library")[-2:]
@@ -204,6 +204,10 @@ def test_a_night_on_top_of_a_damaged_library_is_made_once_it_was_marked(place: W
     status = CliRunner().invoke(cli, ["status", "--warehouse", place.url]).output
     assert named in status and "waiting to be made" in status
 
+    if how.startswith("backfill"):
+        backfill(place.url, first, first, SETTINGS)
+        left = f"library of {last}, {after}; make it with `nightshelf features --from {last} --to {after}`"
+        assert left in list(repair(place.url, dry_run=True))[-1], "the later ones still build on what was damaged"
     if how == "features":
         command = re.search(r"`nightshelf (features .*)`", said[-1])
         assert command is not None
