@@ -53,7 +53,7 @@ from transforms.tables.warehouse import Warehouse, days
 if TYPE_CHECKING:
     from pipelines.config import Settings
 
-STEP = "4"
+STEP = "5"
 LISTENS = ("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed")
 
 

@@ -9,8 +9,10 @@ what was drawn over the stored one, see `counterfactual`), so the log of one pol
     sharper   half the temperature
 
 Rows of the result (model `policy:<name>`, target `shown`, segment a shelf or all): `<estimator> <reward>` with an
-interval by listener, `effective slots` (Kish) and `clipped` (share of weights cut). Rewards: `listened` (any version of
-the recording was heard in the days looked at), `attributed` (and a play names a shelf), `saved` where the log can know.
+interval by listener, `effective slots` (Kish) and `clipped` (share of weights cut). Where fewer than LEAST_EFFECTIVE
+slots' worth of evidence is left, there is no estimate: weights that are nearly all 0 would make it a 0 that nobody
+observed. Rewards: `listened` (any version of the recording was heard in the days looked at), `attributed` (and a play
+names a shelf), `saved` where the log can know.
 
     >>> sorted(DEFAULT_POLICIES)
     ['best', 'sharper', 'uniform']
@@ -29,6 +31,7 @@ from transforms.metrics.intervals import DRAWS, Interval
 
 TARGET = "shown"
 REWARDS = ("listened", "attributed", "saved")
+LEAST_EFFECTIVE = 5.0  # effective slots below which a policy is given no estimate
 _SLOT = ["listener_id", "shelf_id", "slot"]
 _SHOWN = ["listener_id", "shelf_id", "track_id"]
 
@@ -86,13 +89,19 @@ def weighed_slots(
 
 
 def policy_rows(
-    slots: pl.DataFrame, policies: Mapping[str, PolicySettings], *, draws: int = DRAWS, seed: int = 0
+    slots: pl.DataFrame,
+    policies: Mapping[str, PolicySettings],
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    least: float = LEAST_EFFECTIVE,
 ) -> list[dict[str, Any]]:
     """Rows of table `evaluation` for every shelf and for all of them together; none where no slot was shown.
 
     Args:
         slots: of `weighed_slots`, all shards together.
         draws: bootstrap replicates.
+        least: effective slots below which a policy's reward is not estimated.
     """
     out: list[dict[str, Any]] = []
     shelves = slots["shelf_id"].unique().sort().to_list()
@@ -106,7 +115,10 @@ def policy_rows(
             logged = estimate(earned, draws=draws, seed=seed)["logged"]
             out.append(_row("logged", shelf, f"mean {reward}", logged))
             for name in sorted(policies):
-                found = estimate(_asked(known, name, reward), draws=draws, seed=seed)
+                asked = _asked(known, name, reward)
+                if evidence(asked).effective < least:
+                    continue
+                found = estimate(asked, draws=draws, seed=seed)
                 out += [_row(name, shelf, f"{kind} {reward}", i) for kind, i in found.items() if kind != "logged"]
         for name in sorted(policies):
             told = evidence(_asked(here, name, "listened"))

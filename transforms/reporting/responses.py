@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from transforms.metrics.policies import LEAST_EFFECTIVE
 from transforms.reporting.charts import number
 
 POLICY, ARM = "policy:", "arm:"
@@ -26,26 +27,48 @@ METRIC_WORDS = {
 
 
 def policy_tables(evaluation: pl.DataFrame | None) -> list[dict[str, Any]]:
-    """A table a shelf: `words`, `slots`, `rewards` (names) and `rows` (policy, estimator, cells, effective slots)."""
+    """A table a shelf: `words`, `slots`, `rewards` (names) and `rows`; all shelves together only where there are several.
+
+    A row has policy, estimator, cells and effective slots; with `nothing` it has a sentence for cells, since too few
+    slots speak of that policy.
+    """
     if evaluation is None:
         return []
     mine = evaluation.filter(pl.col("model").str.starts_with(POLICY))
+    segments = sorted(set(mine["segment"]), key=lambda s: (s != "all", s))
     out = []
-    for segment in sorted(set(mine["segment"]), key=lambda s: (s != "all", s)):
+    for segment in segments[1:] if len(segments) == 2 else segments:
         part = mine.filter(segment=segment)
         by = {(r["model"], r["metric"]): r for r in part.iter_rows(named=True)}
         rewards = [w for w in REWARDS if any(metric.endswith(f" {w}") for _, metric in by)]
         rows = []
         for model in sorted(set(part["model"]), key=lambda m: (m != f"{POLICY}logged", m)):
-            for kind in ESTIMATES:
-                cells = [_cell(by.get((model, f"{kind} {w}"))) for w in rewards]
-                if any(value != "–" for value, _ in cells):
-                    left = by.get((model, "effective slots"))
-                    effective = number(left["value"]) if left else "–"
-                    rows.append({"name": model.removeprefix(POLICY), "kind": kind, "cells": cells, "left": effective})
+            rows += _policy(model, by, rewards)
         words = "All shelves" if segment == "all" else segment.removeprefix("shelf ")
         out.append({"words": words, "slots": int(max(part["n"].to_list())), "rewards": rewards, "rows": rows})
     return out
+
+
+def _policy(model: str, by: dict[tuple[str, str], dict[str, Any]], rewards: list[str]) -> list[dict[str, Any]]:
+    """The rows of a policy: one an estimator, or one that says why there is none."""
+    told = by.get((model, "effective slots"))
+    left = f"{told['value']:,.1f}" if told else "–"
+    name = model.removeprefix(POLICY)
+    if told and told["value"] < LEAST_EFFECTIVE:
+        return [{"name": name, "kind": "–", "cells": [], "left": left, "nothing": _nothing(told["value"])}]
+    found = [(kind, [_cell(by.get((model, f"{kind} {w}"))) for w in rewards]) for kind in ESTIMATES]
+    return [
+        {"name": name, "kind": kind, "cells": cells, "left": left, "nothing": ""}
+        for kind, cells in found
+        if any(value != "–" for value, _ in cells)
+    ]
+
+
+def _nothing(effective: float) -> str:
+    """Why a policy has no estimate."""
+    if not effective:
+        return "cannot be told: no slot was drawn that this policy would draw"
+    return f"cannot be told: the slots that this policy would draw are worth fewer than {LEAST_EFFECTIVE:g} draws"
 
 
 def arm_tables(evaluation: pl.DataFrame | None) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ def test_a_policy_is_weighed_on_the_drawn_and_shown_slots_alone() -> None:
     slots = weighed_slots(DRAWS, SHOWN, BEST)
     assert slots["listener_id"].to_list() == ["ann", "bob", "dan"], "cat's slot was never shown"
     assert slots["target_best"].to_list() == [1.0, 0.0, 1.0], "a score nobody knows is the pool's lowest"
-    rows = policy_rows(slots, BEST, draws=100)
+    rows = policy_rows(slots, BEST, draws=100, least=0)
     assert value(rows, "policy:logged", "all", "mean listened") == pytest.approx(2 / 3)
     assert value(rows, "policy:logged", "shelf d", "mean attributed") == 0.5
     # weights of `best` on shelf d: 1/0.8 for ann's a, 0 for bob's b
@@ -59,8 +59,23 @@ def test_a_reward_model_makes_the_estimate_doubly_robust() -> None:
     )
     slots = weighed_slots(DRAWS.head(2), SHOWN, BEST, predicted)
     assert slots["expected_best"].to_list() == [0.6, 0.0], "bob's a is unknown to the model and counts as 0"
-    rows = policy_rows(slots, BEST, draws=100)
+    rows = policy_rows(slots, BEST, draws=100, least=0)
     assert value(rows, "policy:best", "all", "dr listened") == pytest.approx(((0.6 + 1.25 * 0.4) + 0.0) / 2)
+
+
+def test_a_policy_whose_draws_were_hardly_made_gets_no_estimate_only_its_evidence() -> None:
+    drawn_worst = pl.DataFrame([draw(who, "b", 0.2) for who in ("ann", "bob", "cat", "dan", "eve", "fay")])
+    shown = drawn_worst.select("listener_id", "shelf_id", "track_id").with_columns(
+        listened=pl.lit(True), attributed=pl.lit(False), saved=pl.lit(None, dtype=pl.Boolean)
+    )
+    predicted = shown.select("listener_id", "track_id", p_listened=pl.lit(0.5))
+    policies = BEST | {"uniform": PolicySettings(tau=1.0, epsilon=1.0)}
+    rows = policy_rows(weighed_slots(drawn_worst, shown, policies, predicted), policies, draws=100)
+    of_best = {r["metric"] for r in rows if r["model"] == "policy:best"}
+    assert of_best == {"effective slots", "clipped"}, "the best was never drawn: not even the reward model may speak"
+    assert value(rows, "policy:best", "all", "effective slots") == 0.0
+    assert value(rows, "policy:logged", "all", "mean listened") == 1.0
+    assert value(rows, "policy:uniform", "all", "snips listened") == 1.0, "six slots' worth are enough"
 
 
 def test_without_a_shown_slot_there_is_no_number_but_a_reason() -> None:
