@@ -119,6 +119,29 @@ def test_a_column_that_is_not_there() -> None:
         csv.parse(Block("f", 2, b"a,b\n"), ["user", "t"], OPTIONS)
 
 
+@pytest.mark.parametrize(
+    ("between", "said"), [("\t", r'delimiter: "\\t"'), (";", 'delimiter: ";"'), ("|", r'delimiter: "\|"')]
+)
+def test_a_file_of_one_column_hints_at_what_stands_between_columns(between: str, said: str) -> None:
+    with pytest.raises(UserError, match=f"--mapping, and say there {said}, which the only column found"):
+        MAPPING.present([between.join(("u", "t", "at"))], "f")
+    with pytest.raises(UserError, match="--mapping\\.$"):
+        MAPPING.present([between.join(("u", "t")), "at"], "f")
+
+
+def test_a_file_of_one_column_without_a_header_hints_too() -> None:
+    mapping = load_mapping("columns: {listener_id: 1, track_id: 3, started_at: 2}\nheader: false", "m")
+    with pytest.raises(UserError, match='and say there delimiter: ... if columns are not separated by ","'):
+        mapping.present(["1"], "f")
+
+
+def test_an_artists_id_is_read_before_the_name() -> None:
+    mapping = load_mapping("columns: {listener_id: u, track_id: t, started_at: s, artist: a, artist_id: i}", "m")
+    names = ["u", "t", "s", "a", "i"]
+    result = csv.parse(Block("f", 2, b"ann,t1,2026-01-05,Low,x1;x2\n"), names, Options(END, mapping))
+    assert result.catalog["artist_ids"].to_list() == [["x1", "x2"]]
+
+
 def test_a_file_without_a_header_is_mapped_by_number() -> None:
     mapping = load_mapping("columns: {listener_id: 1, track_id: 3, started_at: 2}\nheader: false\ntime: unix_s", "m")
     names = csv.header_of(b"ann,1767607200,t1", mapping, "f")

@@ -86,9 +86,9 @@ def mapped(frame: pl.DataFrame, found: dict[str, str], time: TimeUnit) -> pl.Dat
     for c in ("artist_ids", "tags"):
         if c in schema and not isinstance(schema[c], pl.List):
             reads.append(pl.col(c).cast(pl.String).str.split(";").alias(c))
-    for single in ("artist", "artist_id"):
-        if single in schema and "artist_ids" not in schema:
-            reads.append(_listed(single, schema[single]).alias("artist_ids"))
+    single = next((c for c in ("artist_id", "artist") if c in schema), None)
+    if single and "artist_ids" not in schema:
+        reads.append(_listed(single, schema[single]).alias("artist_ids"))
     reads += [pl.col(c).cast(pl.String).alias(n) for c, n in _TEXT.items() if c in schema]
     if "ms_played" in schema:
         unreadable = pl.col("ms_played").is_not_null() & reads_null("ms_played", schema["ms_played"])

@@ -8,12 +8,13 @@
     delimiter: ","      # csv only: "," (the default), "\\t", ";", ...
     header: true        # csv only; without a header the file's columns are called 1, 2, 3, ...
 
-Ours are the columns of `listens` that a log can know, and of a track: title, artist (or artist_ids), album, tags,
-duration_ms, isrc, mbid. Lists are `;`-joined in csv. Without a mapping file the names are taken to be ours already.
+Ours are the columns of `listens` that a log can know, and of a track: TRACK_COLUMNS. Lists are `;`-joined in csv.
+Without a mapping file the names are taken to be ours already. docs/mapping.md is made from this model.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -25,6 +26,7 @@ from transforms.sources.times import TimeUnit
 
 REQUIRED = ("listener_id", "track_id", "started_at")
 TRACK_COLUMNS = ("title", "artist", "artist_id", "artist_ids", "album", "tags", "duration_ms", "isrc", "mbid")
+DELIMITERS = ("\t", ";", "|", ",")
 _SHOWN = 80
 KNOWN = (*PLAY_COLUMNS, *TRACK_COLUMNS)
 
@@ -35,9 +37,16 @@ class Mapping(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     columns: dict[str, str] = Field(description="our column: column of the file")
-    time: TimeUnit = Field("iso", description="how started_at is written")
-    delimiter: str = Field(",", min_length=1, max_length=1, description="csv: what stands between columns")
-    header: bool = Field(True, description="csv: the first line names the columns")
+    time: TimeUnit = Field("iso", description="how started_at is written; a timestamp column in Parquet needs no word")
+    delimiter: str = Field(
+        ",",
+        min_length=1,
+        max_length=1,
+        description='csv: the one character between columns; a tab is "\\t", in double quotes',
+    )
+    header: bool = Field(
+        True, description="csv: the first line names the columns; if not, they are called 1, 2, 3, ..."
+    )
     optional: bool = Field(
         False, description="columns the file does not have are left out (the required three are not)"
     )
@@ -71,9 +80,20 @@ class Mapping(BaseModel):
         if lacking:
             raise UserError(
                 f"{file}: expected a column {lacking[0]!r} as the mapping says, found {_listed(names)}; "
-                "name the file's columns in the file given with --mapping."
+                f"name the file's columns in the file given with --mapping{self._hint(names)}."
             )
         return {ours: theirs for ours, theirs in self.columns.items() if theirs in have}
+
+    def _hint(self, names: list[str]) -> str:
+        """Words for a file whose lines seem to be one column, because something else stands between columns."""
+        if len(names) != 1:
+            return ""
+        between = next((d for d in DELIMITERS if d in names[0] and d != self.delimiter), None)
+        if between is not None:
+            return f", and say there delimiter: {json.dumps(between)}, which the only column found has in its name"
+        if not self.header:
+            return f", and say there delimiter: ... if columns are not separated by {json.dumps(self.delimiter)}"
+        return ""
 
     def _may_lack(self, ours: str) -> bool:
         return self.optional and ours not in REQUIRED

@@ -24,14 +24,18 @@ EVENT_TIME = {"feedback": "at", "impressions": "shown_at"}
 _OPTIONAL = {"tracks": {"recording_id"}}
 
 
+def required_columns(table: str) -> list[str]:
+    """The columns that a file of a table must have."""
+    return [c.name for c in TABLES[table].columns if not c.nullable and c.name not in _OPTIONAL.get(table, ())]
+
+
 def check_columns(table: str, names: list[str], file: str) -> None:
     """See that a file has the columns its table requires.
 
     Raises:
         UserError: one is missing.
     """
-    declared = TABLES[table]
-    required = [c.name for c in declared.columns if not c.nullable and c.name not in _OPTIONAL.get(table, ())]
+    required = required_columns(table)
     missing = [c for c in required if c not in names]
     if missing:
         found = ", ".join(repr(n) for n in names[:12]) or "none"

@@ -15,6 +15,12 @@ from typing import Literal
 import polars as pl
 
 TimeUnit = Literal["iso", "unix_s", "unix_ms", "unix_us"]
+UNIT_MEANINGS: dict[TimeUnit, str] = {
+    "iso": "ISO 8601 text; without a zone it is UTC",
+    "unix_s": "seconds since 1970, UTC; fractions are read",
+    "unix_ms": "milliseconds since 1970, UTC",
+    "unix_us": "microseconds since 1970, UTC",
+}
 US_PER: dict[str, int] = {"unix_s": 1_000_000, "unix_ms": 1_000, "unix_us": 1}
 
 _NAIVE = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M")
