@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, get_args
 
 import polars as pl
 
@@ -23,6 +23,7 @@ from transforms.sources.files import InputFile, open_input
 from transforms.sources.mapping import IDENTITY
 from transforms.sources.tables import check_columns
 from transforms.sources.text import Block, blocks, delimited, opened, read_some
+from transforms.sources.times import TimeUnit
 
 FORMATS = ("csv", "lastfm-1k", "listenbrainz", "parquet", "sessions", "spotify-history")
 EXPECTED = {
@@ -36,6 +37,7 @@ EXPECTED = {
 HEAD_BYTES = 1 << 18
 MOST_JSON = 512 << 20  # bytes of a file that is read whole
 FEW = 10
+WRONG_UNIT = ("bad_time", "before_1990")  # why lines are refused whose times are of another unit
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,8 @@ class Piece:
         return cls(tuple(InputFile(*f) for f in files), tuple(numbers), cut)
 
 
-def check(fmt: str, file: InputFile, options: Options, alone: bool = True) -> None:
-    """Look at a file's beginning, before anything is started.
+def check(fmt: str, file: InputFile, options: Options, alone: bool = True) -> int:
+    """Look at a file's beginning, before anything is started. Returns how many of its lines were looked at.
 
     A file among others may hold a few lines that are all refused; one that stands alone, or goes on like that, is a
     wrong file.
@@ -73,11 +75,10 @@ def check(fmt: str, file: InputFile, options: Options, alone: bool = True) -> No
             opened_file = parquet.open_file(stream, file.name)
             parquet.check(opened_file, file.name, options)
             if not opened_file.num_row_groups:
-                return
+                return 0
             first = opened_file.metadata.row_group(0).num_rows
             head = parquet.parse(opened_file, parquet.RowGroups((0,), 0, first), file.name, options)
-        _some(fmt, file, head, alone)
-        return
+        return _some(fmt, file, head, options, alone)
     with open_input(file.path) as raw:
         stream = opened(raw, file.name)
         data = _whole(stream, file.name) if fmt == "spotify-history" else read_some(stream, file.name, HEAD_BYTES)
@@ -86,7 +87,7 @@ def check(fmt: str, file: InputFile, options: Options, alone: bool = True) -> No
         raise UserError(f"{file.name}: expected {fmt} text, found a {'Parquet' if data[:3] == b'PAR' else 'zip'} file.")
     if rest:
         data = data[: data.rfind(b"\n") + 1] or data
-    _some(fmt, file, _head(fmt, file, data, options), alone)
+    return _some(fmt, file, _head(fmt, file, data, options), options, alone)
 
 
 def _head(fmt: str, file: InputFile, data: bytes, options: Options) -> Parsed:
@@ -125,13 +126,27 @@ def _text_blocks(data: bytes, name: str) -> list[Block]:
     return list(blocks(io.BytesIO(data), name))
 
 
-def _some(fmt: str, file: InputFile, head: Parsed, alone: bool) -> None:
+def _some(fmt: str, file: InputFile, head: Parsed, options: Options, alone: bool) -> int:
     if head.rows > (0 if alone else FEW) and not head.plays.height:
         worst = head.rejects["reason"].value_counts(sort=True, name="n").row(0)
         raise UserError(
             f"{file.name}: expected {fmt}, {EXPECTED[fmt]}, found that none of the first {head.rows} lines can be "
-            f"taken ({worst[1]} of them: {worst[0]})."
+            f"taken ({worst[1]} of them: {worst[0]}){_unit(fmt, worst[0], options)}."
         )
+    return head.rows
+
+
+def _unit(fmt: str, reason: str, options: Options) -> str:
+    """What to try where times come out absurd because they are written in another unit than the mapping says."""
+    if fmt not in ("csv", "parquet") or reason not in WRONG_UNIT:
+        return ""
+    says = (
+        f"the mapping says time: {options.mapping.time}"
+        if options.mapping
+        else "without a mapping file it is time: iso"
+    )
+    *others, last = get_args(TimeUnit)
+    return f"; {says}; try {', '.join(others)} or {last}"
 
 
 def pieces(fmt: str, files: Sequence[InputFile]) -> list[Piece]:
