@@ -60,7 +60,7 @@ def gathered(
             at = client or client_of(source.table_name(name).split(".")[0])
             one = source.describe(at, name, role, mapping)
             source.remove([one], place.store)  # what a kill left behind
-            if one.identity in seen:
+            if (one.identity, role) in seen:
                 known.append(one.table)
                 continue
             exports.append(one)

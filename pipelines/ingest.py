@@ -6,7 +6,7 @@ files -> pieces -> parse -> split by listener -> group by shard -> clean -> file
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -226,15 +226,15 @@ def _today(place: Warehouse) -> date:
     return today
 
 
-def _new(files: Sequence[InputFile], known: dict[str, str]) -> tuple[list[InputFile], list[str]]:
-    """Files whose content is new, and the names of the others; of files with equal content the first is new."""
-    fresh: dict[str, InputFile] = {}
+def _new(files: Sequence[InputFile], known: Set[tuple[str, str]]) -> tuple[list[InputFile], list[str]]:
+    """Files that are new in content or role, and the names of the others; of equal files the first is new."""
+    fresh: dict[tuple[str, str], InputFile] = {}
     left = []
     for file in files:
-        if file.sha256 in known or file.sha256 in fresh:
+        if file.identity in known or file.identity in fresh:
             left.append(file.name)
         else:
-            fresh[file.sha256] = file
+            fresh[file.identity] = file
     return list(fresh.values()), left
 
 

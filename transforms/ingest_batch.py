@@ -27,7 +27,7 @@ from transforms.gates.settings import GateSettings
 from transforms.ingest import IngestSettings
 from transforms.pseudonyms import RECORDED, KeySource, checked_key
 from transforms.sources.base import Options, end_of
-from transforms.sources.files import InputFile
+from transforms.sources.files import ROLES, InputFile
 from transforms.tables.manifest import Manifest, canonical, version_of
 from transforms.tables.runs import Run, Written, claim, schema_signature
 from transforms.tables.store import Token
@@ -241,13 +241,14 @@ def _described(fmt: str, options: Options) -> dict[str, Any]:
     }
 
 
-def ledger(warehouse: Warehouse) -> dict[str, str]:
-    """Content hash of every file ingested so far -> its batch."""
-    known = {}
+def ledger(warehouse: Warehouse) -> set[tuple[str, str]]:
+    """Content hash and role of every file ingested so far; a batch that did not record roles counts for all of them."""
+    known: set[tuple[str, str]] = set()
     for day in warehouse.dates("rejects"):
         manifest = warehouse.need("rejects", day)
-        for batch, account in manifest.extra.get("batches", {}).items():
-            known.update(dict.fromkeys(account["files"], batch))
+        for account in manifest.extra.get("batches", {}).values():
+            roles = account.get("roles", {})
+            known |= {(content, role) for content in account["files"] for role in roles.get(content, ROLES)}
     return known
 
 
@@ -260,7 +261,7 @@ def account(batch: Batch, counted: Sequence[dict[str, int]]) -> dict[str, Any]:
             `feedback rows`, `feedback kept`, `feedback duplicates`, `feedback reject <reason>`.
 
     Returns:
-        rows, listens, duplicates, rejects, reasons, and the same for the other tables; the files' hashes.
+        rows, listens, duplicates, rejects, reasons, and the same for the other tables; the files' hashes and roles.
 
     Raises:
         LostCount: rows went missing or came from nowhere.
@@ -269,7 +270,11 @@ def account(batch: Batch, counted: Sequence[dict[str, int]]) -> dict[str, Any]:
     for counts in counted:
         for name, n in counts.items():
             total[name] = total.get(name, 0) + n
-    out: dict[str, Any] = {"files": {f.sha256: f.name for f in batch.files}, "format": batch.fmt, **_one("", total)}
+    roles: dict[str, list[str]] = {}
+    for content, role in sorted(f.identity for f in batch.files):
+        roles.setdefault(content, []).append(role)
+    files = {f.sha256: f.name for f in batch.files}
+    out: dict[str, Any] = {"files": files, "roles": roles, "format": batch.fmt, **_one("", total)}
     tables = {role: _one(f"{role} ", total) for role in sorted({f.role for f in batch.files} - {"log"})}
     return {**out, "tables": tables, "known": total.get("known", 0)}
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.pipelines.test_ingest import log, run, world  # noqa: F401  (a fixture)
+from pipelines.ingest import Ingested, ingest
+from tests.pipelines.test_ingest import END, log, run, world  # noqa: F401  (a fixture)
+from transforms import ingest_beam
 from transforms.errors import UserError
+from transforms.ingest_batch import account
+from transforms.tables.warehouse import Warehouse
+
+ROW = ("ann", "t1", 1)
 
 
 @pytest.mark.parametrize(
@@ -25,3 +33,30 @@ def test_a_wrong_unit_of_time_is_named_with_the_others(world: Path, says: str, a
 def test_other_refusals_say_nothing_of_time(world: Path) -> None:  # noqa: F811
     with pytest.raises(UserError, match=r"broken_line\)\.$"):
         run(world, log(world / "a.csv", broken=3))
+
+
+def test_a_file_of_two_roles_is_read_in_both_and_known_in_both(world: Path) -> None:  # noqa: F811
+    both = world / "oneplay.csv"
+    both.write_text("listener_id,track_id,started_at,title\nann,t1,2026-01-05T10:00:00Z,Roads\n")
+
+    def again(**roles: str) -> Ingested:
+        return ingest(str(world / "w"), "csv", [str(both)], end_date=END, **roles)  # type: ignore[arg-type]
+
+    done = again(tracks=str(both))
+    assert (done.listens, done.known) == (1, ()) and done.tables["tracks"]["listens"] == 1
+    place = Warehouse(str(world / "w"))
+    assert place.read("tracks", date(2026, 1, 5))["title"].to_list() == ["Roads"]
+    assert again(tracks=str(both)).known == ("oneplay.csv", "oneplay.csv")
+    later = again(listeners_file=str(both))
+    assert later.known == ("oneplay.csv",) and later.tables["listeners"]["listens"] == 1, "a new role of a known file"
+
+
+def test_a_ledger_without_roles_knows_its_files_in_every_role(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    made = account
+
+    def without_roles(*args: Any) -> dict[str, Any]:
+        return {k: v for k, v in made(*args).items() if k != "roles"}
+
+    monkeypatch.setattr(ingest_beam, "account", without_roles)
+    run(world, log(world / "a.csv", ROW))
+    assert run(world, str(world / "a.csv"), tracks=str(world / "a.csv")).known == ("a.csv", "a.csv")

@@ -11,6 +11,8 @@ from typing import IO
 
 from transforms.errors import UserError
 
+ROLES = ("log", "tracks", "listeners", "feedback", "impressions")
+
 
 @dataclass(frozen=True)
 class InputFile:
@@ -21,6 +23,11 @@ class InputFile:
     sha256: str
     bytes: int
     role: str = "log"
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What an ingest knows it again by: its content and what it was read as."""
+        return self.sha256, self.role
 
 
 def find(patterns: Sequence[str]) -> list[str]:
@@ -36,6 +43,12 @@ def find(patterns: Sequence[str]) -> list[str]:
             raise UserError(f"--input {pattern}: expected a file or a pattern that matches files, found none.")
         found.update(matched)
     return sorted(found)
+
+
+def is_empty(file: InputFile) -> bool:
+    """Whether a file has no bytes; asked of the file, since `bytes` is not known of an exported table."""
+    with open_input(file.path) as stream:
+        return not stream.read(1)
 
 
 def _match(pattern: str) -> list[str]:
