@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Ingested:
-    """What came of an ingest. `batch` is None, and all counts 0, where every file was there already."""
+    """What came of an ingest. `batch` is None, and all counts 0, where every file was there already.
+
+    `late` are listens of dates that a night had closed, by the date they are filed under.
+    """
 
     batch: str | None = None
     known: tuple[str, ...] = ()
@@ -42,6 +45,7 @@ class Ingested:
     duplicates: int = 0
     rejects: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    late: dict[str, int] = field(default_factory=dict)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0
     peak_mb: float = 0.0
@@ -55,6 +59,10 @@ class Ingested:
             f"batch {self.batch}: {self.rows:,} rows = {self.listens:,} listens + {self.duplicates:,} duplicates + "
             f"{self.rejects:,} rejects{f' ({reasons})' if reasons else ''}"
         )
+        lines += [
+            f"  {n:,} of them late, filed under {day}: their own dates were closed by a night that is made already"
+            for day, n in self.late.items()
+        ]
         lines += [
             f"  {name}: {t['rows']:,} rows = {t['listens']:,} kept + {t['duplicates']:,} duplicates + "
             f"{t['rejects']:,} rejects"
@@ -150,6 +158,7 @@ def ingest(
                 return Ingested(batch.id, result.known)
             done = place.need("rejects", end).extra["batches"][batch.id]
             counted = {k: done[k] for k in ("rows", "listens", "duplicates", "rejects", "reasons", "tables")}
+            counted["late"] = done.get("late", {})
             result = Ingested(batch.id, result.known, **counted, seconds=record.seconds, peak_mb=record.peak_mb)
     print(result)
     return result

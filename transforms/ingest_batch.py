@@ -313,12 +313,20 @@ def late_from(manifest: Manifest | None, found: str | None) -> dict[str, str]:
     return {"late_from": min(known)} if known else {}
 
 
-def late_dates(counted: list[dict[str, int]]) -> dict[str, str]:
-    """Filing date -> earliest true date of its late listens; taken out of the counts."""
-    out: dict[str, str] = {}
-    for counts in counted:
-        for name in [n for n in counts if n.startswith("late ")]:
-            _, day, first = name.split(" ")
-            out[day] = min(first, out.get(day, first))
-            del counts[name]
-    return out
+@dataclass(frozen=True)
+class Late:
+    """Late listens by the date they are filed under: the earliest true date of them, and how many."""
+
+    first: dict[str, str] = field(default_factory=dict)
+    listens: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, counted: list[dict[str, int]]) -> Late:
+        """Taken out of the counts, where they stand as `late <filed under> <true date>`."""
+        out = cls()
+        for counts in counted:
+            for name in [n for n in counts if n.startswith("late ")]:
+                _, day, first = name.split(" ")
+                out.first[day] = min(first, out.first.get(day, first))
+                out.listens[day] = out.listens.get(day, 0) + counts.pop(name)
+        return out

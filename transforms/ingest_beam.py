@@ -28,7 +28,7 @@ from transforms.forgotten import forgotten
 from transforms.gates import measure
 from transforms.gates.ingest import judge_batch, measured_extra
 from transforms.ingest import clean
-from transforms.ingest_batch import Batch, account, late_dates, late_from, passed
+from transforms.ingest_batch import Batch, Late, account, late_from, passed
 from transforms.ingest_people import People
 from transforms.ingest_rejects import by_shard, check_kept, refused
 from transforms.sources.base import merge_catalog
@@ -205,8 +205,9 @@ class CleanShard(beam.DoFn):
         if not done.listens.height:
             return
         late = done.listens.filter("late")
-        for day, first in late.group_by("date").agg(pl.col("started_at").min().dt.date()).sort("date").iter_rows():
-            yield _counts(**{f"late {day} {first}": 1})
+        first = pl.col("started_at").min().dt.date()
+        for day, earliest, n in late.group_by("date").agg(first, n=pl.len()).sort("date").iter_rows():
+            yield _counts(**{f"late {day} {earliest}": n})
         yield beam.pvalue.TaggedOutput(TRACKS, to_bytes(done.listens.select("track_id").unique()))
         heard = done.listens.group_by("listener_id").agg(joined_on=pl.col("started_at").min().dt.date())
         yield beam.pvalue.TaggedOutput(LISTENERS, (str(shard), to_bytes(heard)))
@@ -367,8 +368,10 @@ class CommitBatch(beam.DoFn):
         reported = list(written)
         batch, files = self._batch, [w for w in reported if w.table != USED]
         counted = [json.loads(c) for c in counts]
-        late = late_dates(counted)
+        late = Late.of(counted)
         done = account(batch, counted)
+        if late.listens:
+            done["late"] = dict(sorted(late.listens.items()))
         warehouse = Warehouse(batch.warehouse)
         done |= judge_batch(batch, done, [(w.table, w.day, w.counts) for w in files])
         for table in ("listens", "feedback", "impressions", "listeners", "tracks"):
@@ -376,7 +379,7 @@ class CommitBatch(beam.DoFn):
             for day in sorted({w.day for w in mine}):
                 when = date.fromisoformat(day)
                 current = warehouse.current(table, when)
-                extra: dict[str, Any] = dict(late_from(current, late.get(day))) if table == "listens" else {}
+                extra: dict[str, Any] = dict(late_from(current, late.first.get(day))) if table == "listens" else {}
                 extra |= measured_extra(batch, table, current, [w.counts for w in mine if w.day == day])
                 run = batch.run(table, when, append=table in ("listens", "feedback", "impressions"), extra=extra)
                 if run is not None:

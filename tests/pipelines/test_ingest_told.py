@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipelines.ingest import Ingested, ingest
-from tests.pipelines.test_ingest import END, log, run, world  # noqa: F401  (a fixture)
+from tests.pipelines.test_ingest import END, close, log, run, world  # noqa: F401  (a fixture)
 from transforms import ingest_beam
 from transforms.errors import UserError
 from transforms.ingest_batch import account
@@ -60,3 +60,16 @@ def test_a_ledger_without_roles_knows_its_files_in_every_role(world: Path, monke
     monkeypatch.setattr(ingest_beam, "account", without_roles)
     run(world, log(world / "a.csv", ROW))
     assert run(world, str(world / "a.csv"), tracks=str(world / "a.csv")).known == ("a.csv", "a.csv")
+
+
+def test_listens_that_are_filed_late_are_counted_by_the_date_they_stand_under(
+    world: Path,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(world, log(world / "a.csv", ROW)).late == {}
+    assert "late" not in capsys.readouterr().out
+    close(world, date(2026, 1, 6))
+    done = run(world, log(world / "b.csv", ("ann", "t2", 2), ("bob", "t2", 3), ("cyd", "t1", 30), ("cyd", "t1", 50)))
+    assert (done.listens, done.late) == (4, {"2026-01-07": 3})
+    assert "3 of them late, filed under 2026-01-07" in capsys.readouterr().out
+    assert done.late == Warehouse(str(world / "w")).need("rejects", END).extra["batches"][done.batch or ""]["late"]
