@@ -18,7 +18,7 @@ from transforms.errors import UserError
 from transforms.ingest_batch import Batch, ledger, plan_batch
 from transforms.pseudonyms import key_source
 from transforms.sources.base import Options
-from transforms.sources.files import InputFile
+from transforms.sources.files import InputFile, is_empty
 from transforms.sources.formats import FORMATS, check, pieces
 from transforms.sources.mapping import Mapping, load_mapping
 from transforms.tables.records import job_at_commit
@@ -35,11 +35,13 @@ if TYPE_CHECKING:
 class Ingested:
     """What came of an ingest. `batch` is None, and all counts 0, where every file was there already.
 
-    `late` are listens of dates that a night had closed, by the date they are filed under.
+    `known` and `empty` are files that were left out and files without a line; `late` are listens of dates that a night had
+    closed, by the date they are filed under.
     """
 
     batch: str | None = None
     known: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
     rows: int = 0
     listens: int = 0
     duplicates: int = 0
@@ -52,6 +54,7 @@ class Ingested:
 
     def __str__(self) -> str:
         lines = [f"already ingested, left out: {name}" for name in self.known]
+        lines += [f"warning: no lines in {name}" for name in self.empty]
         if self.batch is None:
             return "\n".join([*lines, "nothing new to ingest"])
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in self.reasons.items())
@@ -137,8 +140,8 @@ def ingest(
         result = Ingested(known=(*tables_known, *known))
         if fresh:
             logs = [f for f in fresh if f.role == "log"]
-            for file in logs:
-                check(fmt, file, options, alone=len(logs) == 1)
+            looked = {file: check(fmt, file, options, alone=len(logs) == 1) for file in logs}
+            empty = tuple(f.name for f in fresh if not (looked[f] if f in looked else not is_empty(f)))
             batch = plan_batch(
                 place,
                 fmt,
@@ -155,11 +158,11 @@ def ingest(
             runs = [ledger_run] if ledger_run else []
             record = launch("ingest", place, lambda root: define(root, batch), beam_args, runs)
             if later:
-                return Ingested(batch.id, result.known)
+                return Ingested(batch.id, result.known, empty)
             done = place.need("rejects", end).extra["batches"][batch.id]
             counted = {k: done[k] for k in ("rows", "listens", "duplicates", "rejects", "reasons", "tables")}
             counted["late"] = done.get("late", {})
-            result = Ingested(batch.id, result.known, **counted, seconds=record.seconds, peak_mb=record.peak_mb)
+            result = Ingested(batch.id, result.known, empty, **counted, seconds=record.seconds, peak_mb=record.peak_mb)
     print(result)
     return result
 

@@ -73,3 +73,14 @@ def test_listens_that_are_filed_late_are_counted_by_the_date_they_stand_under(
     assert (done.listens, done.late) == (4, {"2026-01-07": 3})
     assert "3 of them late, filed under 2026-01-07" in capsys.readouterr().out
     assert done.late == Warehouse(str(world / "w")).need("rejects", END).extra["batches"][done.batch or ""]["late"]
+
+
+def test_a_file_without_lines_is_named(world: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+    for name in ("empty.csv", "catalog.csv"):
+        (world / name).write_bytes(b"")
+    done = run(world, str(world / "empty.csv"), log(world / "a.csv", ROW), log(world / "header.csv"))
+    assert (done.rows, done.empty) == (1, ("empty.csv", "header.csv"))
+    told = capsys.readouterr().out
+    assert "no lines in empty.csv" in told and "no lines in header.csv" in told and "no lines in a.csv" not in told
+    done = run(world, log(world / "b.csv", ("ann", "t2", 2)), tracks=str(world / "catalog.csv"))
+    assert done.empty == ("catalog.csv",)
