@@ -69,6 +69,7 @@ def gather(place: Warehouse, day: date, prices: CostSettings | None = None) -> N
         warehouse=place.url,
         evaluation=place.read_manifest(measured) if measured else None,
         evaluated_days=measured.settings.get("days") if measured else None,
+        quality_note="" if measured else _not_measured(day),
         open_slots_note=_open_slots(place, measured, shelves),
         checks=[Check.from_dict(c) for c in shelves.extra.get(CHECKS, [])] if shelves else [],
         accepted=shelves.extra.get(ACCEPTED, []) if shelves else [],
@@ -81,6 +82,14 @@ def gather(place: Warehouse, day: date, prices: CostSettings | None = None) -> N
         models=list(_models(place, used)),
         listeners=stands.listeners,
         prices=prices or CostSettings(),
+    )
+
+
+def _not_measured(day: date) -> str:
+    """What a report without an evaluation says in its first chapter."""
+    return (
+        f"Not measured: this night has no evaluation. `nightshelf evaluate --date {day}` adds it, once listens of the days "
+        "after the night are ingested; then make the report again."
     )
 
 

@@ -73,4 +73,8 @@ def test_a_date_without_a_night_is_refused(place: Warehouse) -> None:
 def test_a_night_that_was_not_evaluated_has_a_report(place: Warehouse) -> None:
     page = Path(report(place.url, NIGHT)).read_text()
     parsed(page)
-    assert "How good it was" not in page and "Rows in and out" in page
+    assert "Rows in and out" in page and "NDCG@50" not in page
+    assert page.count("How good it was") == 1 and f"nightshelf evaluate --date {NIGHT}" in page
+    evaluate(place.url, NIGHT, 2, settings=SETTINGS)  # type: ignore[arg-type]
+    page = Path(report(place.url, NIGHT)).read_text()
+    assert page.count("How good it was") == 1 and "Not measured" not in page

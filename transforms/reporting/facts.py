@@ -109,13 +109,15 @@ class Model:
 class Night:
     """Everything the page tells; whatever is missing is left out of it.
 
-    `shelves_note` says what of the shelves was read, where that was not all of them.
+    `quality_note` and `open_slots_note` say why a chapter has no numbers; `shelves_note` says what of the shelves was read,
+    where that was not all of them.
     """
 
     day: date
     warehouse: str
     evaluation: pl.DataFrame | None = None
     evaluated_days: int | None = None
+    quality_note: str = ""
     open_slots_note: str = ""
     checks: Sequence[Check] = ()
     accepted: Sequence[str] = ()
