@@ -33,7 +33,7 @@ METRICS = "forget"
 
 @dataclass(frozen=True)
 class Done:
-    """What a `forget` did; it names nobody."""
+    """What a `forget` did; it names nobody. `nowhere` are ids, new to the list, that no table held."""
 
     listeners: int
     files: int
@@ -41,12 +41,16 @@ class Done:
     texts: int
     published: int
     published_rows: int
+    nowhere: int = 0
 
     def __str__(self) -> str:
         who = f"forgot {self.listeners:,} listener{'' if self.listeners == 1 else 's'}" if self.listeners else "done"
         lines = [f"{who}: {self.rows:,} rows taken out of {self.files:,} files, {self.texts:,} other files cleared"]
         if self.published:
             lines.append(f"published: {self.published_rows:,} rows taken out of {self.published:,} tables")
+        if self.nowhere:
+            what = "1 id was" if self.nowhere == 1 else f"{self.nowhere:,} ids were"
+            lines.append(f"{what} found in no table; check {'it' if self.nowhere == 1 else 'them'}")
         return "\n".join(lines)
 
 
@@ -83,12 +87,15 @@ def forget(
     ids = known_as(warehouse, raw, pseudonym_key_file)
     if not ids and not the_list.forgotten(place):
         raise UserError("expected a LISTENER or --listeners-file, found neither, and nobody was forgotten here before")
-    gone = the_list.add(place, ids) if ids else the_list.forgotten(place)
+    before = the_list.forgotten(place)
+    new = set(ids) - before.among(ids)  # who was on the list may be gone already
+    gone = the_list.add(place, ids) if ids else before
     on = today or datetime.now(UTC).date()
     with stage("forget tables") as at:
         record = launch("forget", place, lambda root: define(root, warehouse, prints(ids), on), beam_args)
         files, rows = record.counters.get(f"{METRICS}.files", 0), record.counters.get(f"{METRICS}.rows", 0)
         at.rows(rows)
+        held = record.counters.get(f"{METRICS}.people", 0)
     with stage("forget texts"):
         texts = _texts(place, Traces({*ids, *raw}), prints(ids) or tuple(gone.prints), on)
     tables = counted = 0
@@ -97,7 +104,7 @@ def forget(
 
         with stage("forget published"):
             tables, counted = forget_published(place, published, gone, sorted(set(ids)), client)
-    return Done(len(set(ids)), files, rows, texts, tables, counted)
+    return Done(len(set(ids)), files, rows, texts, tables, counted, max(0, len(new) - held))
 
 
 def define(root: beam.Pipeline, warehouse: str, of: Sequence[int], today: date) -> None:

@@ -50,7 +50,10 @@ class Swap(beam.DoFn):
 
     def __init__(self, warehouse: str, today: date) -> None:
         self._warehouse, self._today = warehouse, today
+        self._people = Metrics.counter("forget", "people")
 
     def process(self, _: int, redacted: Sequence[str]) -> Iterator[int]:
         """Swap."""
-        yield swap(Warehouse(self._warehouse), [Redacted.loads(r) for r in redacted], self._today)
+        done = [Redacted.loads(r) for r in redacted]
+        self._people.inc(len({who for one in done for who in one.people}))
+        yield swap(Warehouse(self._warehouse), done, self._today)
