@@ -245,7 +245,7 @@ class Scorer:
 
     def _reasons(self, block: Block, scored: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
         """`source`, `reason` and `reason_ref` of the pairs that are shown: too dear for every candidate."""
-        shown = scored.join(pairs, on=["listener_id", "track_id"], how="semi", maintain_order="left")
+        shown = scored.join(pairs, on=["listener_id", "track_id"], maintain_order="left")
         told = explain(block, self.catalog, self.sources, shown)
         return told.select("listener_id", "track_id", "source", "reason", "reason_ref")
 

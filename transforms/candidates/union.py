@@ -22,6 +22,7 @@ from transforms.clock import Clock
 
 POPULAR = "popular"
 REPEATS = ("library", "rediscover")  # the sources that may retrieve what was heard, and nothing else
+RESTED = "rediscover"  # the source whose reason is that a track was not heard for a while
 EITHER = ("next_in_session",)  # the sources whose best may have been heard or not
 APART = ("next_in_session",)  # the sources that order one shelf: neither the ranker nor the blend weighs their scores
 
@@ -107,15 +108,22 @@ def explain(block: Block, catalog: Catalog, sources: Sequence[Source], candidate
 
     Args:
         block, catalog, sources: as in `retrieve_block`.
-        candidates: any of its rows, in any order.
+        candidates: any of its rows, in any order; a column `rests` (bool) says which stand where a track must not have
+            been heard for a while. Elsewhere, beside what is played all the time, that would be an odd reason: the
+            source RESTED gives it only for what no other source found.
 
     Returns:
-        the same rows with `source` (the one that ranks it highest), `reason` (a code of
+        the same rows with `source` (of those that may be it, the one that ranks it highest), `reason` (a code of
         `transforms.shelves.reasons`) and `reason_ref` (track_id of the
         history track that contributed most, null where the reason needs none).
     """
     names = [source.name for source in sources]
-    chosen = best_source(candidates, names).to_numpy()
+    best = best_source(candidates, names)
+    others = [name for name in names if name != RESTED]
+    if "rests" in candidates.columns and others:
+        told = pl.DataFrame({"best": best, "other": best_source(candidates, others), "rests": candidates["rests"]})
+        best = told.select(pl.when("rests").then("best").otherwise(pl.coalesce("other", "best"))).to_series()
+    chosen = best.to_numpy()
     rows, items = candidates["row"].to_numpy(), candidates["item"].to_numpy()
     reason = np.full(len(chosen), None, dtype=object)
     reference = np.zeros(len(chosen), np.int32)

@@ -63,8 +63,8 @@ def assemble(
         library: (listener_id, recording_id[, heard, sampled_at, last_heard_at]) of everything ever heard or sampled;
             without it, "heard" is what the candidates say, which a fallback or carried track may escape.
         catalog: table `tracks`; without it, carried tracks keep the facts that candidates give.
-        explain: where reasons are dear to compute: given (listener_id, track_id) of the candidates placed or spare,
-            returns them with source, reason and reason_ref.
+        explain: where reasons are dear to compute: given (listener_id, track_id, rests) of the candidates placed or
+            spare, returns them with source, reason and reason_ref. `rests`: on a shelf of what was not heard lately.
 
     Returns:
         Frames of tables `shelves` and `draws`, and (listener_id, track_id, stage) of what was placed or is spare.
@@ -249,9 +249,17 @@ class _Block:
 
     def explain(self, explain: Explain) -> None:
         """Ask for source and reason of what stands on shelves, and keep them with its rows."""
-        chosen = [row for made in self.made.values() for row in (*made.filled.items, *made.filled.spares)]
-        pairs = self.rows[sorted(set(chosen))].filter(pl.col("origin") == CANDIDATE).select("listener_id", "track_id")
-        told = explain(pairs.unique().sort("listener_id", "track_id"))
+        on_shelves: dict[int, bool] = {}  # row -> whether a shelf it stands on wants tracks that rest
+        for (_, number), made in self.made.items():
+            rests = self.settings.shelves[number].rest_days > 0
+            for row in (*made.filled.items, *made.filled.spares):
+                on_shelves[row] = rests or on_shelves.get(row, False)
+        chosen = sorted(on_shelves)
+        shown = self.rows[chosen].with_columns(rests=pl.Series([on_shelves[row] for row in chosen], dtype=pl.Boolean))
+        pairs = (
+            shown.filter(pl.col("origin") == CANDIDATE).group_by("listener_id", "track_id").agg(pl.col("rests").any())
+        )
+        told = explain(pairs.sort("listener_id", "track_id"))
         told = told.select(
             "listener_id", "track_id", "source", "reason", "reason_ref", origin=pl.lit(CANDIDATE, pl.Int8)
         )

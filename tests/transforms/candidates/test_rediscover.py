@@ -52,6 +52,20 @@ def test_it_adds_heard_tracks_beyond_those_of_the_library_and_names_no_other() -
     assert told.select("source", "reason", "reason_ref").row(0) == ("rediscover", "not_heard_lately", "a")
 
 
+def test_beside_what_is_played_all_the_time_it_gives_no_reason_for_what_the_library_found_too() -> None:
+    learned, block = learned_from(PLAYS, CATALOG), blocks_of(PLAYS, CATALOG, LATER)[0]
+    sources = default_sources(learned, CATALOG, LATER)
+    found = retrieve_block(block, CATALOG, sources, k=300).filter(pl.col("rank_rediscover") == 1)
+    found = found.filter(listener_id="ann").with_columns(rank_library=pl.lit(2, pl.Int32))
+    alone = found.with_columns(pl.lit(None, pl.Int32).alias(c) for c in found.columns if c == "rank_library")
+
+    def told(rows: pl.DataFrame, rests: bool) -> str:
+        return explain(block, CATALOG, sources, rows.with_columns(rests=pl.lit(rests))).row(0, named=True)["source"]
+
+    assert told(found, rests=False) == "library" and told(found, rests=True) == "rediscover"
+    assert told(alone, rests=False) == "rediscover", "nothing else found it"
+
+
 def test_a_limit_and_a_switch() -> None:
     assert listed(Rediscover(rest_days=28, most=2)) == ["a", "b"]
     learned = learned_from(PLAYS, CATALOG)

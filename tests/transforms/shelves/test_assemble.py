@@ -201,8 +201,23 @@ def test_reasons_may_be_asked_for_only_what_is_shown() -> None:
         return pairs.with_columns(source=pl.lit("next_tracks"), reason=pl.lit("follows"), reason_ref=pl.lit("h"))
 
     items = shelf(make(block, settings=one_shelf(size=2), explain=explain))["items"]
-    assert asked == [("ann", "a"), ("ann", "b")]
+    assert asked == [("ann", "a", False), ("ann", "b", False)]
     assert [(i["source"], i["reason"], i["reason_ref"]) for i in items] == [("next_tracks", "follows", "h")] * 2
+
+
+def test_who_is_asked_for_reasons_is_told_what_stands_where_tracks_rest() -> None:
+    old = {"heard_before": True, "plays": 9, "last_heard_at": days_ago(99), "source": None}
+    asked = {}
+
+    def explain(pairs: pl.DataFrame) -> pl.DataFrame:
+        asked.update({track: rests for _, track, rests in pairs.rows()})
+        return pairs.with_columns(source=pl.lit("library"), reason=pl.lit("you_keep_playing"), reason_ref=pl.lit("h"))
+
+    repeat, rest = (one_shelf(pool="heard", size=1, spares=0, rest_days=n).shelves[0] for n in (0, 60))
+    rest = rest.model_copy(update={"shelf_id": "rest"})
+    settings = ShelvesSettings(shelves=(repeat, rest))
+    make(frame(candidate("a", 0.9, **old), candidate("b", 0.8, **old)), settings=settings, explain=explain)
+    assert asked == {"a": False, "b": True}
 
 
 def test_several_columns_are_standardised_and_summed() -> None:
