@@ -18,7 +18,7 @@ from transforms.errors import UserError
 from transforms.ingest_batch import Batch, ledger, plan_batch
 from transforms.pseudonyms import key_source
 from transforms.sources.base import Options
-from transforms.sources.files import InputFile, is_empty
+from transforms.sources.files import InputFile
 from transforms.sources.formats import FORMATS, check, pieces
 from transforms.sources.mapping import Mapping, load_mapping
 from transforms.tables.records import job_at_commit
@@ -136,12 +136,14 @@ def ingest(
     later = described_only(beam_args)
     with gathered(place, format, inputs, others, options.mapping, client, keep=later) as (files, tables_known):
         fmt = "parquet" if format == BIGQUERY else format
-        fresh, known = _new(files, ledger(place))
-        result = Ingested(known=(*tables_known, *known))
+        fresh, left = _new(files, ledger(place))
+        known = (*tables_known, *(f.name for f in left if not f.empty))
+        empty = tuple(f.name for f in left if f.empty)  # all are equal, so one may be known
+        result = Ingested(known=known, empty=empty)
         if fresh:
             logs = [f for f in fresh if f.role == "log"]
             looked = {file: check(fmt, file, options, alone=len(logs) == 1) for file in logs}
-            empty = tuple(f.name for f in fresh if not (looked[f] if f in looked else not is_empty(f)))
+            empty = (*(f.name for f in fresh if f.empty or looked.get(f) == 0), *empty)
             batch = plan_batch(
                 place,
                 fmt,
@@ -158,11 +160,11 @@ def ingest(
             runs = [ledger_run] if ledger_run else []
             record = launch("ingest", place, lambda root: define(root, batch), beam_args, runs)
             if later:
-                return Ingested(batch.id, result.known, empty)
+                return Ingested(batch.id, known, empty)
             done = place.need("rejects", end).extra["batches"][batch.id]
             counted = {k: done[k] for k in ("rows", "listens", "duplicates", "rejects", "reasons", "tables")}
             counted["late"] = done.get("late", {})
-            result = Ingested(batch.id, result.known, empty, **counted, seconds=record.seconds, peak_mb=record.peak_mb)
+            result = Ingested(batch.id, known, empty, **counted, seconds=record.seconds, peak_mb=record.peak_mb)
     print(result)
     return result
 
@@ -238,13 +240,13 @@ def _today(place: Warehouse) -> date:
     return today
 
 
-def _new(files: Sequence[InputFile], known: Set[tuple[str, str]]) -> tuple[list[InputFile], list[str]]:
-    """Files that are new in content or role, and the names of the others; of equal files the first is new."""
+def _new(files: Sequence[InputFile], known: Set[tuple[str, str]]) -> tuple[list[InputFile], list[InputFile]]:
+    """Files that are new in content or role, and the others; of equal files the first is new."""
     fresh: dict[tuple[str, str], InputFile] = {}
     left = []
     for file in files:
         if file.identity in known or file.identity in fresh:
-            left.append(file.name)
+            left.append(file)
         else:
             fresh[file.identity] = file
     return list(fresh.values()), left

@@ -84,3 +84,6 @@ def test_a_file_without_lines_is_named(world: Path, capsys: pytest.CaptureFixtur
     assert "no lines in empty.csv" in told and "no lines in header.csv" in told and "no lines in a.csv" not in told
     done = run(world, log(world / "b.csv", ("ann", "t2", 2)), tracks=str(world / "catalog.csv"))
     assert done.empty == ("catalog.csv",)
+    (world / "later.csv").write_bytes(b"")
+    done = run(world, str(world / "later.csv"))
+    assert (done.empty, done.known) == (("later.csv",), ()), "the next empty file is no file that is known"

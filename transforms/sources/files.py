@@ -12,6 +12,7 @@ from typing import IO
 from transforms.errors import UserError
 
 ROLES = ("log", "tracks", "listeners", "feedback", "impressions")
+_NOTHING = sha256().hexdigest()
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,11 @@ class InputFile:
     sha256: str
     bytes: int
     role: str = "log"
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has no bytes at all. (`bytes` is not known of an exported table.)"""
+        return self.sha256 == _NOTHING
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -43,12 +49,6 @@ def find(patterns: Sequence[str]) -> list[str]:
             raise UserError(f"--input {pattern}: expected a file or a pattern that matches files, found none.")
         found.update(matched)
     return sorted(found)
-
-
-def is_empty(file: InputFile) -> bool:
-    """Whether a file has no bytes; asked of the file, since `bytes` is not known of an exported table."""
-    with open_input(file.path) as stream:
-        return not stream.read(1)
 
 
 def _match(pattern: str) -> list[str]:

@@ -62,7 +62,7 @@ class Piece:
 
 
 def check(fmt: str, file: InputFile, options: Options, alone: bool = True) -> int:
-    """Look at a file's beginning, before anything is started. Returns how many of its lines were looked at.
+    """Look at a file's beginning, before anything is started. Returns how many lines were found there.
 
     A file among others may hold a few lines that are all refused; one that stands alone, or goes on like that, is a
     wrong file.
@@ -78,7 +78,8 @@ def check(fmt: str, file: InputFile, options: Options, alone: bool = True) -> in
                 return 0
             first = opened_file.metadata.row_group(0).num_rows
             head = parquet.parse(opened_file, parquet.RowGroups((0,), 0, first), file.name, options)
-        return _some(fmt, file, head, options, alone)
+        _some(fmt, file, head, options, alone)
+        return opened_file.metadata.num_rows
     with open_input(file.path) as raw:
         stream = opened(raw, file.name)
         data = _whole(stream, file.name) if fmt == "spotify-history" else read_some(stream, file.name, HEAD_BYTES)
