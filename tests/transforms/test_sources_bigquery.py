@@ -74,6 +74,18 @@ def test_a_table_is_ingested_counted_known_again_and_leaves_no_copy(
     assert again.batch is None and set(again.known) == {table, catalog}
 
 
+def test_a_table_of_two_roles_is_read_in_both(emulator: Emulator, tmp_path: Path) -> None:
+    name = f"{PROJECT}.{emulator.dataset()}.both"
+    put(emulator, name, plays(3).rename({"song": "track_id"}).with_columns(title=pl.lit("One")))
+    (tmp_path / "mapping.yaml").write_text(MAPPING.replace("song", "track_id"))
+    place = Warehouse(str(tmp_path / "warehouse"))
+    given = {"mapping": str(tmp_path / "mapping.yaml"), "tracks": f"bigquery:{name}", "end_date": END}
+    done = ingest(place.url, "bigquery", [name], client=emulator.client(), **given)  # type: ignore[arg-type]
+    assert done.listens == 3 and done.tables["tracks"]["rows"] == 3 and place.store.paths(source.FOLDER) == []
+    again = ingest(place.url, "bigquery", [name], client=emulator.client(), **given)  # type: ignore[arg-type]
+    assert again.batch is None and again.known == (name, name)
+
+
 def test_only_mapped_columns_leave_bigquery(emulator: Emulator, table: str, tmp_path: Path) -> None:
     client, store = emulator.client(), Warehouse(str(tmp_path)).store
     wanted = source.describe(client, table, "log", load_mapping(MAPPING, "mapping"))

@@ -48,8 +48,9 @@ class Export:
 
     @property
     def folder(self) -> str:
-        """Where its files are put, relative to the warehouse."""
-        return f"{FOLDER}/{self.table.replace(':', '_')}"
+        """Where its files are put, relative to the warehouse; a table of two roles has two folders."""
+        name = self.table.replace(":", "_")
+        return f"{FOLDER}/{name}" if self.role == "log" else f"{FOLDER}/{self.role}/{name}"
 
 
 def table_name(given: str) -> str:
