@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
+from pipelines.beam_options import BeamCommand
 from pipelines.cli_care import COMMANDS
 from pipelines.cli_options import (
-    BEAM,
     DAY,
     Commands,
     as_date,
@@ -30,7 +30,7 @@ from pipelines.cli_options import (
 def cli() -> None:
     """A listening log into every listener's shelves, overnight.
 
-    Options that a command does not know are handed to Beam (--runner=..., --project=...).
+    Options for Beam (--runner=..., --project=...) stand among a command's own; what neither knows is refused.
     """
 
 
@@ -50,7 +50,7 @@ def demo(listeners: int, tracks: int, days: int, out: str, seed: int, config: st
     run(listeners, tracks, days, out, seed, settings_of(config))
 
 
-@cli.command(context_settings=BEAM)
+@cli.command(cls=BeamCommand)
 @click.option("--listeners", default=2000, show_default=True)
 @click.option("--tracks", default=20000, show_default=True)
 @click.option("--days", default=60, show_default=True)
@@ -69,7 +69,7 @@ def simulate(ctx: click.Context, **o: Any) -> None:
     run(o["listeners"], o["tracks"], o["days"], o["out"], o["seed"], **more)
 
 
-@cli.command(context_settings=BEAM)
+@cli.command(cls=BeamCommand)
 @click.option(
     "--format", "fmt", required=True, help="csv, parquet, bigquery, lastfm-1k, listenbrainz, spotify-history, sessions."
 )
@@ -110,7 +110,7 @@ def ingest(ctx: click.Context, **o: Any) -> None:
     )
 
 
-@cli.command("run", context_settings=BEAM)
+@cli.command("run", cls=BeamCommand)
 @day_option
 @warehouse_option
 @config_option
@@ -141,7 +141,7 @@ def run_night(ctx: click.Context, **o: Any) -> None:
     )
 
 
-@cli.command(context_settings=BEAM)
+@cli.command(cls=BeamCommand)
 @click.option("--from", "first", type=DAY, required=True)
 @click.option("--to", "last", type=DAY, required=True)
 @warehouse_option
@@ -164,7 +164,7 @@ def features(ctx: click.Context, first: datetime, last: datetime, warehouse: str
     run(warehouse, first.date(), last.date(), settings=settings, beam_args=ctx.args)
 
 
-@cli.command(context_settings=BEAM)
+@cli.command(cls=BeamCommand)
 @click.option("--from", "first", type=DAY, required=True)
 @click.option("--to", "last", type=DAY, required=True)
 @warehouse_option
@@ -198,7 +198,7 @@ def show(listener: str, warehouse: str, **o: Any) -> None:
     run(warehouse, known, shelf=o["shelf"], why=o["why"], day=as_date(o["day"]))
 
 
-@cli.command(context_settings=BEAM)
+@cli.command(cls=BeamCommand)
 @day_option
 @click.option("--days", default=7, show_default=True, help="Listens of this many days after the night are the targets.")
 @warehouse_option

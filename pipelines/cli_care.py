@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from pipelines.beam_options import HANDED_ON, mistake, own_options
 from pipelines.cli_options import (
-    BEAM,
     DAY,
     as_date,
     config_option,
@@ -103,7 +103,7 @@ def publish(day: datetime | None, to: str, tables: Sequence[str], back: bool, wa
         click.echo(one)
 
 
-@click.command(context_settings=BEAM)
+@click.command(context_settings=HANDED_ON)
 @click.argument("listeners", nargs=-1)
 @click.option("--listeners-file", help="Further ids, one a line.")
 @click.option("--published", help="bigquery:PROJECT.DATASET whose tables are cleared too.")
@@ -121,6 +121,9 @@ def forget(ctx: click.Context, listeners: tuple[str, ...], warehouse: str, **o: 
     from pipelines import forget as job
 
     ids, beam = _told_apart([*listeners, *ctx.args])
+    wrong = mistake(beam, own_options(ctx.command, ctx), quoted=False) if beam else None
+    if wrong:
+        raise click.UsageError(f"nobody was forgotten: {wrong}", ctx)
     if o["readmit"]:
         known = [*ids, *(job.ids_of_file(o["listeners_file"]) if o["listeners_file"] else [])]
         click.echo(f"readmitted: {job.readmit(warehouse, known, o['pseudonym_key_file'])}")

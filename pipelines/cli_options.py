@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 DAY = click.DateTime(["%Y-%m-%d"])
-BEAM = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
 def as_date(value: datetime | None) -> date | None:
