@@ -69,7 +69,11 @@ def mistake(words: Sequence[str], own: Sequence[str] = (), quoted: bool = True) 
     if option is None:
         return "found a word that belongs to no option; give values as --name=value (`--help` lists the options)"
     near = get_close_matches(option.replace("_", "-"), own, n=1) or get_close_matches(option, parser.options(), n=1)
-    meant = f"did you mean {near[0]}?" if near else "`--help` lists the command's own, and `--` stands before a job server's"
+    meant = (
+        f"did you mean {near[0]}?"
+        if near
+        else "`--help` lists the command's own, and `--` stands before a job server's"
+    )
     found = f"no such option {option}" if quoted else "found an option that is none"
     return f"{found}, neither here nor in Beam; {meant}"
 

@@ -115,16 +115,18 @@ def ingest(ctx: click.Context, **o: Any) -> None:
 @warehouse_option
 @config_option
 @click.option("--fit-date", type=DAY, help="Learn from other listeners only up to this date.")
-@click.option("--shelf", "shelves", multiple=True, help="Preview: only this shelf; nothing is committed.")
-@click.option(
-    "--listeners", type=click.Path(exists=True), help="Preview: a file of listener ids; nothing is committed."
-)
+@click.option("--shelf", "shelves", multiple=True, help="Preview of this shelf, with what stands there.")
+@click.option("--listeners", type=click.Path(exists=True), help="Preview of a file's listener ids, one a line.")
 @click.option("--greedy", is_flag=True, help="The ranker's order under eligibility rules only.")
 @click.option("--accept-gates", is_flag=True, help="Commit the night even if a check fails; its manifest says so.")
 @key_option
 @click.pass_context
 def run_night(ctx: click.Context, **o: Any) -> None:
-    """Make a night: features, models, shelves, and what is missing before them."""
+    """Make a night: features, models, shelves, and what is missing before them.
+
+    With --shelf or --listeners only a preview: the night's library and the models of its fit date are used as they
+    stand, no date is folded, nothing is fitted or committed, and its shelves are printed.
+    """
     from pipelines.nightly import night
 
     night(

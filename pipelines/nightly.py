@@ -38,14 +38,14 @@ def night(
 
     Args:
         fit_date: learn from other listeners only up to this date; default: the night itself.
-        shelves, listeners_file: a preview of some shelves or listeners; printed paths, nothing committed.
+        shelves, listeners_file: only a preview of some shelves or listeners, with what stands there (`pipelines.preview`).
         pseudonym_key_file: key to the pseudonyms of that file's listeners; default: the environment's.
         greedy: the ranker's order under eligibility rules only.
         accept_gates: commit the night even if a check fails.
 
     Raises:
         GateFailed: the night failed a check and was not committed; what was current stays so.
-        UserError: there is no listening to work on, or `fit_date` is later than the night.
+        UserError: there is no listening to work on, `fit_date` is later than the night, or a preview of what is not made.
     """
     place = Warehouse(warehouse)
     fit = fit_date or day
@@ -54,9 +54,23 @@ def night(
     if shelves and not set(shelves) <= {s.shelf_id for s in settings.shelves.shelves}:
         known = ", ".join(s.shelf_id for s in settings.shelves.shelves)
         raise UserError(f"unknown shelf among {', '.join(shelves)}; the settings have: {known}")
+    if shelves or listeners_file:
+        from pipelines.preview import preview
+
+        preview(
+            warehouse,
+            day,
+            fit,
+            settings,
+            shelves=shelves,
+            listeners_file=listeners_file,
+            pseudonym_key_file=pseudonym_key_file,
+            greedy=greedy,
+            beam_args=beam_args,
+        )
+        return
     first = first_listens(place, day)
-    if not (shelves or listeners_file) or place.current("library", day) is None:  # a preview folds too
-        require_listens(place, day, settings.gates, accept_gates)
+    require_listens(place, day, settings.gates, accept_gates)
     earlier, step = bootstrap_nights(place, first, fit, settings)
     for past in earlier:  # only what is missing: a night is made once
         bootstrap_night(warehouse, past, settings, beam_args)
@@ -74,9 +88,6 @@ def night(
         fit,
         settings,
         beam_args,
-        shelves=shelves,
-        listeners_file=listeners_file,
-        pseudonym_key_file=pseudonym_key_file,
         greedy=greedy,
         accept_gates=accept_gates,
     )
@@ -215,9 +226,6 @@ def _score(
     beam_args: Sequence[str],
     *,
     candidates_only: bool = False,
-    shelves: Sequence[str] = (),
-    listeners_file: str | None = None,
-    pseudonym_key_file: str | None = None,
     greedy: bool = False,
     accept_gates: bool = False,
 ) -> None:
@@ -230,9 +238,6 @@ def _score(
             settings=settings,
             fit_date=fit,
             candidates_only=candidates_only,
-            shelves=shelves,
-            listeners_file=listeners_file,
-            pseudonym_key_file=pseudonym_key_file,
             greedy=greedy,
             accept_gates=accept_gates,
             beam_args=beam_args,

@@ -11,7 +11,6 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
-import click
 import polars as pl
 
 from pipelines.artefacts import fetch
@@ -19,7 +18,6 @@ from pipelines.catalog import newest_or_first, tracks_as_of
 from pipelines.exclusions import exclusions_as_of
 from pipelines.features import library_parts
 from pipelines.fitting import READ_WHEN_SCORING, Fitted, ModelSettings
-from pipelines.identity import ids_of_file, known_as
 from pipelines.jobs import launch
 from pipelines.roster import roster_size
 from pipelines.scoring import UNTRAINED, Plan, Scorer
@@ -49,16 +47,19 @@ def score(
     fit_date: date | None = None,
     candidates_only: bool = False,
     shelves: Sequence[str] = (),
-    listeners_file: str | None = None,
-    pseudonym_key_file: str | None = None,
+    only: Sequence[str] = (),
     greedy: bool = False,
     accept_gates: bool = False,
     beam_args: Sequence[str] = (),
-) -> None:
+) -> list[Run]:
     """Score the night of `day` with what was learned as of `fit_date`.
 
     Args:
+        shelves, only: a preview of these shelves, of these listeners as the warehouse knows them; nothing is committed.
         accept_gates: commit the night even if a check fails; its manifest then says so.
+
+    Returns:
+        the runs of a preview, which nobody commits; none where there was nothing to do.
 
     Raises:
         GateFailed: the night failed a check; its files stay in their runs' folders, nothing is committed.
@@ -89,7 +90,6 @@ def score(
         "fit_date": fit.isoformat(),
         "candidates_only": candidates_only,
     }
-    only = tuple(known_as(warehouse, ids_of_file(listeners_file), pseudonym_key_file)) if listeners_file else ()
     preview = bool(shelves or only)
     if preview:
         described |= {"preview_shelves": sorted(shelves), "preview_listeners": len(only)}
@@ -99,7 +99,7 @@ def score(
         if (run := _plan(place, table, day, settings, inputs, described, preview))
     ]
     if not wanted or (not candidates_only and wanted[-1].table != "shelves"):
-        return
+        return []
     enough = min(settings.candidates.keep_all_below - 1, settings.bootstrap.listeners)
     size = roster_size(place, tables["library"], listeners, day, enough)
     what = Plan(
@@ -116,7 +116,7 @@ def score(
         settings=settings.shelves,
         sources=settings.candidates.sources,
         continuation=settings.candidates.continuation,
-        only=only,
+        only=tuple(only),
         only_shelves=tuple(shelves),
     )
     work = specs(place, settings.shards, tables)
@@ -138,9 +138,7 @@ def score(
             _ = root | "Done" >> GatedCommit(wanted, written, scored[MEASURED], gate)
 
     launch("score", place, define, beam_args, wanted)
-    if preview:
-        for run in wanted:
-            click.echo(f"preview, not committed: {warehouse}/{run.folder}")
+    return wanted if preview else []
 
 
 def _plan(

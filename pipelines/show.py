@@ -83,6 +83,12 @@ def show(
         console.print()
 
 
+def shelf_tables(place: Warehouse, day: date, rows: pl.DataFrame) -> list[Table]:
+    """Rows of `shelves` as tables for a terminal, in the order of a listener's surfaces."""
+    names = titles(place, day, rows)
+    return [_table(row, names, {}) for row in rows.sort("surface", "home_position", "shelf_id").iter_rows(named=True)]
+
+
 def of_listener(place: Warehouse, manifest: Manifest, listener: str) -> pl.DataFrame:
     """A listener's rows of a listener-side table, reading only what may hold them."""
     wanted = pl.Series([listener], dtype=pl.String)

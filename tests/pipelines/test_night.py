@@ -205,7 +205,9 @@ def test_previews_commit_nothing(world, tmp_path, capsys):
     assert {k: m.to_json() for k, m in manifests(place).items()} == {
         k: m.to_json() for k, m in manifests(world.place).items()
     }
-    told = [line.split(": ")[1] for line in capsys.readouterr().out.splitlines() if line.startswith("preview")]
+    told = [
+        line.split(": ")[1].split(" (")[0] for line in capsys.readouterr().out.splitlines() if "not committed" in line
+    ]
     folder = next(Path(path) for path in told if "/shelves/" in path)
     rows = pl.concat([pl.read_parquet(f) for f in sorted(folder.glob("*.parquet"))])
     assert sorted(set(rows["listener_id"])) == who

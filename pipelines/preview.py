@@ -1,0 +1,160 @@
+"""A preview: some shelves or some listeners of a night, scored with what stands there, for somebody to look at.
+
+It folds no date, fits nothing and commits nothing, so no table moves and no date closes: it is what a shelf in the settings would
+look like, with the library of the night and the models and ranker of the fit date. Its rows stand in the folders of runs that
+no manifest names, which `clean --abandoned` deletes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+import click
+import polars as pl
+
+from pipelines.identity import ids_of_file, known_as
+from pipelines.progress import stage
+from transforms.chunks import shard_of
+from transforms.errors import UserError
+from transforms.tables.manifest import Manifest
+from transforms.tables.row_groups import groups_holding
+from transforms.tables.runs import Run
+from transforms.tables.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from pipelines.config import Settings
+
+SHOWN = 3
+
+
+def preview(
+    warehouse: str,
+    day: date,
+    fit: date,
+    settings: Settings,
+    *,
+    shelves: Sequence[str] = (),
+    listeners_file: str | None = None,
+    pseudonym_key_file: str | None = None,
+    greedy: bool = False,
+    beam_args: Sequence[str] = (),
+) -> None:
+    """Score and print a preview.
+
+    Raises:
+        UserError: the date is not folded, there are no models of the fit date, or the file names nobody who is known.
+    """
+    place = Warehouse(warehouse)
+    require_made(place, day, fit)
+    asked = list(
+        dict.fromkeys(known_as(warehouse, ids_of_file(listeners_file), pseudonym_key_file) if listeners_file else [])
+    )
+    known = known_among(place, asked, day)
+    if asked:
+        told = f"{len(known):,} of {len(asked):,} listeners are known"
+        if not known:
+            raise UserError(
+                f"{told} on {day}; expected ids as they came with the log, one a line (with pseudonyms, and their key)"
+            )
+        click.echo(told)
+    from pipelines.score import score
+
+    with stage(f"preview {day}") as at:
+        runs = score(
+            warehouse,
+            day,
+            settings=settings,
+            fit_date=fit,
+            shelves=shelves,
+            only=known,
+            greedy=greedy,
+            beam_args=beam_args,
+        )
+        made = {run.table: rows_of(place, run) for run in runs}
+        at.rows(made["shelves"].height)
+    for run in runs:
+        click.echo(f"preview, not committed: {warehouse}/{run.folder} ({made[run.table].height:,} rows)")
+    _print(place, day, made["shelves"], known)
+
+
+def require_made(place: Warehouse, day: date, fit: date) -> None:
+    """Refuse a preview of what no night has made.
+
+    Raises:
+        UserError: the date is not folded, or there are no models of the fit date.
+    """
+    from pipelines.nightly import is_bootstrap
+
+    if place.current("library", day) is None:
+        folded = place.newest("library", day)
+        other = f", or preview {folded.date}, the newest night before it that is folded" if folded else ""
+        raise UserError(
+            f"a preview uses what a night has made, and {day} is not folded; make it with `nightshelf run --date {day}`{other}"
+        )
+    if place.current("models", fit) is None or is_bootstrap(place, fit):
+        usable = [d for d in place.dates("models") if d <= day and not is_bootstrap(place, d)]
+        other = f", or score it by an earlier night's with --fit-date {usable[-1]}" if usable else ""
+        raise UserError(
+            f"a preview uses what a night has made, and there are no models of {fit}; make them with "
+            f"`nightshelf run --date {fit}`{other}"
+        )
+
+
+def known_among(place: Warehouse, asked: Sequence[str], day: date) -> list[str]:
+    """Those of some listeners whom a night scores: who is in its library or had joined by then, in the order asked."""
+    from pipelines.catalog import newest_or_first
+    from pipelines.features import library_parts
+
+    if not asked:
+        return []
+    wanted = pl.Series("listener_id", sorted(asked), dtype=pl.String)
+    found = {who for part in library_parts(place, day) for who in _named(place, part, wanted, None)}
+    listeners = newest_or_first(place, "listeners", day)
+    if listeners is not None:
+        found |= set(_named(place, listeners, wanted, day))
+    return [who for who in asked if who in found]
+
+
+def _named(place: Warehouse, manifest: Manifest, wanted: pl.Series, joined_by: date | None) -> list[str]:
+    """Ids among `wanted` of a listener-side table, reading only what may hold them."""
+    shards = set(shard_of(wanted, manifest.shards).tolist())
+    columns = ["listener_id", *(["joined_on"] if joined_by else [])]
+    found: list[str] = []
+    for entry in (f for f in manifest.files if f.shard in shards and f.rows):
+        file = place.open_parquet(entry.path)
+        at = file.schema_arrow.get_field_index("listener_id")
+        for group in groups_holding(file.metadata, wanted, at):
+            rows = pl.DataFrame(pl.from_arrow(file.read_row_group(group, columns=columns)))
+            rows = rows.filter(pl.col("listener_id").is_in(wanted.implode()))
+            if joined_by:
+                rows = rows.filter(pl.col("joined_on").is_null() | (pl.col("joined_on") <= joined_by))
+            found += rows["listener_id"].unique().to_list()
+    return found
+
+
+def rows_of(place: Warehouse, run: Run) -> pl.DataFrame:
+    """The rows of a run that was not committed, in the order of its files."""
+    paths = [path for path in place.store.paths(run.folder) if path.endswith(".parquet")]
+    frames = [pl.DataFrame(pl.from_arrow(place.open_parquet(path).read())) for path in paths]
+    return pl.concat(frames, how="diagonal") if frames else pl.DataFrame()
+
+
+def _print(place: Warehouse, day: date, shelves: pl.DataFrame, known: Sequence[str]) -> None:
+    """A line a shelf, and the shelves of the first listeners of the file, who are named by their place in it."""
+    from rich.console import Console
+
+    from pipelines.show import shelf_tables
+
+    if not shelves.height:
+        return
+    counted = shelves.group_by("shelf_id", "status").len().sort("shelf_id", "status")
+    for (shelf,), parts in counted.group_by("shelf_id", maintain_order=True):
+        told = ", ".join(f"{number:,} {status}" for _, status, number in parts.iter_rows())
+        click.echo(f"{shelf}: {told}")
+    console = Console()
+    for number, who in enumerate(known[:SHOWN], start=1):
+        click.echo(f"\nlistener {number} of {len(known):,} who are known")
+        for table in shelf_tables(place, day, shelves.filter(pl.col("listener_id") == who)):
+            console.print(table)
