@@ -24,6 +24,8 @@ from pipelines.cli_options import (
     warehouse_option,
 )
 
+INTERRUPTED = "nightshelf: interrupted; the same command again goes on where it can"
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option("0.1.0", prog_name="nightshelf")
@@ -251,7 +253,7 @@ def main() -> None:
 def _run() -> None:
     """Run a command: user errors become one sentence and an exit code, never a stack trace, which might quote a row."""
     from pipelines import logs
-    from transforms.errors import UserError
+    from transforms.errors import UserError, interrupted
 
     logs.setup()
     try:
@@ -264,9 +266,11 @@ def _run() -> None:
         _fail(f"nightshelf: {_unnamed(error)}", error.exit_code)
     except click.ClickException as error:
         _fail(f"nightshelf: {error.format_message()}", error.exit_code)
-    except click.Abort:
-        _fail("nightshelf: interrupted; the same command again goes on where it can", 130)
+    except (click.Abort, KeyboardInterrupt):
+        _fail(INTERRUPTED, 130)
     except Exception as error:
+        if interrupted(error):
+            _fail(INTERRUPTED, 130)
         if os.environ.get(logs.DEBUG):
             raise
         _fail(f"nightshelf: an error that nobody foresaw: {logs.told(error)}; {logs.MORE}", 1)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines import logs
 from pipelines.progress import made
 from transforms.clock import by_part, others
-from transforms.errors import JobFailed, UserError
+from transforms.errors import JobFailed, UserError, interrupted
 from transforms.tables.records import Record, at_commit, with_workers, write_record
 from transforms.tables.runs import Run
 from transforms.tables.usage import Usage, passed
@@ -76,6 +76,7 @@ def launch(
     Raises:
         UserError: what a step raised for the user to mend (Beam's wrapping is taken off).
         JobFailed: anything else, without its text.
+        KeyboardInterrupt: a step was interrupted; Beam makes an error of its own of it.
     """
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
@@ -96,6 +97,8 @@ def launch(
             return _noted(Record(job, run_ids=[r.run_id for r in runs], finished=False))
         result.wait_until_finish()
     except Exception as error:
+        if interrupted(error):
+            raise KeyboardInterrupt from None
         found = user_error(error)
         if found is None and not os.environ.get(logs.DEBUG):
             raise JobFailed(f"job {job} failed {logs.told(error)}; {logs.MORE}") from None

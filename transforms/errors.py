@@ -31,3 +31,13 @@ class JobFailed(UserError):
     """A job met an error that nobody foresaw; told without its text, which may quote a row."""
 
     exit_code = 1
+
+
+def interrupted(error: BaseException) -> bool:
+    """Whether somebody's interrupt is behind an error: a step, or an import in it, wraps it like any other."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
