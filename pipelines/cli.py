@@ -21,6 +21,7 @@ from pipelines.cli_options import (
     in_order,
     key_option,
     settings_of,
+    standing_option,
     warehouse_option,
 )
 
@@ -192,7 +193,7 @@ def backfill(ctx: click.Context, first: datetime, last: datetime, warehouse: str
 @click.option("--why", is_flag=True, help="Where each item came from, and what moved its score.")
 @click.option("--date", "day", type=DAY, help="Default: the newest night.")
 @key_option
-@warehouse_option
+@standing_option
 def show(listener: str, warehouse: str, **o: Any) -> None:
     """Print one listener's shelves."""
     from pipelines.identity import known_as
@@ -205,7 +206,7 @@ def show(listener: str, warehouse: str, **o: Any) -> None:
 @cli.command(cls=BeamCommand)
 @day_option
 @click.option("--days", default=7, show_default=True, help="Listens of this many days after the night are the targets.")
-@warehouse_option
+@standing_option
 @config_option
 @click.pass_context
 def evaluate(ctx: click.Context, day: datetime, days: int, warehouse: str, config: str | None) -> None:
@@ -217,7 +218,7 @@ def evaluate(ctx: click.Context, day: datetime, days: int, warehouse: str, confi
 
 @cli.command()
 @day_option
-@warehouse_option
+@standing_option
 @config_option
 def report(day: datetime, warehouse: str, config: str | None) -> None:
     """Write the night's report: one self-contained HTML page."""

@@ -16,12 +16,13 @@ from pipelines.cli_options import (
     day_option,
     key_option,
     settings_of,
+    standing_option,
     warehouse_option,
 )
 
 
 @click.command()
-@warehouse_option
+@standing_option
 @click.option("--date", "day", type=DAY, help="Only what this night uses; default: the newest.")
 def status(warehouse: str, day: datetime | None) -> None:
     """What stands in the warehouse, and what is out of date."""
@@ -34,7 +35,7 @@ def status(warehouse: str, day: datetime | None) -> None:
 @click.argument("table")
 @day_option
 @click.option("--unpin", is_flag=True, help="Release the pin, so that runs may replace it again.")
-@warehouse_option
+@standing_option
 def rollback(table: str, day: datetime, unpin: bool, warehouse: str) -> None:
     """Point a table's date at the run before the current one, and pin it there."""
     from pipelines.upkeep import rollback as run
@@ -45,7 +46,7 @@ def rollback(table: str, day: datetime, unpin: bool, warehouse: str) -> None:
 @click.command()
 @click.option("--date", "day", type=DAY, help="Only this date; default: all of them.")
 @click.option("--dry-run", is_flag=True, help="Only say what is damaged.")
-@warehouse_option
+@standing_option
 def repair(day: datetime | None, dry_run: bool, warehouse: str) -> None:
     """Check every file against its manifest, and mark what is damaged to be made again."""
     from pipelines.upkeep import repair as run
@@ -55,7 +56,7 @@ def repair(day: datetime | None, dry_run: bool, warehouse: str) -> None:
 
 
 @click.command()
-@warehouse_option
+@standing_option
 @config_option
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @click.option("--abandoned", is_flag=True, help="Also runs that never committed; only while no run is at work.")
@@ -69,7 +70,7 @@ def clean(warehouse: str, config: str | None, dry_run: bool, abandoned: bool) ->
 
 @click.command()
 @day_option
-@warehouse_option
+@standing_option
 @config_option
 def check(day: datetime, warehouse: str, config: str | None) -> None:
     """A night's checks with their numbers; exits with 3 if one fails, also of a night that was held back."""
@@ -90,6 +91,7 @@ def check(day: datetime, warehouse: str, config: str | None) -> None:
 def publish(day: datetime | None, to: str, tables: Sequence[str], back: bool, warehouse: str, **o: Any) -> None:
     """Load a night into BigQuery, count its rows, then replace the view that consumers read."""
     from pipelines import publish as job
+    from transforms.tables.warehouse import standing
 
     keep_days: int = o["keep_days"]
     if back:
@@ -97,6 +99,7 @@ def publish(day: datetime | None, to: str, tables: Sequence[str], back: bool, wa
     elif day is None:
         raise click.UsageError("--date is required, except with --rollback")
     else:
+        standing(warehouse)
         gates, accept = settings_of(o["config"]).gates, o["accept_gates"]
         done = job.publish(warehouse, day.date(), to, tables, keep_days=keep_days, gates=gates, accept_gates=accept)
     for one in done:
@@ -111,7 +114,7 @@ def publish(day: datetime | None, to: str, tables: Sequence[str], back: bool, wa
     "--readmit", is_flag=True, help="Only take them off the list: what is ingested from now on is taken again."
 )
 @key_option
-@warehouse_option
+@standing_option
 @click.pass_context
 def forget(ctx: click.Context, listeners: tuple[str, ...], warehouse: str, **o: Any) -> None:
     """Remove listeners from every table, stored run and published copy, and refuse them from now on.

@@ -23,9 +23,23 @@ def settings_of(path: str | None) -> Any:
     return load(Settings, path)
 
 
-warehouse_option = click.option(
-    "--warehouse", default="./warehouse", show_default=True, help="Folder or gs://bucket/prefix."
-)
+def _standing(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    from transforms.tables.warehouse import standing
+
+    if not ctx.resilient_parsing:
+        standing(value)
+    return value
+
+
+WAREHOUSE: dict[str, Any] = {
+    "default": "./warehouse",
+    "show_default": True,
+    "help": "Folder or gs://bucket/prefix.",
+}
+warehouse_option = click.option("--warehouse", **WAREHOUSE)
+standing_option = click.option(
+    "--warehouse", callback=_standing, **WAREHOUSE
+)  # of commands that need one that is there
 config_option = click.option("--config", type=click.Path(), help="Settings file; `nightshelf config` prints one.")
 day_option = click.option(
     "--date", "day", type=DAY, required=True, help="The night: everything as of the end of this date, UTC."

@@ -167,8 +167,8 @@ def test_exit_codes(error: BaseException, code: int, monkeypatch: pytest.MonkeyP
     def fail(*args: object, **kwargs: object) -> None:
         raise error
 
-    monkeypatch.setattr("pipelines.upkeep.print_status", fail)
-    assert main(monkeypatch, "status") == code
+    monkeypatch.setattr("pipelines.settings_file.to_yaml", fail)
+    assert main(monkeypatch, "config") == code
 
 
 def test_exit_code_of_a_usage_error_is_that_of_a_user_error() -> None:

@@ -11,6 +11,7 @@ and the second a rename under a lock file; in Google Cloud Storage both are the 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -77,10 +78,17 @@ def checked(path: str) -> str:
 
 
 class LocalStore:
-    """A folder of the local file system."""
+    """A folder of the local file system, which need not be there yet.
+
+    Raises:
+        UserError: a file stands where it, or a folder above it, should; or, when written to, it cannot be.
+    """
 
     def __init__(self, root: str) -> None:
         self.root = str(Path(root).resolve())
+        there = next((p for p in (Path(self.root), *Path(self.root).parents) if os.path.exists(p)), None)
+        if there is not None and not there.is_dir():
+            raise UserError(f"--warehouse {root}: expected a folder, found a file{_above(there, self.root)}")
 
     def _path(self, path: str) -> Path:
         return Path(self.root) / checked(path)
@@ -95,9 +103,23 @@ class LocalStore:
             return None, None
         return data, sha256(data).hexdigest()
 
+    def _make_room(self, target: Path) -> None:
+        """Make the folder of a file."""
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not os.access(target.parent, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):  # a full disk is told by whoever runs the job
+                raise
+            raise UserError(
+                f"--warehouse {self.root}: expected a folder that can be made and written, found that it cannot "
+                f"({os.strerror(error.errno or 0)}); name another one, or mend its rights"
+            ) from error
+
     def write(self, path: str, data: bytes) -> None:
         target = self._path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._make_room(target)
         scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             with open(scratch, "wb") as out:
@@ -111,7 +133,7 @@ class LocalStore:
 
     def adopt(self, local: str, path: str) -> None:
         target = self._path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._make_room(target)
         try:
             os.replace(local, target)
         except OSError:
@@ -129,7 +151,7 @@ class LocalStore:
     @contextmanager
     def _lock(self, path: str) -> Iterator[None]:
         target = self._path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._make_room(target)
         with open(target.with_name(f".{target.name}.lock"), "a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -159,6 +181,10 @@ class LocalStore:
     def leftovers(self) -> list[str]:
         top = Path(self.root)
         return sorted(str(p.relative_to(top)) for p in top.rglob(".*.tmp") if p.is_file())
+
+
+def _above(there: Path, root: str) -> str:
+    return "" if str(there) == root else f" above it ({there.name})"
 
 
 class GcsStore:

@@ -188,3 +188,18 @@ class Warehouse:
             empty = empty_frame(TABLES[table].arrow)
             return empty.select(columns) if columns is not None else empty
         return self._read_following(manifest, columns)
+
+
+def standing(url: str) -> Warehouse:
+    """A warehouse that holds something, for commands that only look or take away.
+
+    Raises:
+        UserError: there is none.
+    """
+    place = Warehouse(url)
+    if not any(place.store.folders(table) for table in ("listens", *TABLES)):
+        raise UserError(
+            f"no warehouse here: {url} holds no tables; name the folder of yours with --warehouse, or begin one with "
+            "`nightshelf ingest`"
+        )
+    return place

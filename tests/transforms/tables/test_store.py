@@ -46,3 +46,22 @@ def test_scratch_and_lock_files_are_not_listed(tmp_path: Path) -> None:
 def test_an_unknown_scheme_is_named() -> None:
     with pytest.raises(UserError, match="'s3'"):
         open_store("s3://bucket/x")
+
+
+@pytest.mark.parametrize(
+    ("inside", "said"), [("", "found a file$"), ("/w/deeper", r"found a file above it \(afile\)$")]
+)
+def test_a_file_where_a_folder_should_be_is_refused_when_the_store_is_opened(
+    tmp_path: Path, inside: str, said: str
+) -> None:
+    (tmp_path / "afile").write_bytes(b"")
+    with pytest.raises(UserError, match=f"^--warehouse .*/afile{inside}: expected a folder, {said}"):
+        open_store(f"{tmp_path}/afile{inside}")
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence() -> None:
+    store = LocalStore("/proc/nowhere/w")  # where nobody, whatever their rights, can make one
+    assert store.paths("") == [] and store.read_with_token("t/x") == (None, None)
+    for attempt in (lambda: store.write("t/x", b""), lambda: store.replace("t/x", b"", None)):
+        with pytest.raises(UserError, match="^--warehouse /proc/nowhere/w: expected a folder that can be made"):
+            attempt()
