@@ -205,7 +205,13 @@ def show(listener: str, warehouse: str, **o: Any) -> None:
 
 @cli.command(cls=BeamCommand)
 @day_option
-@click.option("--days", default=7, show_default=True, help="Listens of this many days after the night are the targets.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 9999),
+    default=7,
+    show_default=True,
+    help="Listens of this many days after the night are the targets, or of as many as the log holds.",
+)
 @standing_option
 @config_option
 @click.pass_context

@@ -58,12 +58,15 @@ LISTENS = ("listener_id", "track_id", "started_at", "ms_played", "skipped", "com
 
 
 def evaluate(warehouse: str, day: date, ahead: int = 7, *, settings: Settings, beam_args: Sequence[str] = ()) -> None:
-    """Measure the night of `day` against the listens of the `ahead` days after it.
+    """Measure the night of `day` against the listens of the `ahead` days after it, or of as many as the log holds.
+
+    What was measured over is recorded, in the manifest's settings, and said where it is fewer than asked.
 
     Raises:
         UserError: the night is not stored, or nothing was logged after it.
     """
     place = Warehouse(warehouse)
+    asked, ahead = ahead, min(ahead, days_after(place, day) or ahead)
     last = day + timedelta(ahead)
     candidates, shelves = place.need("candidates", day), place.current("shelves", day)
     after = [m for d in days(day + timedelta(1), last) if (m := place.current("listens", d))]
@@ -73,6 +76,9 @@ def evaluate(warehouse: str, day: date, ahead: int = 7, *, settings: Settings, b
     library = library_parts(place, day)
     catalog = newest_or_first(place, "tracks", last)
     extra = responses_to(place, day, last) if shelves else {}
+    if ahead < asked:
+        held = f"the log holds {ahead} day{'' if ahead == 1 else 's'} after {day}"
+        logs.say("INFO", f"{held}, not {asked}: measured over these", date=day.isoformat())
     run = plan(
         place,
         "evaluation",
@@ -132,6 +138,12 @@ def evaluate(warehouse: str, day: date, ahead: int = 7, *, settings: Settings, b
     done = launch("evaluate", place, define, beam_args, [run])
     if shelves and done.finished and (told := without_estimates(place, day, ahead)):
         logs.say("INFO", told, date=day.isoformat())
+
+
+def days_after(place: Warehouse, day: date) -> int:
+    """Days of the log after a night; 0 where there are none."""
+    newest = place.newest("listens", date.max)
+    return max(0, (newest.date - day).days) if newest else 0
 
 
 _CANDIDATE = ("listener_id", "track_id", "heard_before", "stage", "inclusion", "ranker_score", "p_listened", "f_blend")

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
-from pipelines.evaluate import evaluate
+from pipelines.cli import cli
+from pipelines.evaluate import days_after, evaluate
 from pipelines.outcomes import outcomes
+from pipelines.report import gather, report
 from tests.pipelines.tiny import NIGHT, SETTINGS, TRACKS, build, candidates_of, listens_of, put, shelves_of
 from transforms.errors import UserError
 from transforms.library import day_library
@@ -88,3 +91,25 @@ def test_evaluating_again_does_nothing_and_a_night_without_a_morning_is_refused(
     put(place, "candidates", NIGHT + timedelta(7), candidates_of())
     with pytest.raises(UserError, match="no listens from"):
         evaluate(place.url, NIGHT + timedelta(7), 7, settings=SETTINGS)  # type: ignore[arg-type]
+
+
+def test_more_days_than_the_log_holds_are_measured_over_what_it_holds_and_it_says_so(
+    place: Warehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = days_after(place, NIGHT)
+    assert held > 0
+    evaluate(place.url, NIGHT, held, settings=SETTINGS)  # type: ignore[arg-type]
+    exact = place.need("evaluation", NIGHT)
+    assert "the log holds" not in capsys.readouterr().err
+    evaluate(place.url, NIGHT, 100, settings=SETTINGS)  # type: ignore[arg-type]
+    assert f"the log holds {held} days after {NIGHT}, not 100: measured over these" in capsys.readouterr().err
+    assert place.need("evaluation", NIGHT) == exact and exact.settings["days"] == held
+    assert gather(place, NIGHT).evaluated_days == held
+    page = Path(report(place.url, NIGHT)).read_text()
+    assert f"in the {held} days after the night" in " ".join(page.split()) and "100 days" not in page
+
+
+@pytest.mark.parametrize("days", ["0", "-7", "10000", "many"])
+def test_days_are_a_number_of_at_least_one(days: str) -> None:
+    done = CliRunner().invoke(cli, ["evaluate", "--date", str(NIGHT), "--days", days])
+    assert done.exit_code == 2 and "--days" in done.output
