@@ -114,7 +114,7 @@ def publish(day: datetime | None, to: str, tables: Sequence[str], back: bool, wa
     "--readmit", is_flag=True, help="Only take them off the list: what is ingested from now on is taken again."
 )
 @key_option
-@standing_option
+@warehouse_option
 @click.pass_context
 def forget(ctx: click.Context, listeners: tuple[str, ...], warehouse: str, **o: Any) -> None:
     """Remove listeners from every table, stored run and published copy, and refuse them from now on.
@@ -122,11 +122,13 @@ def forget(ctx: click.Context, listeners: tuple[str, ...], warehouse: str, **o: 
     While no other job is at work. With no LISTENER, everybody who was forgotten is looked for once more, everywhere.
     """
     from pipelines import forget as job
+    from transforms.tables.warehouse import standing
 
     ids, beam = _told_apart([*listeners, *ctx.args])
     wrong = mistake(beam, own_options(ctx.command, ctx), quoted=False) if beam else None
     if wrong:
         raise click.UsageError(f"nobody was forgotten: {wrong}", ctx)
+    standing(warehouse)
     if o["readmit"]:
         known = [*ids, *(job.ids_of_file(o["listeners_file"]) if o["listeners_file"] else [])]
         click.echo(f"readmitted: {job.readmit(warehouse, known, o['pseudonym_key_file'])}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
+from functools import wraps
 from typing import Any
 
 import click
@@ -23,23 +25,24 @@ def settings_of(path: str | None) -> Any:
     return load(Settings, path)
 
 
-def _standing(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    from transforms.tables.warehouse import standing
-
-    if not ctx.resilient_parsing:
-        standing(value)
-    return value
+warehouse_option = click.option(
+    "--warehouse", default="./warehouse", show_default=True, help="Folder or gs://bucket/prefix."
+)
 
 
-WAREHOUSE: dict[str, Any] = {
-    "default": "./warehouse",
-    "show_default": True,
-    "help": "Folder or gs://bucket/prefix.",
-}
-warehouse_option = click.option("--warehouse", **WAREHOUSE)
-standing_option = click.option(
-    "--warehouse", callback=_standing, **WAREHOUSE
-)  # of commands that need one that is there
+def standing_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--warehouse` of a command that needs one that is there; looked for when all its options are known to be right."""
+
+    @wraps(command)
+    def checked(*args: Any, **options: Any) -> Any:
+        from transforms.tables.warehouse import standing
+
+        standing(options["warehouse"])
+        return command(*args, **options)
+
+    return warehouse_option(checked)
+
+
 config_option = click.option("--config", type=click.Path(), help="Settings file; `nightshelf config` prints one.")
 day_option = click.option(
     "--date", "day", type=DAY, required=True, help="The night: everything as of the end of this date, UTC."
