@@ -12,10 +12,11 @@ TRACKS ?= 20000
 DAYS ?= 60
 SEED ?= 1
 
-# Who works with the environment holds its lock, whoever changes it waits for it; where there is no flock, nobody does.
+# Who works with the environment holds its lock, whoever changes it waits for it; where there is no flock, nobody does. The faster
+# installer locks $(VENV)/.lock itself, so ours is another file.
 FLOCK := $(shell command -v flock)
-SHARED = $(if $(FLOCK),mkdir -p $(VENV) && flock --shared $(VENV)/.lock)
-WHOLE = $(if $(FLOCK),mkdir -p $(VENV) && flock --exclusive --timeout 3600 --conflict-exit-code 75 $(VENV)/.lock)
+SHARED = $(if $(FLOCK),mkdir -p $(VENV) && flock --shared $(VENV)/.in-use)
+WHOLE = $(if $(FLOCK),mkdir -p $(VENV) && flock --exclusive --timeout 3600 --conflict-exit-code 75 $(VENV)/.in-use)
 CURRENT = [ -x $(BIN)/pip ] && sha256sum --check --status $(STAMP) 2> /dev/null
 
 .PHONY: install installed emulators nightly test lint types docs bench flink java clean
