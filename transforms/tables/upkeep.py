@@ -121,9 +121,10 @@ def removable(warehouse: Warehouse, settings: RetentionSettings, abandoned: bool
     newest = max((d for t in LISTENED for d in warehouse.dates(t)), default=None)
     needed = _shown_versions(warehouse, newest, settings) if newest else set()
     for table in tables(warehouse):
-        for day in warehouse.dates(table):
+        for day in warehouse.begun(table):
             current = warehouse.current(table, day)
             if current is None:
+                yield from _never_committed(warehouse, table, day) if abandoned else ()
                 continue
             keep = {current.run_id} | {f.path.split("/")[2].removeprefix("run=") for f in current.files}
             back: Manifest | None = current
@@ -143,6 +144,13 @@ def removable(warehouse: Warehouse, settings: RetentionSettings, abandoned: bool
                 if _run_manifest(warehouse, table, day, run_id) is None and not abandoned:
                     continue
                 yield f"{folder(table, day)}/{name}"
+
+
+def _never_committed(warehouse: Warehouse, table: str, day: date) -> Iterator[str]:
+    """Runs of a date without a manifest that did not get to their end; one that did may be what `repair` puts back."""
+    for name in warehouse.store.folders(folder(table, day)):
+        if _run_manifest(warehouse, table, day, name.removeprefix("run=")) is None:
+            yield f"{folder(table, day)}/{name}"
 
 
 def _chain(manifest: Manifest | None) -> list[dict[str, str]]:

@@ -103,9 +103,13 @@ class Warehouse:
 
     def dates(self, table: str) -> list[date]:
         """Dates that have a manifest, in order."""
+        begun = self.begun(table)
+        return [d for d in begun if self.store.read_with_token(f"{folder(table, d)}/{CURRENT}")[0] is not None]
+
+    def begun(self, table: str) -> list[date]:
+        """Dates that have a folder, in order: also those for which nothing was ever committed."""
         found = (_DATE.fullmatch(name) for name in self.store.folders(table))
-        days_found = sorted(date.fromisoformat(m.group(1)) for m in found if m)
-        return [d for d in days_found if self.store.read_with_token(f"{folder(table, d)}/{CURRENT}")[0] is not None]
+        return sorted(date.fromisoformat(m.group(1)) for m in found if m)
 
     def newest(self, table: str, upto: date) -> Manifest | None:
         """The manifest of the newest date up to and including `upto`."""

@@ -153,6 +153,16 @@ def test_retention_keeps_the_current_run_and_the_one_before(warehouse: Warehouse
     assert also == {*runs[:2], unfinished.run_id}
 
 
+def test_what_a_date_that_was_never_committed_left_goes_with_the_abandoned(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    finished, unfinished = make(warehouse, 1, ["ann"]), planned(warehouse, 9)
+    (tmp_path / "listeners/date=2026-01-01/_current.json").unlink()
+    assert list(upkeep.removable(warehouse, RetentionSettings())) == []
+    assert list(upkeep.removable(warehouse, RetentionSettings(), abandoned=True)) == [unfinished.folder]
+    assert finished.run_id not in unfinished.folder  # it may be put back
+
+
 def test_a_manifest_that_is_none_is_named(warehouse: Warehouse, tmp_path: Path) -> None:
     make(warehouse, 1, ["ann"])
     (tmp_path / "listeners/date=2026-01-01/_current.json").write_text('{"table": "lis')
