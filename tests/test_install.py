@@ -104,9 +104,11 @@ def test_who_waits_in_vain_is_told_why(clone: Path) -> None:
     (clone / "Makefile").write_text(makefile.replace("--timeout 3600", "--timeout 0.1"))
     assert install(clone) == 0
     edit(clone, "other==1\n", 60)
-    user = subprocess.Popen(["flock", "--shared", ".venv/.lock", "cat"], cwd=clone, stdin=subprocess.PIPE)
+    user = subprocess.Popen(["flock", "--shared", ".venv/.in-use", "cat"], cwd=clone, stdin=subprocess.PIPE)
     try:
-        while subprocess.run(["flock", "--exclusive", "--nonblock", ".venv/.lock", "true"], cwd=clone).returncode == 0:
+        while (
+            subprocess.run(["flock", "--exclusive", "--nonblock", ".venv/.in-use", "true"], cwd=clone).returncode == 0
+        ):
             pass  # until it holds the lock
         waited = make(clone, "install")
         said = waited.communicate()[1]
