@@ -396,27 +396,3 @@ def test_of_rows_that_contradict_each_other_the_same_one_stays_in_whatever_order
     assert one.read("tracks", first).filter(track_id="t1")["title"].to_list() == ["Another"]
     assert one.read("listeners", first).filter(listener_id="ann")["market"].to_list() == ["FI"]
     assert one.read("impressions", first)["track_id"].to_list() == ["t1"]
-
-
-@pytest.mark.parametrize(
-    ("over", "message"),
-    [
-        ({"format": "mp3"}, "--format: expected one of csv, .* found 'mp3'"),
-        ({"inputs": ["nowhere/*.csv"]}, "expected a file or a pattern that matches files, found none"),
-        ({"mapping": "nowhere.yaml"}, "--mapping nowhere.yaml: expected a readable YAML file"),
-        ({"format": "lastfm-1k"}, "--mapping: expected the format csv, parquet or bigquery, found 'lastfm-1k'"),
-        ({"anonymous": True}, "--anonymous: expected the format sessions"),
-        ({"format": "sessions", "mapping": None, "end_date": None}, "--end-date: expected"),
-        ({"beam_args": ["--direct_running_mode=multi_threading"]}, "loses records"),
-    ],
-)
-def test_what_is_wrong_is_said_in_one_sentence(world: Path, over: dict[str, Any], message: str) -> None:
-    good = {
-        "format": "csv",
-        "inputs": [log(world / "a.csv", *ROWS)],
-        "mapping": str(world / "mapping.yaml"),
-        "end_date": END,
-    }
-    with pytest.raises(UserError, match=message):
-        ingest(str(world / "w"), **{**good, **over})
-    assert not Warehouse(str(world / "w")).dates("listens")

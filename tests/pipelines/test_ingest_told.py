@@ -1,4 +1,4 @@
-"""What an ingest tells: a wrong unit of time, late listens, a file of two roles, a file without lines."""
+"""What an ingest tells: wrong options, a wrong unit of time, late listens, a file of two roles, a file without lines."""
 
 from __future__ import annotations
 
@@ -87,3 +87,27 @@ def test_a_file_without_lines_is_named(world: Path, capsys: pytest.CaptureFixtur
     (world / "later.csv").write_bytes(b"")
     done = run(world, str(world / "later.csv"))
     assert (done.empty, done.known) == (("later.csv",), ()), "the next empty file is no file that is known"
+
+
+@pytest.mark.parametrize(
+    ("over", "message"),
+    [
+        ({"format": "mp3"}, "--format: expected one of csv, .* found 'mp3'"),
+        ({"inputs": ["nowhere/*.csv"]}, "expected a file or a pattern that matches files, found none"),
+        ({"mapping": "nowhere.yaml"}, "--mapping nowhere.yaml: expected a readable YAML file"),
+        ({"format": "lastfm-1k"}, "--mapping: expected the format csv, parquet or bigquery, found 'lastfm-1k'"),
+        ({"anonymous": True}, "--anonymous: expected the format sessions"),
+        ({"format": "sessions", "mapping": None, "end_date": None}, "--end-date: expected"),
+        ({"beam_args": ["--direct_running_mode=multi_threading"]}, "loses records"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(world: Path, over: dict[str, Any], message: str) -> None:  # noqa: F811
+    good = {
+        "format": "csv",
+        "inputs": [log(world / "a.csv", ROW)],
+        "mapping": str(world / "mapping.yaml"),
+        "end_date": END,
+    }
+    with pytest.raises(UserError, match=message):
+        ingest(str(world / "w"), **{**good, **over})
+    assert not Warehouse(str(world / "w")).dates("listens")
