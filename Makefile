@@ -17,6 +17,9 @@ SEED ?= 1
 FLOCK := $(shell command -v flock)
 SHARED = $(if $(FLOCK),mkdir -p $(VENV) && flock --shared $(VENV)/.in-use)
 WHOLE = $(if $(FLOCK),mkdir -p $(VENV) && flock --exclusive --timeout 3600 --conflict-exit-code 75 $(VENV)/.in-use)
+# An environment and what to install into it: by the faster installer, by pip where that cannot be had or fails.
+INTO = { [ -x $(BIN)/uv ] && $(BIN)/uv pip install -q --python $(1)/bin/python $(2); } || $(1)/bin/pip install -q $(2)
+OURS := -c constraints.txt -e '.[test,bench]'
 CURRENT = [ -x $(BIN)/pip ] && sha256sum --check --status $(STAMP) 2> /dev/null
 
 .PHONY: install installed emulators nightly test lint types docs bench flink java clean
@@ -35,8 +38,7 @@ $(STAMP): setup.py constraints.txt
 installed:
 	[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt uv || true
-	{ [ -x $(BIN)/uv ] && $(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[test,bench]'; } || \
-	  $(BIN)/pip install -q -c constraints.txt -e '.[test,bench]'
+	$(call INTO,$(VENV),$(OURS))
 	sha256sum setup.py constraints.txt > $(STAMP) 2> /dev/null || touch $(STAMP)
 
 # BigQuery and storage for the tests: an environment of its own, since the emulator wants other versions than the program.
@@ -44,8 +46,7 @@ emulators: install $(EMULATORS)/.installed
 
 $(EMULATORS)/.installed: tests/emulators.txt
 	$(PYTHON) -m venv $(EMULATORS)
-	{ [ -x $(BIN)/uv ] && $(BIN)/uv pip install -q --python $(EMULATORS)/bin/python -r tests/emulators.txt; } || \
-	  $(EMULATORS)/bin/pip install -q -r tests/emulators.txt
+	$(call INTO,$(EMULATORS),-r tests/emulators.txt)
 	touch $@
 
 nightly: install
@@ -60,12 +61,8 @@ flink: java install $(FLINK)/jars/.checked
 	rm -rf build/lib $(FLINK)/wheel
 	$(BIN)/pip wheel -q --no-deps --no-build-isolation -w $(FLINK)/wheel .
 	[ -x $(WORKERS)/bin/python ] || $(PYTHON) -m venv $(WORKERS)
-	if [ -x $(BIN)/uv ]; then \
-	  $(BIN)/uv pip install -q --python $(WORKERS)/bin/python -c constraints.txt --reinstall-package nightshelf $(FLINK)/wheel/*.whl; \
-	else \
-	  $(WORKERS)/bin/pip install -q -c constraints.txt $(FLINK)/wheel/*.whl && \
-	  $(WORKERS)/bin/pip install -q --no-deps --force-reinstall $(FLINK)/wheel/*.whl; \
-	fi
+	$(call INTO,$(WORKERS),-c constraints.txt $(FLINK)/wheel/*.whl)
+	$(WORKERS)/bin/pip install -q --no-deps --force-reinstall $(FLINK)/wheel/*.whl
 	$(SHARED) $(BIN)/python -m tests.flink.night --jars $(FLINK)/jars --environment $(WORKERS) --out $(FLINK)/night
 
 java:
