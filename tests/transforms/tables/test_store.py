@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from transforms.errors import UserError
-from transforms.tables.store import LocalStore, open_store
+from transforms.tables.store import LocalStore, Store, open_store
 
 
-def test_replace_succeeds_only_on_what_was_seen(tmp_path: Path) -> None:
-    store = LocalStore(str(tmp_path))
+def replaces_only_what_was_seen(store: Store) -> None:
+    """What every store promises of `replace`."""
     _, nothing = store.read_with_token("t/x")
     assert store.replace("t/x", b"one", nothing)
     assert not store.replace("t/x", b"two", nothing)
@@ -20,6 +20,10 @@ def test_replace_succeeds_only_on_what_was_seen(tmp_path: Path) -> None:
     assert data == b"one"
     assert store.replace("t/x", b"two", seen)
     assert store.read("t/x") == b"two"
+
+
+def test_replace_succeeds_only_on_what_was_seen(tmp_path: Path) -> None:
+    replaces_only_what_was_seen(LocalStore(str(tmp_path)))
 
 
 def test_of_many_at_once_exactly_one_wins(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.storage_emulator import Strict, storage_emulator
+from tests.transforms.tables.test_store import replaces_only_what_was_seen
 from transforms.tables.store import GcsStore
 
 
@@ -23,13 +24,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GcsStore]
 
 
 def test_replace_succeeds_only_on_what_was_seen(store: GcsStore) -> None:
-    _, nothing = store.read_with_token("t/x")
-    assert store.replace("t/x", b"one", nothing)
-    assert not store.replace("t/x", b"two", nothing)
-    data, seen = store.read_with_token("t/x")
-    assert data == b"one"
-    assert store.replace("t/x", b"two", seen)
-    assert store.read("t/x") == b"two"
+    replaces_only_what_was_seen(store)
 
 
 def test_an_object_replaced_between_look_up_and_download_is_read_as_it_is_now(
