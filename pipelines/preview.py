@@ -16,10 +16,7 @@ import polars as pl
 
 from pipelines.identity import ids_of_file, known_as
 from pipelines.progress import stage
-from transforms.chunks import shard_of
 from transforms.errors import UserError
-from transforms.tables.manifest import Manifest
-from transforms.tables.row_groups import groups_holding
 from transforms.tables.runs import Run
 from transforms.tables.warehouse import Warehouse
 
@@ -106,32 +103,17 @@ def known_among(place: Warehouse, asked: Sequence[str], day: date) -> list[str]:
     """Those of some listeners whom a night scores: who is in its library or had joined by then, in the order asked."""
     from pipelines.catalog import newest_or_first
     from pipelines.features import library_parts
+    from pipelines.show import of_listeners
 
     if not asked:
         return []
-    wanted = pl.Series("listener_id", sorted(asked), dtype=pl.String)
-    found = {who for part in library_parts(place, day) for who in _named(place, part, wanted, None)}
+    who = ["listener_id"]
+    found = {one for part in library_parts(place, day) for one in of_listeners(place, part, asked, who)["listener_id"]}
     listeners = newest_or_first(place, "listeners", day)
     if listeners is not None:
-        found |= set(_named(place, listeners, wanted, day))
-    return [who for who in asked if who in found]
-
-
-def _named(place: Warehouse, manifest: Manifest, wanted: pl.Series, joined_by: date | None) -> list[str]:
-    """Ids among `wanted` of a listener-side table, reading only what may hold them."""
-    shards = set(shard_of(wanted, manifest.shards).tolist())
-    columns = ["listener_id", *(["joined_on"] if joined_by else [])]
-    found: list[str] = []
-    for entry in (f for f in manifest.files if f.shard in shards and f.rows):
-        file = place.open_parquet(entry.path)
-        at = file.schema_arrow.get_field_index("listener_id")
-        for group in groups_holding(file.metadata, wanted, at):
-            rows = pl.DataFrame(pl.from_arrow(file.read_row_group(group, columns=columns)))
-            rows = rows.filter(pl.col("listener_id").is_in(wanted.implode()))
-            if joined_by:
-                rows = rows.filter(pl.col("joined_on").is_null() | (pl.col("joined_on") <= joined_by))
-            found += rows["listener_id"].unique().to_list()
-    return found
+        rows = of_listeners(place, listeners, asked, [*who, "joined_on"])
+        found |= set(rows.filter((pl.col("joined_on") <= day).fill_null(True))["listener_id"]) if rows.height else set()
+    return [one for one in asked if one in found]
 
 
 def rows_of(place: Warehouse, run: Run) -> pl.DataFrame:

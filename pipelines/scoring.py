@@ -19,7 +19,7 @@ import polars as pl
 
 from pipelines.fitting import Fitted
 from transforms.blocks import Block, build_blocks
-from transforms.candidates.features import features
+from transforms.candidates.features import Directions, features
 from transforms.candidates.next_in_session import CONTINUES, ContinueSettings, NextInSession, next_in_session
 from transforms.candidates.settings import SourceSettings
 from transforms.candidates.union import apart, explain, popular_alone, retrieve_block
@@ -85,6 +85,7 @@ class Scorer:
         """Put the parts together; `sample` is table `session_sample` of the models' fit date, None without one."""
         self.plan, self.fitted, self.ranker, self.clock = plan, fitted, ranker, Clock()
         self.catalog = fitted.catalog(tracks)
+        self.directions = Directions(np.asarray(fitted.als.item_factors))
         self.sources = fitted.sources(self.catalog, plan.day, plan.sources)
         self.following: NextInSession | None = None
         if plan.shelves and fitted.next_in_session is not None and sample is not None and sample.height:
@@ -160,10 +161,8 @@ class Scorer:
         unweighed = found.select(apart(found.columns))
         found = found.drop(unweighed.columns)
         with self.clock.part("features", found.height):
-            vectors = np.asarray(self.fitted.als.item_factors)
-            weighed = features(
-                block, self.catalog, found, self.fitted.learned, as_of=plan.day, k=plan.k, vectors=vectors
-            )
+            learned, directions = self.fitted.learned, self.directions
+            weighed = features(block, self.catalog, found, learned, as_of=plan.day, k=plan.k, directions=directions)
         with self.clock.part("ranker", found.height):
             scored = self.rank(weighed.with_columns(unweighed))
         with self.clock.part("embeddings", len(block)):

@@ -12,7 +12,7 @@ contributions, or the standardised source scores that the untrained blend sums.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
@@ -91,17 +91,24 @@ def shelf_tables(place: Warehouse, day: date, rows: pl.DataFrame) -> list[Table]
 
 def of_listener(place: Warehouse, manifest: Manifest, listener: str) -> pl.DataFrame:
     """A listener's rows of a listener-side table, reading only what may hold them."""
-    wanted = pl.Series([listener], dtype=pl.String)
-    shard = int(shard_of(wanted, manifest.shards)[0])
+    return of_listeners(place, manifest, [listener])
+
+
+def of_listeners(
+    place: Warehouse, manifest: Manifest, listeners: Sequence[str], columns: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """Some listeners' rows (their columns `columns`, all if None) of a listener-side table, reading only what may hold them."""
+    wanted = pl.Series("listener_id", sorted(listeners), dtype=pl.String)
+    shards = set(shard_of(wanted, manifest.shards).tolist())
     frames = []
     for entry in manifest.files:
-        if entry.shard != shard or not entry.rows:
+        if entry.shard not in shards or not entry.rows:
             continue
         file = place.open_parquet(entry.path)
         at = file.schema_arrow.get_field_index("listener_id")
         for group in groups_holding(file.metadata, wanted, at):
-            frame = pl.DataFrame(pl.from_arrow(file.read_row_group(group)))
-            frames.append(frame.filter(pl.col("listener_id") == listener))
+            frame = pl.DataFrame(pl.from_arrow(file.read_row_group(group, columns=columns)))
+            frames.append(frame.filter(pl.col("listener_id").is_in(wanted.implode())))
     return pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema={"listener_id": pl.String})
 
 

@@ -29,7 +29,7 @@ from pipelines.fitting import fit as fit_everything
 from transforms import co_listens, track_stats
 from transforms.blocks import Block, Catalog, build_blocks
 from transforms.candidates.base import Source
-from transforms.candidates.features import features
+from transforms.candidates.features import Directions, features
 from transforms.candidates.history import heard_plays
 from transforms.candidates.learned import Learned
 from transforms.candidates.union import retrieve_block
@@ -103,7 +103,7 @@ class Night:
     learned: Learned
     histories: sparse.csr_matrix
     as_of: date
-    vectors: np.ndarray
+    directions: Directions
 
     def candidates(self, k: int = TOP_K) -> pl.DataFrame:
         """Candidates with features, all blocks; `row` becomes unique over blocks."""
@@ -111,7 +111,7 @@ class Night:
         for block in self.blocks:
             found = retrieve_block(block, self.catalog, self.sources, k)
             parts.append(
-                features(block, self.catalog, found, self.learned, as_of=self.as_of, k=k, vectors=self.vectors)
+                features(block, self.catalog, found, self.learned, as_of=self.as_of, k=k, directions=self.directions)
             )
         return pl.concat(parts)
 
@@ -140,8 +140,8 @@ def make_night(listens: pl.DataFrame, as_of: date, roster: list[str], settings: 
     catalog = fitted.catalog(tracks)
     blocks = list(build_blocks(pl.DataFrame({"listener_id": roster}), library, sessions, catalog, as_of))
     histories = sparse.csr_matrix(sparse.vstack([heard_plays(b) for b in blocks]))
-    vectors = np.asarray(fitted.als.item_factors)
-    return Night(catalog, blocks, fitted.sources(catalog, as_of), fitted.learned, histories, as_of, vectors)
+    directions = Directions(np.asarray(fitted.als.item_factors))
+    return Night(catalog, blocks, fitted.sources(catalog, as_of), fitted.learned, histories, as_of, directions)
 
 
 def by_date(frame: pl.DataFrame) -> list[tuple[date, pl.DataFrame]]:

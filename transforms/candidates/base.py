@@ -157,12 +157,8 @@ class DenseScores:
         return Candidates(rows[found], items[found].astype(np.int32), scores[found].astype(np.float32))
 
     def of(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """See `Scores.of`. In slices, so that the gathered vectors stay in cache."""
-        out = np.empty(len(rows), np.float32)
-        for start in range(0, len(rows), 1 << 14):
-            part = slice(start, start + (1 << 14))
-            out[part] = np.einsum("ij,ij->i", self.queries[rows[part]], self.vectors[items[part]])
-        return out
+        """See `Scores.of`."""
+        return pair_dots(self.queries, self.vectors, rows, items)
 
 
 @dataclass(frozen=True)
@@ -201,6 +197,15 @@ def numpy_top_k(vectors: np.ndarray) -> TopK:
     return top_k
 
 
+def pair_dots(queries: np.ndarray, vectors: np.ndarray, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """float32 [m]: queries[rows] . vectors[items], pair by pair; in slices, so that what is gathered stays in cache."""
+    out = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), 1 << 14):
+        part = slice(start, start + (1 << 14))
+        out[part] = np.einsum("ij,ij->i", queries[rows[part]], vectors[items[part]])
+    return out
+
+
 def row_numbers(matrix: sparse.csr_matrix) -> np.ndarray:
     """int32 row of every stored entry of a CSR matrix."""
     return np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
@@ -213,10 +218,15 @@ def pair_keys(rows: np.ndarray, items: np.ndarray, n_items: int) -> np.ndarray:
 
 def look_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray, missing: float = 0.0) -> np.ndarray:
     """Values at `wanted` keys, `keys` being ascending; `missing` where a key is not there."""
+    return np.append(values, missing)[positions(keys, wanted)].astype(np.float32)
+
+
+def positions(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """int64: where each wanted key stands among ascending `keys`, the first of equal ones; -1 where it does not."""
     if not len(keys):
-        return np.full(len(wanted), missing, np.float32)
+        return np.full(len(wanted), -1)
     place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(keys[place] == wanted, values[place], missing).astype(np.float32)
+    return np.where(keys[place] == wanted, place, -1)
 
 
 def largest(matrix: sparse.csr_matrix, k: int) -> sparse.csr_matrix:

@@ -20,7 +20,9 @@ A feature that the data cannot know is 0 for everyone and costs quality only. Fo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -28,7 +30,7 @@ from scipy import sparse
 
 from transforms.blocks import Block, Catalog
 from transforms.candidates.artists import affinity
-from transforms.candidates.base import DenseScores, SparseScores, look_up, numpy_top_k, pair_keys, row_numbers
+from transforms.candidates.base import SparseScores, look_up, pair_dots, pair_keys, positions, row_numbers
 from transforms.candidates.history import POSITIVE, last_sessions, root_decayed
 from transforms.candidates.learned import Learned
 from transforms.candidates.neighbours import Neighbours
@@ -54,6 +56,23 @@ _AGE_DAYS = 365.0
 _POSITIONS = 1_000_000
 
 
+@dataclass(frozen=True)
+class Directions:
+    """Vectors of tracks of which cosines are taken: their lengths are measured once a process, not once a block.
+
+    Attributes:
+        vectors: float32 [n_items, d]; a vector of zeros has no direction.
+    """
+
+    vectors: np.ndarray
+
+    @cached_property
+    def inverse_lengths(self) -> np.ndarray:
+        """float32 [n_items], 0 where there is no direction."""
+        length = np.linalg.norm(self.vectors, axis=1)
+        return np.where(length > 0, 1 / np.where(length > 0, length, 1), 0).astype(np.float32)
+
+
 def features(
     block: Block,
     catalog: Catalog,
@@ -63,7 +82,7 @@ def features(
     as_of: date,
     k: int = 300,
     blend: tuple[str, ...] = DEFAULT_BLEND,
-    vectors: np.ndarray | None = None,
+    directions: Directions | None = None,
 ) -> pl.DataFrame:
     """Add every `f_*` column.
 
@@ -74,7 +93,7 @@ def features(
         as_of: the night (for the age of releases).
         k: the k of `retrieve_block`.
         blend: sources that `f_blend` sums, score and RANK_WEIGHT times rank; names without a column are passed over.
-        vectors: float32 [n_items, d] of the tracks (iALS), by which the last sessions are compared; None = not at all.
+        directions: of the tracks (iALS), by which the last sessions are compared; None = not at all.
 
     Returns:
         the candidates in the same order with float32 columns added, never NaN.
@@ -86,7 +105,7 @@ def features(
         **_of_listener(block, rows),
         **_of_track(catalog, learned, items, as_of),
         **_of_company(block, learned.neighbours, rows, items),
-        "like_sessions": _like_sessions(block, vectors, rows, items),
+        "like_sessions": _like_sessions(block, directions, rows, items),
         "alike_clusters": _alike_clusters(block, learned.clusters, rows, items),
         **_of_own_plays(block, rows, items),
         **_of_artists(block, catalog, rows, items),
@@ -213,7 +232,7 @@ def _of_company(block: Block, neighbours: Neighbours, rows: np.ndarray, items: n
     last = last_sessions(block, sessions=1)
     last_once = last.copy()
     last_once.data[:] = 1.0
-    shared = neighbours.shared.T.tocsr()
+    shared = neighbours.towards_shared
     mass = np.maximum(neighbours.mass[items], 1e-9)
 
     def score(weights: sparse.csr_matrix, matrix: sparse.csr_matrix) -> np.ndarray:
@@ -230,7 +249,7 @@ def _of_company(block: Block, neighbours: Neighbours, rows: np.ndarray, items: n
     }
 
 
-def _like_sessions(block: Block, vectors: np.ndarray | None, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+def _like_sessions(block: Block, directions: Directions | None, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
     """Cosine of the candidate's vector v_i with m_u, what the last sessions sound like on average.
 
         m_u = sum over tracks j of the last ten sessions of w_uj v_j / |v_j|
@@ -238,16 +257,14 @@ def _like_sessions(block: Block, vectors: np.ndarray | None, rows: np.ndarray, i
     w_uj is the root of j's plays, each halved with every session back, as in the source `last_session`. A listener without
     sessions, and a track without a vector, is like nothing: 0.
     """
-    if vectors is None:
+    if directions is None:
         return np.zeros(len(rows), np.float32)
-    length = np.linalg.norm(vectors, axis=1)
-    inverse = np.where(length > 0, 1 / np.where(length > 0, length, 1), 0).astype(np.float32)
+    vectors, inverse = directions.vectors, directions.inverse_lengths
     weights = last_sessions(block)
     weights.data *= inverse[weights.indices]
     mean = np.asarray(weights @ vectors, np.float32)
     size = np.linalg.norm(mean, axis=1, keepdims=True)
-    scores = DenseScores(mean / np.where(size > 0, size, 1), vectors, numpy_top_k(vectors))
-    return scores.of(rows, items) * inverse[items]
+    return pair_dots(mean / np.where(size > 0, size, 1), vectors, rows, items) * inverse[items]
 
 
 def _alike_clusters(block: Block, clusters: Clusters, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
@@ -256,9 +273,9 @@ def _alike_clusters(block: Block, clusters: Clusters, rows: np.ndarray, items: n
     The source `similar_listeners` says what share of their members heard it, which one cluster may decide; this says
     from how many sides it is heard.
     """
-    near, heard = SimilarListeners(clusters).likeness(block), clusters.profiles.copy()
-    near.data[:], heard.data[:] = 1.0, 1.0
-    return np.log1p(SparseScores(sparse.csr_matrix(near @ heard)).of(rows, items))
+    near = SimilarListeners(clusters).likeness(block)
+    near.data[:] = 1.0
+    return np.log1p(SparseScores(sparse.csr_matrix(near @ clusters.heard)).of(rows, items))
 
 
 def _of_own_plays(block: Block, rows: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:
@@ -266,15 +283,12 @@ def _of_own_plays(block: Block, rows: np.ndarray, items: np.ndarray) -> dict[str
     mine = block.history.filter(pl.col("item") > 0)
     keys = pair_keys(mine["row"].to_numpy(), mine["item"].to_numpy(), block.n_items)
     order = np.argsort(keys, kind="stable")
-    keys, wanted = keys[order], pair_keys(rows, items, block.n_items)
-    place = np.zeros(len(wanted), np.int64)  # a row of `mine` from 1; 0, a row of zeros, where there is none
-    if len(keys):
-        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        place = np.where(keys[at] == wanted, 1 + order[at], 0)
+    # rows of `mine`, searched once for all columns; the last, of zeros, where there is none
+    place = np.append(order, -1)[positions(keys[order], pair_keys(rows, items, block.n_items))]
 
     def own(expression: pl.Expr) -> np.ndarray:
         values = mine.select(expression.fill_null(0).cast(pl.Float32)).to_series().to_numpy()
-        return np.r_[np.float32(0), values][place]
+        return np.append(values, np.float32(0))[place]
 
     return {
         "o_plays": np.log1p(own(pl.col("plays"))),

@@ -64,6 +64,11 @@ class Neighbours:
         return self.together.power(4).tocsr()
 
     @cached_property
+    def towards_shared(self) -> sparse.csr_matrix:
+        """`shared` with candidates as columns."""
+        return self.shared.T.tocsr()
+
+    @cached_property
     def towards_together(self) -> sparse.csr_matrix:
         """`together` with candidates as rows, to explain one."""
         return self.together.T.tocsr()

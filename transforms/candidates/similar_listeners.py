@@ -64,6 +64,12 @@ class Clusters:
         return unit_rows(self.profiles).T.tocsr()
 
     @cached_property
+    def heard(self) -> sparse.csr_matrix:
+        """1 where a member heard the track: [1 + clusters, n_items]."""
+        ones = np.ones(self.profiles.nnz, np.float32)
+        return sparse.csr_matrix((ones, self.profiles.indices, self.profiles.indptr), shape=self.profiles.shape)
+
+    @cached_property
     def signature(self) -> sparse.csr_matrix:
         """Each cluster's 200 most heard tracks, to explain it by: [1 + clusters, n_items]."""
         return largest(self.profiles.copy(), 200)

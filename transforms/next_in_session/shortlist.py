@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from transforms.candidates.base import positions
 from transforms.next_in_session.sessions import LONGEST, Prefixes
 from transforms.next_in_session.sources import Sources
 
@@ -136,10 +137,7 @@ def _keys(matrix: sparse.csr_matrix) -> np.ndarray:
 
 def _look_up(asked: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Values of keys (ascending), 0 where there is none."""
-    if not len(keys):
-        return np.zeros(len(asked))
-    at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-    return np.where(keys[at] == asked, values[at], 0.0)
+    return np.append(values, 0.0)[positions(keys, asked)]
 
 
 def _habit(prefixes: Prefixes) -> np.ndarray:

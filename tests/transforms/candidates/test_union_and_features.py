@@ -22,7 +22,7 @@ from tests.transforms.candidates.worlds import (
 )
 from transforms.blocks import Block, Catalog
 from transforms.candidates.base import SparseScores
-from transforms.candidates.features import RANK_WEIGHT, features, standardise
+from transforms.candidates.features import RANK_WEIGHT, Directions, features, standardise
 from transforms.candidates.learned import default_sources
 from transforms.candidates.similar_listeners import ProfileSettings, fit_clusters
 from transforms.candidates.union import explain, popular_alone, retrieve_block
@@ -261,7 +261,7 @@ def test_likeness_to_the_last_sessions_is_the_cosine_with_their_mean_direction()
     vectors = np.zeros((len(catalog), 2), np.float32)
     for track, vector in {"a": (2, 0), "b": (9, 0), "c": (0, 5), "d": (3, 0), "e": (0, 1), "f": (-1, 0)}.items():
         vectors[item(catalog, track)] = vector  # lengths say nothing; g and h have no vector
-    found = features(block, catalog, retrieved, learned, as_of=NIGHT, k=10, vectors=vectors)
+    found = features(block, catalog, retrieved, learned, as_of=NIGHT, k=10, directions=Directions(vectors))
     mean = np.array([2 * 1.5**0.5, 0.5**0.5])
     mean /= np.linalg.norm(mean)
     assert pair(found, "ann", "d")["f_like_sessions"] == pytest.approx(mean[0], rel=1e-5)
@@ -269,7 +269,9 @@ def test_likeness_to_the_last_sessions_is_the_cosine_with_their_mean_direction()
     assert pair(found, "ann", "f")["f_like_sessions"] == pytest.approx(-mean[0], rel=1e-5)
     assert pair(found, "ann", "h")["f_like_sessions"] == 0, "nothing is known of h"
     assert set(found.filter(listener_id="eve")["f_like_sessions"]) == {0.0}, "eve never played anything"
-    blank = features(block, catalog, retrieved, learned, as_of=NIGHT, k=10, vectors=np.zeros_like(vectors))
+    blank = features(
+        block, catalog, retrieved, learned, as_of=NIGHT, k=10, directions=Directions(np.zeros_like(vectors))
+    )
     for unknown in (blank, FOUND):  # vectors of nothing, and none at all
         assert set(unknown["f_like_sessions"]) == {0.0}
 
