@@ -88,7 +88,7 @@ types: install
 
 docs: install
 	$(BIN)/python -m transforms.tables.docs > docs/tables.md
-	$(BIN)/python -m transforms.sources.docs > docs/mapping.md
+	$(BIN)/python -m transforms.formats.docs > docs/mapping.md
 	$(BIN)/python -m dataflow_templates.metadata
 
 bench: install

@@ -46,5 +46,5 @@ setup(
         ],
         "bench": ["duckdb>=2.0", "implicit==0.7.3", "lightgbm==4.7.0"],
     },
-    entry_points={"console_scripts": ["nightshelf=pipelines.cli:main"]},
+    entry_points={"console_scripts": ["nightshelf=pipelines.cli.main:main"]},
 )

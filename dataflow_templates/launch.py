@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 
 TEMPLATE = "NIGHTSHELF_TEMPLATE"
 IMAGE = "NIGHTSHELF_IMAGE"
@@ -31,8 +31,8 @@ def launch(template: str, argv: Sequence[str]) -> None:
     import apache_beam as beam
 
     from dataflow_templates.templates import TEMPLATES
-    from pipelines.jobs import described_only, watched
-    from pipelines.jobs import launch as run_graph
+    from pipelines.runtime.jobs import described_only, watched
+    from pipelines.runtime.jobs import launch as run_graph
     from transforms.tables.warehouse import Warehouse
 
     if template not in TEMPLATES:

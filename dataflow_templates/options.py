@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from transforms.sources.formats import FORMATS
+from transforms.formats.formats import FORMATS
 from transforms.tables.schema import TABLES
 
 _BUCKET = r"gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 
-from pipelines.jobs import launch
+from pipelines.runtime.jobs import launch
 from transforms.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from pipelines.jobs import Record
+    from pipelines.runtime.jobs import Record
     from transforms.gates.settings import GateSettings
 
 

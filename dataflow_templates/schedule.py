@@ -14,8 +14,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from transforms import safe_yaml
-from transforms.errors import UserError
+from transforms.common import safe_yaml
+from transforms.common.errors import UserError
 
 FILE = Path(__file__).parent / "night" / "schedule.yaml"
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataflow_templates import options as told
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 
 if TYPE_CHECKING:
-    from pipelines.config import Settings
+    from pipelines.runtime.config import Settings
 
 Job = Callable[[Any, Sequence[str]], str | None]  # says what it found where it starts no graph
 
@@ -44,8 +44,8 @@ class Template:
 
 def settings_of(options: Any) -> Settings:
     """The settings of `--config`, defaults without one."""
-    from pipelines.config import Settings as Model
-    from pipelines.settings_file import load
+    from pipelines.runtime.config import Settings as Model
+    from pipelines.runtime.settings_file import load
 
     return load(Model, local(options.config))
 
@@ -58,7 +58,7 @@ def local(path: str | None) -> str | None:
     """
     if path is None or "://" not in path:
         return path
-    from transforms.sources.files import open_input
+    from transforms.formats.files import open_input
 
     target = Path(tempfile.mkdtemp(prefix="nightshelf-")) / Path(path).name
     with open_input(path) as stream:
@@ -100,7 +100,7 @@ def _ingest(o: Any, beam_args: Sequence[str]) -> None:
 
 
 def _check(o: Any, beam_args: Sequence[str]) -> str:
-    from pipelines.check import require_listens
+    from pipelines.runtime.check import require_listens
     from transforms.tables.warehouse import Warehouse
 
     night = day(o.date)

@@ -21,7 +21,7 @@ import polars as pl
 from scipy.sparse import csr_matrix
 
 from models.settings import HistorySettings
-from transforms.hashing import stable_hash
+from transforms.common.hashing import stable_hash
 
 DEFAULTS = HistorySettings()
 

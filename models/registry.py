@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from models.vocabulary import Vocabulary
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 
 ENTRY = "entry.json"
 VOCABULARY = "vocabulary.parquet"

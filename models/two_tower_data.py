@@ -22,7 +22,7 @@ from scipy.sparse import csr_matrix
 from models.runtime import padded
 from models.settings import TwoTowerSettings
 from models.vocabulary import Vocabulary
-from transforms.hashing import stable_hash
+from transforms.common.hashing import stable_hash
 
 BUCKETS = {"artists": 65_536, "tags": 2048}
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from transforms.errors import UserError
-from transforms.hashing import stable_hash
+from transforms.common.errors import UserError
+from transforms.common.hashing import stable_hash
 
 UNKNOWN = 0
 

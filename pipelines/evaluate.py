@@ -15,17 +15,16 @@ from typing import TYPE_CHECKING, get_args
 import apache_beam as beam
 import polars as pl
 
-from pipelines import logs
-from pipelines.catalog import newest_or_first
 from pipelines.features import library_parts
-from pipelines.jobs import launch
 from pipelines.outcomes import recordings
-from pipelines.responses import responses_to, without_estimates
-from transforms.baseline_tuning import choose, with_sessions
-from transforms.baselines import Target, Training, all_baselines, recommend
-from transforms.chunks import Chunk, Spec, specs
-from transforms.errors import UserError
-from transforms.evaluation import (
+from pipelines.runtime import logs
+from pipelines.runtime.catalog import newest_or_first
+from pipelines.runtime.jobs import launch
+from pipelines.runtime.responses import responses_to, without_estimates
+from transforms.common.errors import UserError
+from transforms.evaluation.baseline_tuning import choose, with_sessions
+from transforms.evaluation.baselines import Target, Training, all_baselines, recommend
+from transforms.evaluation.measure import (
     TOP,
     EvaluationSettings,
     Facts,
@@ -39,19 +38,20 @@ from transforms.evaluation import (
     summarise,
     wanted,
 )
+from transforms.listening.plays import is_heard
 from transforms.metrics import policies
 from transforms.metrics.experiments import arm_rows
-from transforms.outcomes import with_recording
-from transforms.plays import is_heard
-from transforms.responses import answers, by_listener, shown_items
+from transforms.outcomes.join import with_recording
+from transforms.outcomes.responses import answers, by_listener, shown_items
 from transforms.tables.beam import Commit, ReadChunks, WriteChunks
+from transforms.tables.chunks import Chunk, Spec, specs
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import plan
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse, days
 
 if TYPE_CHECKING:
-    from pipelines.config import Settings
+    from pipelines.runtime.config import Settings
 
 STEP = "5"
 LISTENS = ("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed")

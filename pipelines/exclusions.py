@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import apache_beam as beam
 import polars as pl
 
-from pipelines.jobs import launch
-from transforms.chunks import Chunk, Spec, shard_of, specs
-from transforms.exclusions import KIND, acts, covered, union
-from transforms.library import LISTEN_COLUMNS
+from pipelines.runtime.jobs import launch
+from transforms.listening.exclusions import KIND, acts, covered, union
+from transforms.listening.library import LISTEN_COLUMNS
 from transforms.tables.beam import Commit, WriteChunks
+from transforms.tables.chunks import Chunk, Spec, shard_of, specs
 from transforms.tables.manifest import Manifest
 from transforms.tables.row_groups import groups_holding
 from transforms.tables.runs import plan
@@ -28,7 +28,7 @@ from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse, days
 
 if TYPE_CHECKING:
-    from pipelines.config import Settings
+    from pipelines.runtime.config import Settings
 
 STEP = "1"
 COLUMNS = {

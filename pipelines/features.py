@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import apache_beam as beam
 import polars as pl
 
-from pipelines.catalog import newest_or_first
-from pipelines.jobs import Record, described_only, launch
-from transforms import co_listens, track_stats
-from transforms.chunks import Chunk, Part, Spec, specs, split
-from transforms.errors import UserError
-from transforms.fold import COLUMNS, OUTPUTS, Fold, LibraryCut, fold
-from transforms.library_keys import known_pairs
+from pipelines.runtime.catalog import newest_or_first
+from pipelines.runtime.jobs import Record, described_only, launch
+from transforms.common.errors import UserError
+from transforms.listening import co_listens, track_stats
+from transforms.listening.fold import COLUMNS, OUTPUTS, Fold, LibraryCut, fold
+from transforms.listening.library_keys import known_pairs
 from transforms.tables.beam import Commit, ReadChunks, WriteChunks
+from transforms.tables.chunks import Chunk, Part, Spec, specs, split
 from transforms.tables.manifest import Manifest
 from transforms.tables.repair import to_fold_again
 from transforms.tables.runs import RUN_MANIFEST, Run, plan, with_extra
@@ -29,7 +29,7 @@ from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse, days, folder
 
 if TYPE_CHECKING:
-    from pipelines.config import Settings
+    from pipelines.runtime.config import Settings
 
 STEP = "1"
 ADD = {"track_stats": track_stats.add, "co_listens": co_listens.add}
@@ -64,7 +64,7 @@ def features(
         UserError: no listens up to `date_to`, or a table is pinned or was committed by another run meanwhile.
     """
     if settings is None:
-        from pipelines.config import Settings as Defaults
+        from pipelines.runtime.config import Settings as Defaults
 
         settings = Defaults()
     place = Warehouse(warehouse)
@@ -148,7 +148,7 @@ def define(
 def library_parts(place: Warehouse, day: date) -> list[Manifest]:
     """Manifests of the base and the deltas whose rows, merged, are the library as of the end of `day`, base first.
 
-    Their rows may name a pair several times: `transforms.library.merge` adds them up, listener by listener.
+    Their rows may name a pair several times: `transforms.listening.library.merge` adds them up, listener by listener.
 
     Raises:
         UserError: there is no library on that date, or a part of it is gone.

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from pipelines.identity import ids_of_file, known_as
-from pipelines.jobs import launch
-from pipelines.progress import stage
-from transforms import forgotten as the_list
-from transforms.errors import UserError
-from transforms.forget import clear_rejects, prints, swap
-from transforms.forget_texts import clear_texts
+from pipelines.runtime.identity import ids_of_file, known_as
+from pipelines.runtime.jobs import launch
+from pipelines.runtime.progress import stage
+from transforms.common.errors import UserError
+from transforms.privacy import forgotten as the_list
+from transforms.privacy.forget import clear_rejects, prints, swap
+from transforms.privacy.forget_texts import clear_texts
+from transforms.privacy.traces import Traces
 from transforms.tables.warehouse import Warehouse
-from transforms.traces import Traces
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -100,7 +100,7 @@ def forget(
         texts = _texts(place, Traces({*ids, *raw}), prints(ids) or tuple(gone.prints), on)
     tables = counted = 0
     if published:
-        from pipelines.forget_published import forget_published
+        from pipelines.runtime.forget_published import forget_published
 
         with stage("forget published"):
             tables, counted = forget_published(place, published, gone, sorted(set(ids)), client)
@@ -115,7 +115,7 @@ def define(root: beam.Pipeline, warehouse: str, of: Sequence[int], today: date) 
     """
     import apache_beam as beam
 
-    from transforms.forget_beam import Holders, Redact, Swap
+    from transforms.privacy.forget_beam import Holders, Redact, Swap
 
     redacted = (
         root

@@ -12,15 +12,15 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.imports import BIGQUERY, gathered
-from pipelines.jobs import described_only, launch
-from transforms.errors import UserError
-from transforms.ingest_batch import Batch, ledger, plan_batch
-from transforms.pseudonyms import key_source
-from transforms.sources.base import Options
-from transforms.sources.files import InputFile
-from transforms.sources.formats import FORMATS, check, pieces
-from transforms.sources.mapping import Mapping, load_mapping
+from pipelines.runtime.inputs import BIGQUERY, gathered
+from pipelines.runtime.jobs import described_only, launch
+from transforms.common.errors import UserError
+from transforms.formats.base import Options
+from transforms.formats.files import InputFile
+from transforms.formats.formats import FORMATS, check, pieces
+from transforms.formats.mapping import Mapping, load_mapping
+from transforms.ingest.batch import Batch, ledger, plan_batch
+from transforms.privacy.pseudonyms import key_source
 from transforms.tables.records import job_at_commit
 from transforms.tables.warehouse import Warehouse
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import apache_beam as beam
     from google.cloud import bigquery
 
-    from pipelines.config import Settings
+    from pipelines.runtime.config import Settings
 
 
 @dataclass
@@ -118,7 +118,7 @@ def ingest(
         UserError: a wrong file, format, mapping or option; nothing was committed.
     """
     if settings is None:
-        from pipelines.config import Settings as Defaults
+        from pipelines.runtime.config import Settings as Defaults
 
         settings = Defaults()
     if format not in (*FORMATS, BIGQUERY):
@@ -173,7 +173,7 @@ def define(root: beam.Pipeline, batch: Batch) -> None:
     """Add the job's steps to a pipeline."""
     import apache_beam as beam
 
-    from transforms import ingest_beam as steps
+    from transforms.ingest import beam as steps
 
     def listed(collection: beam.PCollection) -> Any:
         return beam.pvalue.AsList(collection)

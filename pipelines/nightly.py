@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 
-from pipelines.check import require_listens
-from pipelines.config import Settings
-from pipelines.progress import stage
-from transforms.errors import UserError
+from pipelines.runtime.check import require_listens
+from pipelines.runtime.config import Settings
+from pipelines.runtime.progress import stage
+from transforms.common.errors import UserError
 from transforms.tables.repair import to_fold_again
 from transforms.tables.upkeep import states
 from transforms.tables.warehouse import Warehouse, days
@@ -38,7 +38,7 @@ def night(
 
     Args:
         fit_date: learn from other listeners only up to this date; default: the night itself.
-        shelves, listeners_file: only a preview of some shelves or listeners, with what stands there (`pipelines.preview`).
+        shelves, listeners_file: only a preview of some shelves or listeners, with what stands there.
         pseudonym_key_file: key to the pseudonyms of that file's listeners; default: the environment's.
         greedy: the ranker's order under eligibility rules only.
         accept_gates: commit the night even if a check fails.
@@ -55,7 +55,7 @@ def night(
         known = ", ".join(s.shelf_id for s in settings.shelves.shelves)
         raise UserError(f"unknown shelf among {', '.join(shelves)}; the settings have: {known}")
     if shelves or listeners_file:
-        from pipelines.preview import preview
+        from pipelines.runtime.preview import preview
 
         preview(
             warehouse,

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 import apache_beam as beam
 import polars as pl
 
-from pipelines.catalog import newest_or_first
 from pipelines.features import library_parts
-from pipelines.jobs import launch
-from transforms.chunks import Chunk, specs
-from transforms.errors import UserError
-from transforms.outcomes import Known, join_outcomes, with_recording
+from pipelines.runtime.catalog import newest_or_first
+from pipelines.runtime.jobs import launch
+from transforms.common.errors import UserError
+from transforms.outcomes.join import Known, join_outcomes, with_recording
 from transforms.tables.beam import Commit, ReadChunks, WriteChunks
+from transforms.tables.chunks import Chunk, specs
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import plan
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse, days
 
 if TYPE_CHECKING:
-    from pipelines.config import Settings
+    from pipelines.runtime.config import Settings
 
 STEP = "1"
 COLUMNS = {

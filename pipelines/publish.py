@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound
 from google.cloud import bigquery
 
-from pipelines.check import require
-from transforms.errors import UserError
+from pipelines.runtime.check import require
+from transforms.common.errors import UserError
 from transforms.gates.settings import GateSettings
 from transforms.tables import bigquery as bq
 from transforms.tables.manifest import Manifest

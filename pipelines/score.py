@@ -13,26 +13,26 @@ from typing import TYPE_CHECKING, Any
 import apache_beam as beam
 import polars as pl
 
-from pipelines.artefacts import fetch
-from pipelines.catalog import newest_or_first, tracks_as_of
 from pipelines.exclusions import exclusions_as_of
 from pipelines.features import library_parts
-from pipelines.fitting import READ_WHEN_SCORING, Fitted, ModelSettings
-from pipelines.jobs import launch
-from pipelines.roster import roster_size
-from pipelines.scoring import UNTRAINED, Plan, Scorer
-from transforms.chunks import Chunk, specs
-from transforms.clock import count
+from pipelines.recommender.artefacts import fetch
+from pipelines.recommender.fitting import READ_WHEN_SCORING, Fitted, ModelSettings
+from pipelines.recommender.scoring import UNTRAINED, Plan, Scorer
+from pipelines.runtime.catalog import newest_or_first, tracks_as_of
+from pipelines.runtime.jobs import launch
+from pipelines.runtime.roster import roster_size
+from transforms.common.clock import count
 from transforms.gates import measure
 from transforms.gates.beam import Gate, GatedCommit
 from transforms.tables.beam import Commit, ReadChunks, WriteChunks
+from transforms.tables.chunks import Chunk, specs
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import Run, plan
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse, days
 
 if TYPE_CHECKING:
-    from pipelines.config import Settings
+    from pipelines.runtime.config import Settings
 
 STEP = "11"
 MEASURED = "measured"
@@ -189,7 +189,7 @@ class _Score(beam.DoFn):
         self._sample = sample
 
     def setup(self) -> None:
-        from models.ranker import load
+        from models.rankers.ranker import load
 
         fitted = Fitted.load(fetch(self._warehouse, self._models, self._what.day), self._settings)
         ranker = load(fetch(self._warehouse, self._ranker, self._what.day)) if self._ranker else None

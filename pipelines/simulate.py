@@ -20,7 +20,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from pydantic import ValidationError
 
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 from transforms.simulation import files
 from transforms.simulation.catalog import Catalog
 from transforms.simulation.catalog_build import build_catalog

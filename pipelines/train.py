@@ -19,34 +19,34 @@ import numpy as np
 import polars as pl
 
 from models.registry import write_entry
-from pipelines import checkpoints
-from pipelines.artefacts import store_folder
-from pipelines.catalog import newest_or_first, tracks_as_of
 from pipelines.exclusions import exclusions_as_of
 from pipelines.features import library_parts
-from pipelines.fitting import Evidence, Fitted, ModelSettings, fit
-from pipelines.jobs import launch
-from pipelines.roster import roster_size
-from transforms import co_listens, track_stats
+from pipelines.recommender.artefacts import store_folder
+from pipelines.recommender.fitting import Evidence, Fitted, ModelSettings, fit
+from pipelines.runtime import checkpoints
+from pipelines.runtime.catalog import newest_or_first, tracks_as_of
+from pipelines.runtime.jobs import launch
+from pipelines.runtime.roster import roster_size
 from transforms.candidates.popular import recency
-from transforms.chunks import Chunk, specs, split
-from transforms.clock import count
-from transforms.exclusions import taste, without_plays
-from transforms.hashing import stable_hash, uniform
-from transforms.library import merge
+from transforms.common.clock import count
+from transforms.common.hashing import stable_hash, uniform
+from transforms.listening import co_listens, track_stats
+from transforms.listening.exclusions import taste, without_plays
+from transforms.listening.library import merge
+from transforms.listening.sessions import last_known
+from transforms.listening.track_stats import TrackStatsSettings
 from transforms.next_in_session.sample import in_time, newest, sampled
-from transforms.sessions import last_known
 from transforms.tables.beam import ChunkCoder, Commit, ReadChunks, WriteChunks
+from transforms.tables.chunks import Chunk, specs, split
 from transforms.tables.manifest import Manifest
 from transforms.tables.records import used
 from transforms.tables.runs import Run, Written, plan, write_frame
 from transforms.tables.schema import TABLES
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse, days
-from transforms.track_stats import TrackStatsSettings
 
 if TYPE_CHECKING:
-    from pipelines.config import Settings
+    from pipelines.runtime.config import Settings
 
 STEP = "9"
 SAMPLE = "sample"

@@ -3,7 +3,7 @@
 Rankers share one interface. The kinds are fitted on all stored nights but the last and measured on the last; the one the
 settings name (or, for `best`, the one that did best there) is fitted again on all of them and committed, and the others'
 figures stand beside it in the manifest. If it is worse than what it replaces, the old one is committed again
-(`pipelines.promotion`).
+(`pipelines.recommender.promotion`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ import numpy as np
 import polars as pl
 
 from models.registry import read_entry, write_entry
-from pipelines import logs, promotion
-from pipelines.artefacts import fetch, store_folder
-from pipelines.jobs import launch
-from transforms.clock import Clock, count
-from transforms.errors import UserError
-from transforms.hashing import uniform
+from pipelines.recommender import promotion
+from pipelines.recommender.artefacts import fetch, store_folder
+from pipelines.runtime import logs
+from pipelines.runtime.jobs import launch
+from transforms.common.clock import Clock, count
+from transforms.common.errors import UserError
+from transforms.common.hashing import uniform
 from transforms.metrics.ranking import score_lists
 from transforms.tables.beam import Commit
 from transforms.tables.manifest import FileEntry, Manifest
@@ -35,7 +36,7 @@ from transforms.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from models.settings import RankerSettings
-    from pipelines.config import Settings
+    from pipelines.runtime.config import Settings
 
 STEP = "4"
 RANK = "f_r_"  # a source's own rank, as a feature: 1 at the top, 0 where it did not find the track
@@ -187,7 +188,7 @@ def choose(
 
     `best` measures all of them; a kind that the settings name is measured beside the blend.
     """
-    from models.ranker import fit
+    from models.rankers.ranker import fit
 
     last = data["night"].max()
     held, rest = data.filter(pl.col("night") == last), data.filter(pl.col("night") < last)
@@ -278,7 +279,7 @@ class _Fit(beam.DoFn):
 
     def _old(self, day: date) -> tuple[Any, date] | None:
         """The ranker at work and its fit date."""
-        from models.ranker import load
+        from models.rankers.ranker import load
 
         if self._replaced is None:
             return None
@@ -298,7 +299,7 @@ class _Fit(beam.DoFn):
         self, run: Run, data: pl.DataFrame, names: list[str], kind: str, figures: dict[str, float]
     ) -> list[FileEntry]:
         """The new ranker, fitted on all nights."""
-        from models.ranker import fit
+        from models.rankers.ranker import fit
 
         settings: Any = self._settings.model_copy(update={"kind": kind})
         ranker = fit(data, names, settings, self._seed)

@@ -15,7 +15,7 @@ import pytest
 
 from pipelines import ingest as ingest_job
 from pipelines.ingest import ingest
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 from transforms.tables.runs import claim
 from transforms.tables.warehouse import Warehouse
 
@@ -25,10 +25,10 @@ CLOCKS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "sleep
 LOOKS = {
     "pipelines/forget.py": "the date that a redaction is noted under",
     "pipelines/ingest.py": "the end of a batch that names none; refused where the clock is behind the log",
-    "pipelines/logs.py": "the time of a line of the log",
-    "pipelines/progress.py": "seconds shown",
+    "pipelines/runtime/logs.py": "the time of a line of the log",
+    "pipelines/runtime/progress.py": "seconds shown",
     "pipelines/publish.py": "when a table that no view reads expires",
-    "transforms/clock.py": "seconds told",
+    "transforms/common/clock.py": "seconds told",
     "transforms/tables/beam.py": "seconds counted",
     "transforms/tables/records.py": "seconds told, and when a record was written",
     "transforms/tables/usage.py": "seconds told",

@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pipelines.cli import cli
-from pipelines.config import Settings
-from pipelines.settings_file import parse
-from pipelines.show import plain
+from pipelines.cli.main import cli
+from pipelines.cli.show import plain
+from pipelines.runtime.config import Settings
+from pipelines.runtime.settings_file import parse
 from tests.transforms.reporting.test_page import NIGHT, parsed
-from transforms.errors import UserError
+from transforms.common.errors import UserError
+from transforms.common.safe_yaml import read
+from transforms.formats.bigquery import table_name
+from transforms.formats.mapping import load_mapping
 from transforms.reporting.facts import Job, Ledger, Model, Sample, Shelf, ShelfItem
 from transforms.reporting.page import render
-from transforms.safe_yaml import read
 from transforms.shelves.settings import ShelfSettings
-from transforms.sources.bigquery import table_name
-from transforms.sources.mapping import load_mapping
 from transforms.tables.bigquery import destination
 from transforms.tables.store import checked, open_store
 from transforms.tables.warehouse import Warehouse, folder
@@ -51,7 +51,7 @@ CALLS = {
     "tf.keras.models.load_model", "keras.models.load_model", "load_model", "tempfile.mktemp",
 }  # fmt: skip
 METHODS = {"extractall", "read_pickle", "deserialize", "from_pickle"}
-ALLOWED = {("transforms/safe_yaml.py", "yaml.load")}  # with a loader derived from SafeLoader, see below
+ALLOWED = {("transforms/common/safe_yaml.py", "yaml.load")}  # with a loader derived from SafeLoader, see below
 MODEL_LOADS = {"models/sequence.py", "models/two_tower.py"}  # of folders that `artefacts.fetch` checked by hash
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(

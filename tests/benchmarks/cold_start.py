@@ -32,30 +32,30 @@ import numpy as np
 import polars as pl
 
 import models  # noqa: F401  (sets the Keras version before TensorFlow is imported)
-from pipelines.artefacts import fetch
-from pipelines.catalog import newest_or_first, tracks_as_of
-from pipelines.config import Settings
-from pipelines.fitting import Fitted
 from pipelines.ingest import ingest
 from pipelines.nightly import fold_to
 from pipelines.outcomes import recordings
-from pipelines.scoring import Plan, Scorer
+from pipelines.recommender.artefacts import fetch
+from pipelines.recommender.fitting import Fitted
+from pipelines.recommender.scoring import Plan, Scorer
+from pipelines.runtime.catalog import newest_or_first, tracks_as_of
+from pipelines.runtime.config import Settings
 from pipelines.train import train
 from tests.benchmarks.real_data import workplace
 from tests.benchmarks.real_splits import WORLD, WORLD_NIGHTS, Split, lfm_split, run_night, simulated_split
 from tests.benchmarks.real_tables import cold_markdown
-from transforms.baseline_tuning import with_sessions
-from transforms.baselines import Training, most_popular, recommend
-from transforms.chunks import Chunk, split
-from transforms.evaluation import Facts, night_lists, of_target, popularity_partial, wanted
-from transforms.hashing import stable_hash, uniform
-from transforms.library import day_library, first_plays, merge, saved_library
+from transforms.common.hashing import stable_hash, uniform
+from transforms.evaluation.baseline_tuning import with_sessions
+from transforms.evaluation.baselines import Training, most_popular, recommend
+from transforms.evaluation.measure import Facts, night_lists, of_target, popularity_partial, wanted
+from transforms.formats.base import PLAY_COLUMNS
+from transforms.listening.library import day_library, first_plays, merge, saved_library
+from transforms.listening.plays import is_heard
+from transforms.listening.sessions import sessionize
 from transforms.metrics.intervals import intervals, paired_difference
 from transforms.metrics.ranking import score_lists
-from transforms.outcomes import with_recording
-from transforms.plays import is_heard
-from transforms.sessions import sessionize
-from transforms.sources.base import PLAY_COLUMNS
+from transforms.outcomes.join import with_recording
+from transforms.tables.chunks import Chunk, split
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 
@@ -222,7 +222,7 @@ def scorer(place: Warehouse, ranked_by: Warehouse, night: date, tracks: pl.DataF
         sources=settings.candidates.sources,
         continuation=settings.candidates.continuation,
     )
-    from models.ranker import load
+    from models.rankers.ranker import load
 
     loaded = load(fetch(ranked_by.url, ranker, night)) if ranker else None
     sessions = place.read_manifest(sample) if sample else None

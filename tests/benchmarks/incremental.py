@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipelines.config import Settings
 from pipelines.features import features
-from transforms.chunks import split
+from pipelines.runtime.config import Settings
+from transforms.tables.chunks import split
 from transforms.tables.runs import Written, finish, plan, write_frame
 from transforms.tables.warehouse import Warehouse, folder
 

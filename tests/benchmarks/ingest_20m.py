@@ -75,8 +75,8 @@ def generate(folder: Path, listens: int, listeners: int, tracks: int, seed: int 
 
 def ours(log: Path, out: Path) -> dict[str, float]:
     """Ingest, with this repository."""
-    from pipelines.config import Settings
     from pipelines.ingest import ingest
+    from pipelines.runtime.config import Settings
 
     began = time.monotonic()
     ingest(str(out / "warehouse"), "parquet", [str(log / "*.parquet")], end_date=END, settings=Settings(shards=SHARDS))
@@ -85,8 +85,8 @@ def ours(log: Path, out: Path) -> dict[str, float]:
 
 def features(log: Path, out: Path) -> dict[str, float]:
     """Sessions and library of all dates, after `ours`."""
-    from pipelines.config import Settings
     from pipelines.features import features as run
+    from pipelines.runtime.config import Settings
 
     began = time.monotonic()
     run(str(out / "warehouse"), FIRST, END, Settings(shards=SHARDS), outputs=("sessions", "library"))

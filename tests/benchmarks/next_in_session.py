@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from models.ranker_session import BLOCK, More, fit_next
+from models.rankers.session import BLOCK, More, fit_next
 from models.settings import SequenceSettings
 from models.vocabulary import Vocabulary
-from transforms.errors import UserError
-from transforms.hashing import stable_hash, uniform
+from transforms.common.errors import UserError
+from transforms.common.hashing import stable_hash, uniform
 from transforms.metrics.intervals import poisson_weights
 from transforms.next_in_session.neighbours import PLAIN, SessionIndex, SessionNeighbourSettings
 from transforms.next_in_session.sessions import LONGEST, Prefixes, SessionLog

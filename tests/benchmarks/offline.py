@@ -22,21 +22,21 @@ import polars as pl
 from scipy import sparse
 
 import models  # noqa: F401  (sets the Keras version before TensorFlow is imported)
-from models.ranker import fit
+from models.rankers.ranker import fit
 from models.settings import RankerSettings
-from pipelines.fitting import Evidence, ModelSettings
-from pipelines.fitting import fit as fit_everything
-from transforms import co_listens, track_stats
-from transforms.blocks import Block, Catalog, build_blocks
+from pipelines.recommender.fitting import Evidence, ModelSettings
+from pipelines.recommender.fitting import fit as fit_everything
 from transforms.candidates.base import Source
+from transforms.candidates.blocks import Block, Catalog, build_blocks
 from transforms.candidates.features import Directions, features
 from transforms.candidates.history import heard_plays
 from transforms.candidates.learned import Learned
 from transforms.candidates.union import retrieve_block
-from transforms.hashing import stable_hash
-from transforms.library import day_library
+from transforms.common.hashing import stable_hash
+from transforms.listening import co_listens, track_stats
+from transforms.listening.library import day_library
+from transforms.listening.sessions import daypart
 from transforms.metrics.intervals import paired_difference
-from transforms.sessions import daypart
 from transforms.tables.schema import TABLES
 
 END = date(2024, 12, 31)

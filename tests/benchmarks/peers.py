@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from transforms.baselines import (
+from transforms.evaluation.baselines import (
     Baseline,
     Training,
     faded_history,

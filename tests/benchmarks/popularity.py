@@ -20,10 +20,10 @@ import polars as pl
 
 from tests.benchmarks.offline import END, dated, read_sessions
 from transforms.candidates.popular import ELSEWHERE
-from transforms.hashing import stable_hash
+from transforms.common.hashing import stable_hash
+from transforms.listening.plays import is_heard
 from transforms.metrics.intervals import interval, paired_difference
 from transforms.metrics.ranking import score_lists
-from transforms.plays import is_heard
 from transforms.tables.warehouse import Warehouse
 
 BASE = "plays, half-life 30"

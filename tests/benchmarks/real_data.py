@@ -43,13 +43,13 @@ from tests.benchmarks.real_splits import (
     simulated_split,
 )
 from tests.benchmarks.real_tables import markdown
-from transforms.baseline_tuning import with_sessions
-from transforms.baselines import Training
-from transforms.evaluation import Facts, history_segment, night_lists, of_target, popularity_partial, wanted
+from transforms.evaluation.baseline_tuning import with_sessions
+from transforms.evaluation.baselines import Training
+from transforms.evaluation.measure import Facts, history_segment, night_lists, of_target, popularity_partial, wanted
+from transforms.listening.plays import is_heard
 from transforms.metrics.intervals import intervals, paired_ratio
 from transforms.metrics.ranking import score_lists
-from transforms.outcomes import with_recording
-from transforms.plays import is_heard
+from transforms.outcomes.join import with_recording
 from transforms.tables.warehouse import Warehouse
 
 METRICS = ("ndcg@50", "recall@50", "hit@10")

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.config import Settings
 from pipelines.evaluate import evaluate
 from pipelines.ingest import ingest
 from pipelines.nightly import night
+from pipelines.runtime.config import Settings
 from pipelines.simulate import simulate
 from tests.benchmarks.offline import read_sessions
 from transforms.simulation.files import log_of

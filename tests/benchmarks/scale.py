@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipelines.config import Settings
-    from pipelines.jobs import Record
+    from pipelines.runtime.config import Settings
+    from pipelines.runtime.jobs import Record
 
 END = date(2026, 1, 31)
 PER_SHARD = 6_250
@@ -113,14 +113,14 @@ def _simulate(listeners: int, tracks: int, days: int, plays: float, seed: int, s
 
 
 def _light(shards: int) -> Settings:
-    from pipelines.config import Settings
+    from pipelines.runtime.config import Settings
 
     return Settings.model_validate({**LIGHT, "shards": shards})
 
 
 def _ingest(shards: int, scratch: Path) -> list[Record]:
     from pipelines.ingest import ingest
-    from pipelines.jobs import watched
+    from pipelines.runtime.jobs import watched
     from transforms.simulation.files import log_of
 
     with watched() as records:
@@ -137,8 +137,8 @@ def _ingest(shards: int, scratch: Path) -> list[Record]:
 
 def _learn(shards: int, scratch: Path) -> list[Record]:
     """What a night learns from: all days but the last, and the models of them."""
-    from pipelines.jobs import watched
     from pipelines.nightly import fold_to, take_out
+    from pipelines.runtime.jobs import watched
     from pipelines.train import train
 
     settings, warehouse, before = _light(shards), str(scratch / "warehouse"), END - timedelta(1)
@@ -150,8 +150,8 @@ def _learn(shards: int, scratch: Path) -> list[Record]:
 
 
 def _night(shards: int, scratch: Path) -> list[Record]:
-    from pipelines.jobs import watched
     from pipelines.nightly import night
+    from pipelines.runtime.jobs import watched
 
     with watched() as records:
         night(str(scratch / "warehouse"), END, _light(shards), fit_date=END - timedelta(1), accept_gates=True)
@@ -161,7 +161,7 @@ def _night(shards: int, scratch: Path) -> list[Record]:
 def _again(shards: int, scratch: Path, count: int) -> list[Record]:
     """Features of all days from nothing."""
     from pipelines.features import features
-    from pipelines.jobs import watched
+    from pipelines.runtime.jobs import watched
     from transforms.tables.warehouse import Warehouse, days, folder
 
     place, first = Warehouse(str(scratch / "warehouse")), END - timedelta(count - 1)

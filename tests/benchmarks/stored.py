@@ -15,12 +15,12 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
-from pipelines.config import Settings
 from pipelines.outcomes import outcomes
+from pipelines.runtime.config import Settings
 from pipelines.train_ranker import examples
 from transforms.candidates.features import RANK_WEIGHT, of_unplayed, standardise
 from transforms.candidates.union import REPEATS
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 from transforms.metrics.ranking import score_lists
 from transforms.tables.warehouse import Warehouse
 

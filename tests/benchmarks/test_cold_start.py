@@ -10,7 +10,7 @@ import pytest
 from tests.benchmarks.cold_start import Log, as_plays, held_out, known_of, latest, lists_of, report, thinned
 from tests.benchmarks.real_splits import Split
 from tests.benchmarks.real_tables import cold_markdown
-from transforms.chunks import Chunk
+from transforms.tables.chunks import Chunk
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 

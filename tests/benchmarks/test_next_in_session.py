@@ -11,8 +11,8 @@ from scipy import sparse
 
 from tests.benchmarks.next_in_session import logs, main, ranks, read, target_is_new, without
 from tests.benchmarks.session_splits import of_events, of_listeners
-from tests.models.test_ranker_session import albums
-from transforms.errors import UserError
+from tests.models.rankers.test_session import albums
+from transforms.common.errors import UserError
 from transforms.next_in_session.sessions import SessionLog
 
 

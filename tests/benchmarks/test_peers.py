@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tests.benchmarks.peers import EVERY, at_an_edge, co_sessions, item_neighbours, peers
-from transforms.baselines import Training
+from transforms.evaluation.baselines import Training
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.config import Settings
+from pipelines.runtime.config import Settings
 from tests.benchmarks.scale import LIGHT, PER_SHARD, shards_for, spread
 
 

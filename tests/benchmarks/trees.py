@@ -22,7 +22,7 @@ import models  # noqa: F401  (sets the Keras version before TensorFlow is import
 from tests.benchmarks.ablation import blend, ranker
 from tests.benchmarks.stored import Stored, add_arguments, pooled, read
 from transforms.candidates.features import standardise
-from transforms.hashing import uniform
+from transforms.common.hashing import uniform
 from transforms.metrics.intervals import interval, paired_difference
 
 HELD = 0.15

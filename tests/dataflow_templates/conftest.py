@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from dataflow_templates.launch import main
-from pipelines.config import Settings
-from pipelines.settings_file import to_yaml
+from pipelines.runtime.config import Settings
+from pipelines.runtime.settings_file import to_yaml
 from tests.dataflow_templates.interpreter import Workflow
 from tests.dataflow_templates.service import Service
 from tests.emulators import PROJECT, Emulator

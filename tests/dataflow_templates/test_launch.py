@@ -17,8 +17,8 @@ import yaml
 from dataflow_templates import launch
 from dataflow_templates.launch import defaults, main
 from dataflow_templates.templates import TEMPLATES
+from pipelines.cli.report import gather
 from pipelines.nightly import night
-from pipelines.report import gather
 from tests.dataflow_templates.conftest import NIGHT, SETTINGS, WORKFLOW, Made
 from tests.dataflow_templates.interpreter import Raised, Workflow
 from tests.dataflow_templates.service import Service

@@ -19,7 +19,7 @@ from dataflow_templates.templates import TEMPLATES
 from pipelines import nightly
 from tests.dataflow_templates.interpreter import Raised, Workflow
 from tests.dataflow_templates.service import Service
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 
 NIGHT = Path(__file__).parent.parent.parent / "dataflow_templates" / "night"
 WORKFLOW = yaml.safe_load((NIGHT / "workflow.yaml").read_text())

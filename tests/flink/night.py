@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.config import Settings
-from pipelines.settings_file import to_yaml
+from pipelines.runtime.config import Settings
+from pipelines.runtime.settings_file import to_yaml
 from tests.flink.cluster import TASK_MANAGERS, Cluster, cluster
 from tests.flink.compare import compare
 from tests.pipelines.world import END, NIGHT, simulated

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.fuzzing import mutate
-from transforms.sources.mapping import Mapping
+from transforms.formats.mapping import Mapping
 
 RECORDS = 30
 CANARY = "canary-listener-"  # no message may hold a listener's id

@@ -23,12 +23,12 @@ from random import Random
 import polars as pl
 
 from tests.fuzzing import cases, tables, texts
-from transforms.errors import UserError
-from transforms.ingest import IngestSettings, clean
-from transforms.sources import formats
-from transforms.sources.base import Options, Parsed
-from transforms.sources.files import InputFile
-from transforms.sources.text import blocks
+from transforms.common.errors import UserError
+from transforms.formats import formats
+from transforms.formats.base import Options, Parsed
+from transforms.formats.files import InputFile
+from transforms.formats.text import blocks
+from transforms.ingest.cleaning import IngestSettings, clean
 
 END = date(2026, 2, 1)
 LOGS: dict[str, Callable[[Random], cases.Case]] = {

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.fuzzing import cases, mutate
-from transforms.errors import UserError
-from transforms.sources import formats
-from transforms.sources.files import InputFile
-from transforms.sources.tables import rows_of
+from transforms.common.errors import UserError
+from transforms.formats import formats
+from transforms.formats.files import InputFile
+from transforms.formats.tables import rows_of
 
 ROLES: dict[str, dict[str, str]] = {
     "tracks": {"track_id": "t1", "title": "Monkey", "artist_ids": "a;b", "recording_id": "r", "duration_ms": "210000",

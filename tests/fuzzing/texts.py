@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from random import Random
 
-from pipelines.config import Settings
-from pipelines.settings_file import parse, to_yaml
+from pipelines.runtime.config import Settings
+from pipelines.runtime.settings_file import parse, to_yaml
 from tests.fuzzing import mutate
-from transforms.errors import UserError
-from transforms.sources import bigquery
-from transforms.sources.mapping import load_mapping
+from transforms.common.errors import UserError
+from transforms.formats import bigquery
+from transforms.formats.mapping import load_mapping
 from transforms.tables.bigquery import destination
 
 MAPPING = """columns:

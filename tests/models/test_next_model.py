@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.ranker_session import fit_model, fit_next
-from tests.models.test_ranker_session import N, albums
+from models.rankers.session import fit_model, fit_next
+from tests.models.rankers.test_session import N, albums
 from transforms.next_in_session.fitted import NextModel
 from transforms.next_in_session.repeats import RepeatSettings
 from transforms.next_in_session.sessions import Prefixes, SessionLog

@@ -10,7 +10,7 @@ import pytest
 
 from models.registry import ENTRY, Entry, read_entry, require_fit_by, write_entry
 from models.vocabulary import Vocabulary
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 
 
 def registered(folder: Path) -> Entry:

@@ -7,7 +7,7 @@ import pytest
 
 from models.session_sequence import best_shares, sequence_source
 from models.settings import SequenceSettings
-from tests.models.test_ranker_session import N, albums
+from tests.models.rankers.test_session import N, albums
 from transforms.next_in_session.sessions import SessionLog
 
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.vocabulary import Vocabulary
-from transforms.errors import UserError
-from transforms.hashing import stable_hash
+from transforms.common.errors import UserError
+from transforms.common.hashing import stable_hash
 
 
 def test_rows_are_numbered_by_hash_and_unknown_is_zero() -> None:

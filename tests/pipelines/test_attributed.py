@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.ranker import load
-from pipelines.artefacts import fetch
+from models.rankers.ranker import load
 from pipelines.outcomes import outcomes
+from pipelines.recommender.artefacts import fetch
 from pipelines.train_ranker import ATTRIBUTED, examples, train_ranker
 from tests.pipelines.tiny import put
 from tests.pipelines.world import END, NIGHT, SETTINGS, World
-from transforms.hashing import uniform
+from transforms.common.hashing import uniform
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse, days
 

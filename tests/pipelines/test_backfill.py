@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 from click.testing import CliRunner
 
-from pipelines.cli import cli
+from pipelines.cli.main import cli
 from pipelines.nightly import backfill, is_bootstrap, night
-from pipelines.settings_file import to_yaml
+from pipelines.runtime.settings_file import to_yaml
 from tests.pipelines.tiny import put
 from tests.pipelines.world import NIGHT, SETTINGS, World, manifests
 from transforms.tables.upkeep import states

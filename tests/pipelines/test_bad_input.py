@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.config import Settings
 from pipelines.ingest import ingest
 from pipelines.nightly import night
-from pipelines.scoring import ranker_features
-from transforms.errors import GateFailed, UserError
+from pipelines.recommender.scoring import ranker_features
+from pipelines.runtime.config import Settings
+from transforms.common.errors import GateFailed, UserError
 from transforms.tables.warehouse import Warehouse
 
 FIRST = date(2026, 1, 1)

@@ -9,8 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from pipelines.beam_options import BeamCommand
-from pipelines.cli import cli
+from pipelines.cli.beam_options import BeamCommand
+from pipelines.cli.main import cli
 
 FLINK = ["--job_endpoint=host:8099", "--environment_type=DOCKER", "--parallelism=16", "--environment_cache_millis=9"]
 DATAFLOW = ["--project=p", "--region", "europe-west4", "--temp_location=gs://b/t", "--sdk_container_image=i"]

@@ -10,9 +10,9 @@ import pytest
 
 from models import two_tower
 from models.checkpoints import Checkpoints
-from pipelines import checkpoints
+from pipelines.cli.upkeep import clean
+from pipelines.runtime import checkpoints
 from pipelines.train import train
-from pipelines.upkeep import clean
 from tests.pipelines.world import NIGHT, SETTINGS, World, hashes
 from transforms.tables.store import LocalStore
 from transforms.tables.warehouse import Warehouse

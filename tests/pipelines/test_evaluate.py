@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from pipelines.cli import cli
+from pipelines.cli.main import cli
+from pipelines.cli.report import gather, report
 from pipelines.evaluate import days_after, evaluate
 from pipelines.outcomes import outcomes
-from pipelines.report import gather, report
 from tests.pipelines.tiny import NIGHT, SETTINGS, TRACKS, build, candidates_of, listens_of, put, shelves_of
-from transforms.errors import UserError
-from transforms.library import day_library
-from transforms.outcomes import join_outcomes
+from transforms.common.errors import UserError
+from transforms.listening.library import day_library
+from transforms.outcomes.join import join_outcomes
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 

@@ -13,17 +13,17 @@ import pytest
 from apache_beam.pvalue import TaggedOutput
 from polars.testing import assert_frame_equal
 
-from pipelines.config import Settings
-from pipelines.fitting import Evidence, Fitted, ModelSettings, fit
+from pipelines.recommender.fitting import Evidence, Fitted, ModelSettings, fit
+from pipelines.runtime.config import Settings
 from pipelines.train import COLUMNS, STREAMS, _Examples, _Sampling, _tagged, gather
 from pipelines.train_ranker import train_ranker
 from tests.pipelines.tiny import LISTENERS, frame, listens_of, put
-from transforms.candidates.arrays import load_arrays, save_arrays
-from transforms.chunks import Chunk
-from transforms.errors import UserError
-from transforms.library import day_library, first_plays
+from transforms.common.arrays import load_arrays, save_arrays
+from transforms.common.errors import UserError
+from transforms.listening.library import day_library, first_plays
+from transforms.listening.sessions import sessionize
 from transforms.next_in_session.sample import in_time
-from transforms.sessions import sessionize
+from transforms.tables.chunks import Chunk
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 

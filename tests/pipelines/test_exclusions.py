@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from pipelines.config import Settings
 from pipelines.exclusions import exclusions, exclusions_as_of
 from pipelines.features import features
+from pipelines.runtime.config import Settings
 from tests.pipelines.tiny import LISTENERS, NIGHT, frame, listens_of, put
 from tests.pipelines.world import NIGHT as WORLD_NIGHT
 from tests.pipelines.world import World
-from transforms.exclusions import union
+from transforms.listening.exclusions import union
 from transforms.tables.warehouse import Warehouse
 
 FIRST = NIGHT - timedelta(5)

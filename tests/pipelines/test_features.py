@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from pipelines.config import Settings
 from pipelines.features import features, library_parts
+from pipelines.runtime.config import Settings
 from tests.transforms.listens import DAY1, MINUTE, at, dates_of, listens, play
-from transforms import co_listens, track_stats
-from transforms.chunks import split
-from transforms.errors import UserError
-from transforms.library import LibrarySettings, day_library, first_plays, merge, saved_library
-from transforms.sessions import sessionize
+from transforms.common.errors import UserError
+from transforms.listening import co_listens, track_stats
+from transforms.listening.library import LibrarySettings, day_library, first_plays, merge, saved_library
+from transforms.listening.sessions import sessionize
+from transforms.tables.chunks import split
 from transforms.tables.manifest import canonical
 from transforms.tables.runs import Written, finish, plan, write_frame
 from transforms.tables.schema import TABLES

@@ -13,22 +13,22 @@ import polars as pl
 import pytest
 
 from pipelines import forget as job
+from pipelines.cli.report import report
+from pipelines.cli.show import show
+from pipelines.cli.upkeep import clean, print_status, rollback
 from pipelines.forget import forget, readmit
 from pipelines.ingest import ingest
 from pipelines.nightly import night
-from pipelines.report import report
-from pipelines.show import show
-from pipelines.upkeep import clean, print_status, rollback
 from tests.pipelines.byte_search import found
 from tests.pipelines.test_kill import killed
 from tests.pipelines.tiny import LISTENERS, frame, put
 from tests.pipelines.tiny import NIGHT as TINY_NIGHT
 from tests.pipelines.tiny import build as build_tiny
 from tests.pipelines.world import END, NIGHT, SETTINGS, World, manifests
-from transforms.chunks import shard_of
-from transforms.errors import UserError
-from transforms.forget import holders, prints, redact, swap
-from transforms.forgotten import add, forgotten
+from transforms.common.errors import UserError
+from transforms.privacy.forget import holders, prints, redact, swap
+from transforms.privacy.forgotten import add, forgotten
+from transforms.tables.chunks import shard_of
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import RUN_MANIFEST, Written, finish, plan, write_frame
 from transforms.tables.schema import TABLES
@@ -287,7 +287,7 @@ def test_without_a_name_everybody_on_the_list_is_looked_for_again(tiny: Warehous
 
 
 def test_options_for_beam_are_no_listeners(tiny: Warehouse, capsys: pytest.CaptureFixture[str]) -> None:
-    from pipelines.cli import cli
+    from pipelines.cli.main import cli
 
     words = ["forget", LISTENERS[2], "--runner=FnApiRunner", "--warehouse", tiny.url]
     cli(words, standalone_mode=False)

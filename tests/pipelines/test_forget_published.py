@@ -15,9 +15,9 @@ from pipelines.forget import forget
 from pipelines.publish import publish
 from tests.emulators import PROJECT, Emulator, Wire
 from tests.pipelines.tiny import LISTENERS, NIGHT, build, frame, put
-from transforms.errors import UserError
-from transforms.forget import prints
-from transforms.sources.base import hashed
+from transforms.common.errors import UserError
+from transforms.formats.base import hashed
+from transforms.privacy.forget import prints
 from transforms.tables.warehouse import Warehouse
 
 TODAY = date(2026, 2, 1)

@@ -13,8 +13,8 @@ import pytest
 from pipelines.forget import forget
 from pipelines.ingest import ingest
 from tests.pipelines.byte_search import found
-from transforms.ingest import IngestSettings
-from transforms.sources.base import hashed
+from transforms.formats.base import hashed
+from transforms.ingest.cleaning import IngestSettings
 from transforms.tables.warehouse import Warehouse
 
 WHO = "marie.curie@1867"
@@ -49,7 +49,7 @@ def place(tmp_path: Path) -> Warehouse:
     likes.write_text(
         "listener_id,kind,target,at\n" + "".join(f"{w},like,t1,2031-01-05T10:00:00Z\n" for w in (WHO, "bob"))
     )
-    from pipelines.config import Settings
+    from pipelines.runtime.config import Settings
 
     settings = Settings.model_validate(
         {"shards": 2, "ingest": IngestSettings(day_cap=2).model_dump(), "gates": {"enforce": False}}

@@ -10,19 +10,19 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from pipelines import check
-from pipelines.cli import cli
+from pipelines.cli.main import cli
+from pipelines.cli.report import report
 from pipelines.nightly import backfill, night
 from pipelines.publish import publish
-from pipelines.report import report
-from pipelines.scoring import Scorer
+from pipelines.recommender.scoring import Scorer
+from pipelines.runtime import check
 from tests.pipelines.test_ingest import MAPPING, log, run
 from tests.pipelines.world import NIGHT, SETTINGS, World, manifests
-from transforms.chunks import split
-from transforms.errors import GateFailed
+from transforms.common.errors import GateFailed
 from transforms.gates import measure
 from transforms.gates.history import MEASURED
 from transforms.gates.settings import GateSettings
+from transforms.tables.chunks import split
 from transforms.tables.runs import Written, finish, plan, with_extra, write_frame
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from pipelines.config import Settings
 from pipelines.ingest import Ingested, ingest
-from transforms import ingest_beam, ingest_rejects
-from transforms.chunks import shard_of
-from transforms.errors import UserError
+from pipelines.runtime.config import Settings
+from transforms.common.errors import UserError
+from transforms.ingest import beam as ingest_beam
+from transforms.ingest import rejects as ingest_rejects
+from transforms.tables.chunks import shard_of
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import Written, finish, plan
 from transforms.tables.warehouse import Warehouse

@@ -10,9 +10,9 @@ import pytest
 
 from pipelines.ingest import Ingested, ingest
 from tests.pipelines.test_ingest import END, close, log, run, world  # noqa: F401  (a fixture)
-from transforms import ingest_beam
-from transforms.errors import UserError
-from transforms.ingest_batch import account
+from transforms.common.errors import UserError
+from transforms.ingest import beam as ingest_beam
+from transforms.ingest.batch import account
 from transforms.tables.warehouse import Warehouse
 
 ROW = ("ann", "t1", 1)

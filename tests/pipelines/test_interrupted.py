@@ -10,9 +10,9 @@ import apache_beam as beam
 import click
 import pytest
 
-from pipelines.cli import _run, cli
-from pipelines.jobs import launch
-from transforms.errors import UserError
+from pipelines.cli.main import _run, cli
+from pipelines.runtime.jobs import launch
+from transforms.common.errors import UserError
 from transforms.tables.warehouse import Warehouse
 
 

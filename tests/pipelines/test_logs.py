@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from pipelines import cli, logs
+from pipelines.cli.main import main as cli
 from pipelines.features import features
 from pipelines.ingest import ingest
+from pipelines.runtime import logs
 from tests.pipelines.byte_search import encodings
 from tests.pipelines.tiny import NIGHT, put
-from transforms import ingest_beam
-from transforms.errors import GateFailed, JobFailed, LostRace, UserError
+from transforms.common.errors import GateFailed, JobFailed, LostRace, UserError
+from transforms.ingest import beam as ingest_beam
 from transforms.tables.warehouse import Warehouse
 
 END = date(2026, 1, 8)
@@ -39,7 +40,7 @@ def log(folder: Path, name: str = "log.csv", day: int = 5) -> str:
 def nightshelf(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The program in a process of its own."""
     base = {k: v for k, v in os.environ.items() if k not in (logs.ENVIRONMENT, logs.DEBUG)}
-    command = [sys.executable, "-m", "pipelines.cli", *args]
+    command = [sys.executable, "-m", "pipelines.cli.main", *args]
     return subprocess.run(command, capture_output=True, text=True, env={**base, **environment})
 
 
@@ -167,7 +168,7 @@ def test_exit_codes(error: BaseException, code: int, monkeypatch: pytest.MonkeyP
     def fail(*args: object, **kwargs: object) -> None:
         raise error
 
-    monkeypatch.setattr("pipelines.settings_file.to_yaml", fail)
+    monkeypatch.setattr("pipelines.runtime.settings_file.to_yaml", fail)
     assert main(monkeypatch, "config") == code
 
 

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from pipelines.ingest import ingest
-from transforms.sources import docs
-from transforms.sources.mapping import KNOWN, Mapping
+from transforms.formats import docs
+from transforms.formats.mapping import KNOWN, Mapping
 from transforms.tables import docs as tables_docs
 from transforms.tables.warehouse import Warehouse
 

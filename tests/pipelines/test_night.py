@@ -11,20 +11,20 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from models.ranker import load
-from pipelines.artefacts import fetch
-from pipelines.catalog import tracks_as_of
+from models.rankers.ranker import load
+from pipelines.cli.report import gather
 from pipelines.exclusions import exclusions_as_of
 from pipelines.features import library_parts
-from pipelines.fitting import Fitted
 from pipelines.nightly import night
-from pipelines.report import gather
-from pipelines.scoring import Plan, Scorer
+from pipelines.recommender.artefacts import fetch
+from pipelines.recommender.fitting import Fitted
+from pipelines.recommender.scoring import Plan, Scorer
+from pipelines.runtime.catalog import tracks_as_of
 from tests.pipelines.tiny import put
 from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, manifests, without
-from transforms.chunks import Chunk
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 from transforms.reporting.models import table as models_took
+from transforms.tables.chunks import Chunk
 from transforms.tables.order import ordered
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse, days

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pipelines.cli import cli
-from transforms.errors import UserError
+from pipelines.cli.main import cli
+from transforms.common.errors import UserError
 from transforms.tables.runs import plan
 from transforms.tables.warehouse import Warehouse, standing
 

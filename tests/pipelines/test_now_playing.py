@@ -12,14 +12,14 @@ import pytest
 from click.testing import CliRunner
 
 from models.vocabulary import Vocabulary
-from pipelines.artefacts import fetch
-from pipelines.cli import cli
-from pipelines.config import Settings
-from pipelines.fitting import Fitted
+from pipelines.cli.main import cli
 from pipelines.forget import forget
 from pipelines.ingest import ingest
 from pipelines.nightly import night
-from tests.models.test_ranker_session import albums
+from pipelines.recommender.artefacts import fetch
+from pipelines.recommender.fitting import Fitted
+from pipelines.runtime.config import Settings
+from tests.models.rankers.test_session import albums
 from transforms.candidates.next_in_session import NAME
 from transforms.next_in_session.sample import as_log, in_time
 from transforms.next_in_session.sessions import SessionLog

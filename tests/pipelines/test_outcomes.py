@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines.config import Settings
 from pipelines.nightly import join_outcomes, to_join
+from pipelines.runtime.config import Settings
 from tests.pipelines.tiny import NIGHT, build, candidates_of, put
-from transforms.outcomes import OutcomeSettings
+from transforms.outcomes.join import OutcomeSettings
 from transforms.tables.warehouse import Warehouse
 
 END = NIGHT + timedelta(7)

@@ -10,8 +10,9 @@ import apache_beam as beam
 import pytest
 from apache_beam.coders import coders
 
-from pipelines import features, ingest, jobs, outcomes, score, train, train_ranker
+from pipelines import features, ingest, outcomes, score, train, train_ranker
 from pipelines.nightly import night
+from pipelines.runtime import jobs
 from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, ingested, manifests, without
 from tests.portable import portable_args
 from transforms.tables.beam import ChunkCoder

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli import cli
+from pipelines.cli.main import cli
 from pipelines.nightly import night
-from pipelines.settings_file import to_yaml
+from pipelines.runtime.settings_file import to_yaml
 from tests.pipelines.world import END, NIGHT, SETTINGS, World, manifests
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 from transforms.tables.warehouse import Warehouse
 
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from pipelines.progress import seconds, stage
+from pipelines.runtime.progress import seconds, stage
 
 
 class Terminal(io.StringIO):

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from models.registry import read_entry
-from pipelines.artefacts import fetch
-from pipelines.config import Settings
-from pipelines.promotion import REPLACED, judge, sentence
-from pipelines.report import report
+from pipelines.cli.report import report
+from pipelines.recommender.artefacts import fetch
+from pipelines.recommender.promotion import REPLACED, judge, sentence
+from pipelines.runtime.config import Settings
 from pipelines.train_ranker import train_ranker
 from tests.pipelines.tiny import put
 from transforms.tables.schema import TABLES

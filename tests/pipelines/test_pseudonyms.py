@@ -11,14 +11,14 @@ import polars as pl
 import pytest
 from rich.console import Console
 
+from pipelines.cli.show import show
 from pipelines.forget import forget
-from pipelines.identity import known_as
 from pipelines.ingest import ingest
-from pipelines.show import show
+from pipelines.runtime.identity import known_as
 from tests.pipelines.byte_search import found
 from tests.pipelines.tiny import NIGHT, put, shelves_of
-from transforms.errors import UserError
-from transforms.pseudonyms import ENVIRONMENT, KeySource, Pseudonyms
+from transforms.common.errors import UserError
+from transforms.privacy.pseudonyms import ENVIRONMENT, KeySource, Pseudonyms
 from transforms.tables.warehouse import Warehouse
 
 END = date(2026, 1, 8)

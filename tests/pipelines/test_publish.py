@@ -23,9 +23,9 @@ from pipelines import publish as job
 from pipelines.publish import publish, rollback
 from tests.emulators import PROJECT, Emulator, Killed, Wire
 from tests.pipelines.tiny import NIGHT, shelves_of
-from transforms.chunks import split
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 from transforms.tables import warehouse as warehouse_module
+from transforms.tables.chunks import split
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import Written, finish, plan, write_frame
 from transforms.tables.store import LocalStore
@@ -375,7 +375,7 @@ def test_a_load_whose_file_is_gone_fails_and_succeeds_when_it_is_back(
 def test_the_command_says_what_the_view_reads(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     from click.testing import CliRunner
 
-    from pipelines.cli import cli
+    from pipelines.cli.main import cli
 
     run = make(place.warehouse, 5)
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", place.emulator.url)

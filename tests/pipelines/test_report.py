@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.cli.report import behind, gather, report
 from pipelines.evaluate import evaluate
-from pipelines.report import behind, gather, report
 from tests.pipelines.tiny import LISTENERS, NIGHT, SETTINGS, build
 from tests.transforms.reporting.test_page import parsed
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 from transforms.tables.runs import finish, plan
 from transforms.tables.warehouse import Warehouse
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from pipelines.cli.report import report
 from pipelines.evaluate import evaluate
-from pipelines.report import report
 from tests.pipelines.tiny import LISTENERS, NIGHT, SETTINGS, TRACKS, build, frame, put, shelves_of
 from transforms.tables.warehouse import Warehouse
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from pipelines.features import library_parts
-from pipelines.roster import roster_size
+from pipelines.runtime.roster import roster_size
 from tests.pipelines.tiny import LISTENERS, NIGHT, build, frame, put
 from transforms.tables.warehouse import Warehouse
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config import Settings
-from pipelines.settings_file import load, to_yaml
-from transforms.errors import UserError
+from pipelines.runtime.config import Settings
+from pipelines.runtime.settings_file import load, to_yaml
+from transforms.common.errors import UserError
 
 
 def written(folder: Path, text: str) -> str:

@@ -11,14 +11,14 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from models.ranker import Inputs, Weights
+from models.rankers.ranker import Inputs, Weights
 from models.registry import write_entry
-from pipelines.artefacts import store_folder
-from pipelines.show import found_by, moved_by, of_listener, ranker_contributions, show
+from pipelines.cli.show import found_by, moved_by, of_listener, ranker_contributions, show
+from pipelines.recommender.artefacts import store_folder
 from tests.transforms.shelves.worlds import MONDAY, TUESDAY, candidate, frame, make, one_shelf, popular, roster
-from transforms.chunks import split
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 from transforms.shelves.settings import Night
+from transforms.tables.chunks import split
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import Written, finish, plan, write_frame
 from transforms.tables.warehouse import Warehouse

@@ -15,17 +15,17 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from pipelines import artefacts
-from pipelines.cli import cli
+from pipelines.cli.main import cli
+from pipelines.cli.upkeep import repair
 from pipelines.features import features
 from pipelines.nightly import backfill, night
-from pipelines.settings_file import to_yaml
-from pipelines.upkeep import repair
+from pipelines.recommender import artefacts
+from pipelines.runtime.settings_file import to_yaml
 from tests.pipelines.test_kill import assert_equal, assert_readable
 from tests.pipelines.tiny import put
 from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, manifests
-from transforms.errors import LostRace, UserError
-from transforms.fold import OUTPUTS
+from transforms.common.errors import LostRace, UserError
+from transforms.listening.fold import OUTPUTS
 from transforms.tables.repair import FOLDED, faults, is_marked
 from transforms.tables.warehouse import Warehouse
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config import Settings
+from pipelines.cli.report import gather
 from pipelines.evaluate import evaluate
 from pipelines.features import features
 from pipelines.ingest import ingest
-from pipelines.jobs import elsewhere
-from pipelines.report import gather
+from pipelines.runtime.config import Settings
+from pipelines.runtime.jobs import elsewhere
 from tests.pipelines.tiny import NIGHT, SETTINGS, build
 from transforms.reporting.cost import CostSettings
 from transforms.tables.usage import Usage, machine

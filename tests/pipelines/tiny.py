@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import polars as pl
 
-from transforms.chunks import split
-from transforms.evaluation import EvaluationSettings
-from transforms.library import day_library
-from transforms.outcomes import OutcomeSettings
+from transforms.evaluation.measure import EvaluationSettings
+from transforms.listening.library import day_library
+from transforms.outcomes.join import OutcomeSettings
+from transforms.tables.chunks import split
 from transforms.tables.runs import Written, finish, plan, with_extra, write_frame
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse

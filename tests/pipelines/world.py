@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from pipelines.config import Settings
 from pipelines.ingest import ingest
 from pipelines.nightly import night
+from pipelines.runtime.config import Settings
 from pipelines.simulate import simulate
 from transforms.simulation.files import log_of
 from transforms.tables.manifest import Manifest

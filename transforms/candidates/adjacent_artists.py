@@ -21,11 +21,11 @@ import polars as pl
 from pydantic import BaseModel, Field
 from scipy import sparse
 
-from transforms.blocks import Block, Catalog
-from transforms.candidates.arrays import from_csr, load_arrays, save_arrays, to_csr
 from transforms.candidates.artists import affinity
 from transforms.candidates.base import Limited, Scores, SparseScores, largest, strongest_link
+from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.history import POSITIVE
+from transforms.common.arrays import from_csr, load_arrays, save_arrays, to_csr
 
 DEAREST = 50  # artists of a listener
 TOWARDS = 100  # near artists of a listener

@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from transforms.blocks import Block, Catalog
 from transforms.candidates.base import Limited, Scores, SparseScores, largest, strongest_link
+from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.history import POSITIVE
 
 UNDER_WAY = 200  # albums of a listener

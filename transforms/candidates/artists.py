@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from transforms.blocks import Block, Catalog
 from transforms.candidates.base import SparseScores, strongest_link
+from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.history import POSITIVE
 
 NEW_FOR_DAYS = 90  # the default of `candidates.sources.new_for_days`

@@ -22,7 +22,7 @@ from typing import Protocol
 import numpy as np
 from scipy import sparse
 
-from transforms.blocks import Block
+from transforms.candidates.blocks import Block
 
 TopK = Callable[[np.ndarray, sparse.csr_matrix | None, int], tuple[np.ndarray, np.ndarray]]
 

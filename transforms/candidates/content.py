@@ -17,8 +17,8 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from transforms.blocks import Block, Catalog
 from transforms.candidates.base import Limited, Scores, SparseScores, largest
+from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.history import root_decayed, unit_rows
 
 FEATURES = 50  # of a listener

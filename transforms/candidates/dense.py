@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from transforms.blocks import Block
 from transforms.candidates.base import DenseScores, TopK, numpy_top_k
+from transforms.candidates.blocks import Block
 from transforms.candidates.history import root_plays
 
 

@@ -29,8 +29,8 @@ import numpy as np
 from pydantic import BaseModel, Field
 from scipy import sparse
 
-from transforms.blocks import Block
 from transforms.candidates.base import SparseScores, row_numbers, strongest_link
+from transforms.candidates.blocks import Block
 from transforms.candidates.history import root_plays
 
 _CELLS = 1 << 22

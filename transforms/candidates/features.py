@@ -28,9 +28,9 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from transforms.blocks import Block, Catalog
 from transforms.candidates.artists import affinity
 from transforms.candidates.base import SparseScores, look_up, pair_dots, pair_keys, positions, row_numbers
+from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.history import POSITIVE, last_sessions, root_decayed
 from transforms.candidates.learned import Learned
 from transforms.candidates.neighbours import Neighbours

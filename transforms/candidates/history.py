@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from transforms.blocks import Block
 from transforms.candidates.base import largest
+from transforms.candidates.blocks import Block
 
 HEAVIEST = 2000
 POSITIVE = (pl.col("heard").fill_null(0) + pl.col("saved").cast(pl.Int32)).cast(pl.Float32)

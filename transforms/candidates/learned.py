@@ -18,12 +18,11 @@ from pathlib import Path
 
 from scipy import sparse
 
-from transforms.blocks import Catalog
 from transforms.candidates.adjacent_artists import Adjacency, AdjacentArtists
 from transforms.candidates.albums import Albums
-from transforms.candidates.arrays import from_csr, load_arrays, save_arrays, to_csr
 from transforms.candidates.artists import artist_tracks, new_releases
 from transforms.candidates.base import Source
+from transforms.candidates.blocks import Catalog
 from transforms.candidates.co_sessions import CoSessions, last_session
 from transforms.candidates.content import Content
 from transforms.candidates.ease import Ease
@@ -34,6 +33,7 @@ from transforms.candidates.popular import Popular, Popularity
 from transforms.candidates.rediscover import Rediscover
 from transforms.candidates.settings import SourceSettings
 from transforms.candidates.similar_listeners import Clusters, SimilarListeners
+from transforms.common.arrays import from_csr, load_arrays, save_arrays, to_csr
 
 FILES = ("neighbours.npz", "popularity.npz", "clusters.npz", "ease.npz", "artists.npz")
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from transforms.blocks import Block
 from transforms.candidates.base import SparseScores
+from transforms.candidates.blocks import Block
 from transforms.candidates.history import POSITIVE
 
 

@@ -28,7 +28,7 @@ import polars as pl
 from pydantic import BaseModel, Field
 from scipy import sparse
 
-from transforms.candidates.arrays import from_csr, load_arrays, save_arrays, to_csr
+from transforms.common.arrays import from_csr, load_arrays, save_arrays, to_csr
 
 _UNIT = 2.0**-20
 

@@ -19,8 +19,8 @@ import polars as pl
 from pydantic import BaseModel, Field
 from scipy import sparse
 
-from transforms.blocks import Block, Catalog
 from transforms.candidates.base import SparseScores, strongest_link
+from transforms.candidates.blocks import Block, Catalog
 from transforms.next_in_session.fitted import NextModel
 from transforms.next_in_session.sample import as_log, in_time
 from transforms.next_in_session.sessions import Prefixes, SessionLog

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from transforms.blocks import Block
 from transforms.candidates.base import SparseScores, strongest_link
+from transforms.candidates.blocks import Block
 from transforms.candidates.history import root_plays
 from transforms.candidates.neighbours import Neighbours
 

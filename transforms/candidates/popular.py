@@ -27,9 +27,9 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from transforms.blocks import Block
-from transforms.candidates.arrays import from_csr, load_arrays, save_arrays, to_csr
 from transforms.candidates.base import Candidates
+from transforms.candidates.blocks import Block
+from transforms.common.arrays import from_csr, load_arrays, save_arrays, to_csr
 
 PRIOR_PLAYS = 20.0
 ELSEWHERE = 10.0  # listeners of other markets that count as one

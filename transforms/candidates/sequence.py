@@ -17,8 +17,8 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from transforms.blocks import Block
 from transforms.candidates.base import TopK
+from transforms.candidates.blocks import Block
 from transforms.candidates.dense import DotProduct
 
 _DAY_S = 86_400

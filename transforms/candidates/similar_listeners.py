@@ -25,10 +25,10 @@ import numpy as np
 from pydantic import BaseModel, Field
 from scipy import sparse
 
-from transforms.blocks import Block
-from transforms.candidates.arrays import from_csr, load_arrays, save_arrays, to_csr
 from transforms.candidates.base import SparseScores, largest, strongest_link
+from transforms.candidates.blocks import Block
 from transforms.candidates.history import heard_once, unit_rows
+from transforms.common.arrays import from_csr, load_arrays, save_arrays, to_csr
 
 
 class ProfileSettings(BaseModel, frozen=True, extra="forbid"):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from transforms.blocks import Block
 from transforms.candidates.base import TopK
+from transforms.candidates.blocks import Block
 from transforms.candidates.dense import DotProduct
 
 

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from transforms.blocks import Block, Catalog
 from transforms.candidates.base import Candidates, Source, look_up, pair_keys, row_numbers
-from transforms.clock import Clock
+from transforms.candidates.blocks import Block, Catalog
+from transforms.common.clock import Clock
 
 POPULAR = "popular"
 REPEATS = ("library", "rediscover")  # the sources that may retrieve what was heard, and nothing else

@@ -14,7 +14,7 @@ from math import isnan
 from statistics import median
 from typing import Any, Literal
 
-from transforms.errors import GateFailed
+from transforms.common.errors import GateFailed
 
 State = Literal["PASS", "FAIL", "SKIP"]
 

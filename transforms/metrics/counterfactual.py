@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from transforms.hashing import stable_hash
+from transforms.common.hashing import stable_hash
 from transforms.metrics.intervals import DRAWS, Interval, bootstrap_means
 
 CLIP = 20.0

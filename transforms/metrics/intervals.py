@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from transforms.hashing import stable_hash
+from transforms.common.hashing import stable_hash
 
 DRAWS = 1000
 _BLOCK = 1 << 22  # weights made at a time: 32 MB of uint64

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from transforms.candidates.arrays import from_csr, load_arrays, save_arrays, to_csr
+from transforms.common.arrays import from_csr, load_arrays, save_arrays, to_csr
 from transforms.next_in_session.neighbours import SessionIndex
 from transforms.next_in_session.repeats import Repeats
 from transforms.next_in_session.rules import Rules

@@ -16,7 +16,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from transforms.hashing import stable_hash, uniform
+from transforms.common.hashing import stable_hash, uniform
 from transforms.next_in_session.sessions import SessionLog
 from transforms.tables.schema import TABLES
 
@@ -40,7 +40,7 @@ def sampled(sessions: pl.DataFrame, first: date, share: float, seed: int) -> pl.
     """Rows of table `session_sample`.
 
     Args:
-        sessions: one row a session (`transforms.sessions.last_known`); sessions without a play are left out.
+        sessions: one row a session (`transforms.listening.sessions.last_known`); sessions without a play are left out.
         first, share: from `newest`; a session belongs to the date it starts on.
         seed: the run's seed.
     """

@@ -1,7 +1,7 @@
 """What each model took: training, and the scoring of the sources that read it, from the parts that jobs clocked.
 
-A job's record holds seconds, processor seconds and rows of its parts (`transforms.clock`): models in `train`, the ranker in
-`train_ranker`, `source <name>` and the stages after retrieval in `score`. Of jobs that ran more than once, those of the
+A job's record holds seconds, processor seconds and rows of its parts (`transforms.common.clock`): models in `train`, the
+ranker in `train_ranker`, `source <name>` and the stages after retrieval in `score`. Of jobs that ran more than once, those of the
 newest date are told. Scoring is summed over blocks, and over workers where there were several; its rows are listeners of
 a source, candidates of the features and the ranker.
 

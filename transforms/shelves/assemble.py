@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import polars as pl
 
-from transforms.hashing import stable_hash
+from transforms.common.hashing import stable_hash
 from transforms.shelves.carry import AS_CARRIED, carried_rows, refresh_dates, repair, shown_lately
 from transforms.shelves.eligibility import BLOCKS_TRACK, OWNS, judge, known_recordings
 from transforms.shelves.filling import Filled, SlotDraws, fill_shelf

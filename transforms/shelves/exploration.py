@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.hashing import uniform
+from transforms.common.hashing import uniform
 
 
 def open_positions(size: int, open_slots: int) -> list[int]:

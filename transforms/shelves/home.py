@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from transforms.hashing import uniform
+from transforms.common.hashing import uniform
 from transforms.shelves.settings import ExperimentSettings, ShelfSettings
 
 

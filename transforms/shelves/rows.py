@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from transforms.hashing import stable_hash
+from transforms.common.hashing import stable_hash
 
 UTC = pl.Datetime("us", "UTC")
 CANDIDATE, POPULAR, CARRIED = 0, 1, 2

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from transforms.hashing import hash_text
+from transforms.common.hashing import hash_text
 
 _M1, _M2, _GAMMA = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(0x9E3779B97F4A7C15)
 

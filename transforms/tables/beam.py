@@ -21,8 +21,8 @@ from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.background import Background
-from transforms.chunks import CHUNK_BYTES, Chunk, Spec, read_chunks
+from transforms.common.background import Background
+from transforms.tables.chunks import CHUNK_BYTES, Chunk, Spec, read_chunks
 from transforms.tables.order import by_date
 from transforms.tables.records import job_at_commit, record_commit, used
 from transforms.tables.runs import Run, Written, finish, write_frame

@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow as pa
 from google.cloud import bigquery
 
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 from transforms.tables.manifest import Manifest
 from transforms.tables.schema import Table
 

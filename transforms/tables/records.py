@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
-from transforms.clock import by_part, told
+from transforms.common.clock import by_part, told
 from transforms.tables.runs import Run, Written
 from transforms.tables.usage import busy, highest_mb, machine, node, passed
 from transforms.tables.warehouse import Warehouse

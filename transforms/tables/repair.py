@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import RUN_MANIFEST
 from transforms.tables.upkeep import check_table, tables

@@ -25,7 +25,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms.errors import LostRace, UserError
+from transforms.common.errors import LostRace, UserError
 from transforms.tables.manifest import FileEntry, Manifest, version_of
 from transforms.tables.order import ordered
 from transforms.tables.schema import TABLES

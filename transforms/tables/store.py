@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 
 Token = str | int | None
 

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import RUN_MANIFEST
 from transforms.tables.warehouse import Warehouse, folder

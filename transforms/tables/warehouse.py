@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from transforms.errors import LostRace, UserError
+from transforms.common.errors import LostRace, UserError
 from transforms.tables.manifest import FileEntry, Manifest
 from transforms.tables.schema import TABLES, empty_frame
 from transforms.tables.store import Store, Token, open_store

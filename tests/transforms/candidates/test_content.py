@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from tests.transforms.candidates.worlds import NIGHT, ROSTER, blocks_of, learned_from, listens, vocabulary
-from transforms.blocks import Catalog
+from transforms.candidates.blocks import Catalog
 from transforms.candidates.content import Content, content_vectors
 from transforms.candidates.learned import default_sources
 from transforms.candidates.settings import SourceSettings

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.ranker_session import fit_model
+from models.rankers.session import fit_model
 from tests.transforms.candidates.worlds import ROSTER, blocks_of, catalog_of, item, listens
-from transforms.blocks import Block, Catalog
+from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.next_in_session import ContinueSettings, NextInSession, next_in_session
 from transforms.candidates.union import apart, explain, retrieve_block
 from transforms.next_in_session.sample import as_log, in_time

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from tests.transforms.candidates.worlds import ROSTER, blocks_of, catalog_of, listens
-from transforms.blocks import Block, Catalog
+from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.sequence import last_listens, sequence_source
 
 

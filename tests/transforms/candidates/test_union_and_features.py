@@ -20,13 +20,13 @@ from tests.transforms.candidates.worlds import (
     listens,
     vocabulary,
 )
-from transforms.blocks import Block, Catalog
 from transforms.candidates.base import SparseScores
+from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.features import RANK_WEIGHT, Directions, features, standardise
 from transforms.candidates.learned import default_sources
 from transforms.candidates.similar_listeners import ProfileSettings, fit_clusters
 from transforms.candidates.union import explain, popular_alone, retrieve_block
-from transforms.clock import Clock
+from transforms.common.clock import Clock
 
 
 def night(plays: pl.DataFrame, tracks: pl.DataFrame | None = None, k: int = 10, as_of: date = NIGHT) -> pl.DataFrame:

@@ -7,15 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from transforms import co_listens, track_stats
-from transforms.blocks import Block, Catalog, build_blocks
+from transforms.candidates.blocks import Block, Catalog, build_blocks
 from transforms.candidates.ease import fit_ease
 from transforms.candidates.learned import Learned
 from transforms.candidates.neighbours import NeighbourSettings, fit_neighbours
 from transforms.candidates.popular import Audience, fit_popularity, recency
 from transforms.candidates.similar_listeners import ProfileSettings, fit_clusters
-from transforms.hashing import stable_hash
-from transforms.library import day_library
+from transforms.common.hashing import stable_hash
+from transforms.listening import co_listens, track_stats
+from transforms.listening.library import day_library
 
 NIGHT = date(2024, 3, 10)
 DAYS = {

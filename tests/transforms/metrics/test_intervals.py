@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from transforms.hashing import stable_hash
+from transforms.common.hashing import stable_hash
 from transforms.metrics.intervals import interval, intervals, paired_difference, paired_ratio, poisson_weights
 
 

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from tests.pipelines.tiny import LISTENERS, NIGHT, build
-from transforms.chunks import shard_of
 from transforms.gates.history import MEASURED
 from transforms.reporting.standing import standing
+from transforms.tables.chunks import shard_of
 from transforms.tables.warehouse import Warehouse
 
 

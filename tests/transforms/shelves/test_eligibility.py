@@ -19,7 +19,7 @@ from tests.transforms.shelves.worlds import (
     roster,
     tracks,
 )
-from transforms.hashing import stable_hash
+from transforms.common.hashing import stable_hash
 
 
 def discover(*candidates: dict, **inputs: object) -> list[str]:

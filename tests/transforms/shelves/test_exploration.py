@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.transforms.shelves.worlds import MONDAY, candidate, frame, make, one_shelf, shelf, tracks
-from transforms.hashing import stable_hash
+from transforms.common.hashing import stable_hash
 from transforms.shelves.exploration import draw, open_positions, probabilities
 from transforms.shelves.settings import ExplorationSettings, Night
 

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from tests.transforms.shelves.worlds import MONDAY, candidate, frame, make, roster
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 from transforms.shelves.home import arms, home_order
 from transforms.shelves.reasons import BY_SOURCE, sentence
 from transforms.shelves.settings import ExperimentSettings, Night, ShelfSettings, ShelvesSettings

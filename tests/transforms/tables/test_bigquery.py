@@ -7,7 +7,7 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 from transforms.tables import bigquery as bq
 from transforms.tables.manifest import FileEntry, Manifest
 from transforms.tables.schema import TABLES

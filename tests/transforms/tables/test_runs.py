@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from transforms.errors import LostRace, UserError
+from transforms.common.errors import LostRace, UserError
 from transforms.tables import upkeep
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import Run, Written, finish, plan, write_frame

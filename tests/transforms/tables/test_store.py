@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from transforms.errors import UserError
+from transforms.common.errors import UserError
 from transforms.tables.store import LocalStore, Store, open_store
 
 

@@ -10,9 +10,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from tests.transforms.test_chunks import people, put
-from transforms.chunks import read_chunks, specs
+from tests.transforms.tables.test_chunks import people, put
 from transforms.tables import schema
+from transforms.tables.chunks import read_chunks, specs
 from transforms.tables.schema import TABLES, Column
 from transforms.tables.warehouse import Warehouse
 

@@ -1,0 +1,48 @@
+"""A simulated world, one night, the report: everything at once, with no data needed."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import click
+import polars as pl
+
+from pipelines.runtime.config import Settings
+from pipelines.runtime.progress import stage
+
+END = date(2026, 1, 31)
+
+
+def demo(listeners: int, tracks: int, days: int, out: str, seed: int, settings: Settings) -> None:
+    """Simulate into `out`, ingest into `out/warehouse`, run the night a week before the end, measure it, report."""
+    from pipelines.cli.report import report
+    from pipelines.cli.show import show
+    from pipelines.evaluate import evaluate
+    from pipelines.ingest import ingest
+    from pipelines.nightly import night
+    from pipelines.simulate import simulate
+    from transforms.simulation.files import log_of
+
+    world, warehouse = Path(out), str(Path(out) / "warehouse")
+    with stage("simulate"):
+        simulate(listeners, tracks, days, str(world), seed, end_date=END)
+    with stage("ingest"):
+        ingest(
+            warehouse,
+            "csv",
+            **log_of(world),
+            impressions=str(world / "impressions.parquet"),
+            end_date=END,
+            settings=settings,
+        )
+    ahead = min(7, max(1, days // 4))
+    day = END - timedelta(ahead)
+    night(warehouse, day, settings)
+    with stage("evaluate"):
+        evaluate(warehouse, day, ahead, settings=settings)
+    with stage("report"):
+        page = report(warehouse, day, settings.cost)
+    roster = pl.read_parquet(world / "listeners.parquet", columns=["listener_id"])
+    show(warehouse, roster["listener_id"].sort()[0], day=day)
+    click.echo(f"\nwarehouse  {warehouse}\nreport     {page}")

@@ -1,0 +1,231 @@
+"""The report of a night: what the warehouse says of itself, gathered and written as one HTML page.
+
+manifests, runs/*.json, evaluation, shelves, tracks of D -> reports/date=D/report.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from pipelines.cli.show import titles
+from pipelines.recommender import promotion
+from pipelines.runtime.responses import without_estimates
+from transforms.common.hashing import stable_hash
+from transforms.gates.check import Check
+from transforms.gates.history import ACCEPTED, CHECKS
+from transforms.reporting.cost import CostSettings
+from transforms.reporting.facts import Job, Ledger, Model, Night, Sample, Shelf, ShelfItem, TableRows
+from transforms.reporting.page import render
+from transforms.reporting.standing import Standing, standing
+from transforms.shelves.reasons import sentence
+from transforms.tables.manifest import Manifest
+from transforms.tables.upkeep import input_key, tables
+from transforms.tables.warehouse import Warehouse, folder
+
+SHOWN_ITEMS = 10
+SAMPLES = 3
+ORDER = ("listens", "rejects", "tracks", "listeners", "feedback", "impressions", "sessions", "library", "track_stats")
+
+
+def report(warehouse: str, day: date, prices: CostSettings | None = None) -> str:
+    """Write the page of a night and say where it is.
+
+    Args:
+        warehouse: folder or bucket URL.
+        day: the night.
+        prices: section `cost` of the settings; None = defaults.
+
+    Returns:
+        Its path, or its address in a bucket.
+
+    Raises:
+        UserError: the night has neither shelves nor candidates.
+    """
+    place = Warehouse(warehouse)
+    path = f"{folder('reports', day)}/report.html"
+    place.store.write(path, render(gather(place, day, prices)).encode())
+    return f"{place.url.rstrip('/')}/{path}"
+
+
+def gather(place: Warehouse, day: date, prices: CostSettings | None = None) -> Night:
+    """Everything the page tells of a night; what is not there is left out.
+
+    Raises:
+        UserError: the night has neither shelves nor candidates.
+    """
+    shelves = place.current("shelves", day)
+    if shelves is None:
+        place.need("candidates", day)
+    measured = place.current("evaluation", day)
+    used = behind(place, day)
+    stands = standing(place, shelves)
+    return Night(
+        day=day,
+        warehouse=place.url,
+        evaluation=place.read_manifest(measured) if measured else None,
+        evaluated_days=measured.settings.get("days") if measured else None,
+        quality_note="" if measured else _not_measured(day),
+        open_slots_note=_open_slots(place, measured, shelves),
+        checks=[Check.from_dict(c) for c in shelves.extra.get(CHECKS, [])] if shelves else [],
+        accepted=shelves.extra.get(ACCEPTED, []) if shelves else [],
+        statuses=stands.statuses,
+        shelves_note=stands.note,
+        jobs=list(jobs(place, {m.run_id for m in used})),
+        tables=list(_table_rows(place, used, day)),
+        batches=list(_batches(place, day)),
+        samples=_samples(place, shelves, stands),
+        models=list(_models(place, used)),
+        listeners=stands.listeners,
+        prices=prices or CostSettings(),
+    )
+
+
+def _not_measured(day: date) -> str:
+    """What a report without an evaluation says in its first chapter."""
+    return (
+        f"Not measured: this night has no evaluation. `nightshelf evaluate --date {day}` adds it, once listens of the days "
+        "after the night are ingested; then make the report again."
+    )
+
+
+def _open_slots(place: Warehouse, measured: Manifest | None, shelves: Manifest | None) -> str:
+    """Why an evaluated night says nothing of its open slots, if it does not."""
+    if measured is None or shelves is None:
+        return ""
+    return without_estimates(place, measured.date, int(measured.settings.get("days", 0))) or ""
+
+
+def behind(place: Warehouse, day: date) -> list[Manifest]:
+    """Current manifests of the night and of everything it was made from, in order of table and date."""
+    starts = [m for t in tables(place) if (m := place.current(t, day))]
+    found: dict[str, Manifest] = {}
+    while starts:
+        manifest = starts.pop()
+        if input_key(manifest) in found:
+            continue
+        found[input_key(manifest)] = manifest
+        for key in manifest.inputs:
+            table, _, when = key.partition("@")
+            if key not in found and when and (m := place.current(table, date.fromisoformat(when))):
+                starts.append(m)
+    place_of = {table: n for n, table in enumerate(ORDER)}
+    return sorted(found.values(), key=lambda m: (place_of.get(m.table, len(ORDER)), m.table, m.date))
+
+
+def jobs(place: Warehouse, run_ids: set[str]) -> Iterator[Job]:
+    """Jobs that made the given runs, in the order they ran. A job that made many tables is told once."""
+    told: dict[tuple[str, float], list[dict[str, Any]]] = {}
+    for path in place.store.paths("runs"):
+        if path.rsplit("/", maxsplit=1)[-1].removesuffix(".json") in run_ids:
+            record = json.loads(place.store.read(path))
+            # one job writes a record for each of its runs, within moments of each other
+            told.setdefault((record["job"], record["seconds"]), []).append(record)
+    for (name, seconds), records in sorted(told.items(), key=lambda pair: min(r.get("at", 0.0) for r in pair[1])):
+        dates = sorted({r["date"] for r in records})
+        counters = records[0].get("counters", {})
+        yield Job(
+            name=name,
+            dates=dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
+            seconds=seconds,
+            peak_mb=records[0].get("peak_mb", 0.0),
+            rows_read=records[0].get("rows_in", counters.get("read.rows", counters.get("ingest.rows_in", 0))),
+            rows_written=records[0].get("rows_out", counters.get("write.rows", counters.get("ingest.rows_written", 0))),
+            megabytes=records[0].get("bytes_out", counters.get("write.bytes", 0)) / 1e6,
+            megabytes_read=records[0].get("bytes_in", 0) / 1e6,
+            cpu_seconds=records[0].get("cpu_seconds"),
+            vcpus=records[0].get("machine", {}).get("vcpus", 1) * records[0].get("machines", 1),
+            parts=records[0].get("parts", {}),
+        )
+
+
+def _table_rows(place: Warehouse, used: list[Manifest], day: date) -> Iterator[TableRows]:
+    """The newest date of every table behind the night, with the rows of the inputs it names."""
+    rows = {input_key(m): m.rows for m in used}
+    newest = {m.table: m for m in used}
+    for manifest in newest.values():
+        known = [rows[key] for key in manifest.inputs if key in rows]
+        yield TableRows(
+            table=manifest.table,
+            day=manifest.date,
+            rows_in=sum(known) if known else None,
+            rows=manifest.rows,
+            bytes=sum(f.bytes for f in manifest.files),
+            files=len(manifest.files),
+            version=manifest.version,
+        )
+
+
+def _batches(place: Warehouse, day: date) -> Iterator[Ledger]:
+    """What came of every batch that was ingested; the manifest of `rejects` is its ledger."""
+    for when in place.dates("rejects"):
+        for name, account in place.need("rejects", when).extra.get("batches", {}).items():
+            yield Ledger(
+                batch=name,
+                format=account.get("format", ""),
+                files=len(account.get("files", {})),
+                rows=account["rows"],
+                listens=account["listens"],
+                duplicates=account["duplicates"],
+                rejects=account["rejects"],
+                reasons=dict(account.get("reasons", {})),
+            )
+
+
+def _models(place: Warehouse, used: list[Manifest]) -> Iterator[Model]:
+    """Registry entries among the files of the manifests."""
+    for manifest in used:
+        for file in manifest.files:
+            if file.path.endswith("/entry.json"):
+                entry = json.loads(place.store.read(file.path))
+                metrics = dict(sorted(entry.get("metrics", {}).items()))
+                remark = promotion.sentence(manifest.extra) if manifest.table == "rankers" else None
+                yield Model(
+                    entry["name"],
+                    entry.get("kind", ""),
+                    entry["version"],
+                    entry["fit_date"],
+                    metrics,
+                    f"{manifest.date}: {remark}" if remark else "",
+                )
+
+
+def _samples(place: Warehouse, shelves: Manifest | None, stands: Standing) -> list[Sample]:
+    """A few listeners, chosen by hash: most with the most personal shelves, one with fallbacks where there is one."""
+    if shelves is None or stands.rows.is_empty():
+        return []
+    people = (
+        stands.rows.group_by("listener_id").agg(personal=(pl.col("status") == "personal").sum()).sort("listener_id")
+    )
+    people = people.with_columns(_hash=stable_hash(people["listener_id"], purpose="report")).sort(
+        "_hash", "listener_id"
+    )
+    most = people.filter(pl.col("personal") == pl.col("personal").max()).head(SAMPLES - 1)
+    least = people.join(most, on="listener_id", how="anti").sort("personal", maintain_order=True).head(1)
+    chosen = pl.concat([most, least])["listener_id"]
+    frames = [f.filter(pl.col("listener_id").is_in(chosen.implode())) for f in place.read_files(stands.files)]
+    rows = pl.concat(frames).sort("surface", "home_position", "shelf_id")
+    names = titles(place, shelves.date, rows)
+    out = []
+    for listener in chosen:
+        own = [_shelf(row, names) for row in rows.filter(listener_id=listener).iter_rows(named=True)]
+        personal = sum(s.status == "personal" for s in own)
+        out.append(Sample(listener, f"{personal} of {len(own)} shelves personal", tuple(own)))
+    return out
+
+
+def _shelf(row: dict[str, Any], names: dict[str, str]) -> Shelf:
+    items = []
+    for item in row["items"][:SHOWN_ITEMS]:
+        title, _, artist = names.get(item["track_id"], item["track_id"]).partition(" · ")
+        ref = item["reason_ref"]
+        drawn = f"drawn, p {item['propensity']:.2f}" if item["propensity"] is not None else ""
+        why = sentence(item["reason"], names.get(ref, ref) if ref else None)
+        items.append(ShelfItem(item["position"], title, artist, why, item["source"] or "", drawn))
+    rest = len(row["items"]) - len(items)
+    more = ", ".join(p for p in (f"{rest} more" if rest else "", f"{len(row['spares'])} spares") if p)
+    return Shelf(row["title"], row["shelf_id"], row["status"], row["status_reason"] or "", tuple(items), more)

@@ -1,0 +1,327 @@
+"""Scoring one chunk: retrieval, ranker and assembly together in memory, block by block.
+
+    chunk (listeners, library, sessions, feedback, earlier shelves) -> candidates, listener_embeddings, shelves, draws
+
+A place to put parts together, as `fitting` is: what each part means stands in `transforms.candidates`, `models.ranker` and
+`transforms.shelves`. It runs without Beam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pipelines.recommender.fitting import Fitted
+from transforms.candidates.blocks import Block, build_blocks
+from transforms.candidates.features import Directions, features
+from transforms.candidates.next_in_session import CONTINUES, ContinueSettings, NextInSession, next_in_session
+from transforms.candidates.settings import SourceSettings
+from transforms.candidates.union import apart, explain, popular_alone, retrieve_block
+from transforms.common.clock import Clock
+from transforms.common.errors import UserError
+from transforms.common.hashing import uniform
+from transforms.listening.exclusions import taste, without_plays
+from transforms.listening.library import merge
+from transforms.listening.sessions import last_known
+from transforms.shelves.assemble import assemble
+from transforms.shelves.settings import Night, ShelvesSettings
+from transforms.tables.chunks import Chunk
+
+UNTRAINED = "blend"
+FLUSH_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one night's scoring is to make.
+
+    Attributes:
+        day: the night.
+        k: candidates a source and listener.
+        keep: share of listeners whose candidates are all stored; below it only what is placed or spare.
+        sample: share of listeners scored at all (nights made to train the first ranker), by hash.
+        shelves: assemble shelves, or stop after candidates.
+        sources: which sources are asked; None = as by default.
+        continuation: which session goes on, and how; None = as by default.
+        only: hand on these listeners alone; () = everyone.
+        only_shelves: hand on these shelves alone; () = all. The others are assembled all the same, since what stands
+            on one shelf may not stand on another of its surface.
+    """
+
+    day: date
+    seed: int
+    k: int
+    keep: float
+    sample: float
+    shelves: bool
+    greedy: bool
+    model_version: str
+    ranker_version: str | None
+    versions: dict[str, str]
+    settings: ShelvesSettings
+    sources: SourceSettings | None = None
+    continuation: ContinueSettings | None = None
+    only: tuple[str, ...] = ()
+    only_shelves: tuple[str, ...] = ()
+
+
+class Scorer:
+    """Everything loaded once a process."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        fitted: Fitted,
+        ranker: Any | None,
+        tracks: pl.DataFrame,
+        sample: pl.DataFrame | None = None,
+    ) -> None:
+        """Put the parts together; `sample` is table `session_sample` of the models' fit date, None without one."""
+        self.plan, self.fitted, self.ranker, self.clock = plan, fitted, ranker, Clock()
+        self.catalog = fitted.catalog(tracks)
+        self.directions = Directions(np.asarray(fitted.als.item_factors))
+        self.sources = fitted.sources(self.catalog, plan.day, plan.sources)
+        self.following: NextInSession | None = None
+        if plan.shelves and fitted.next_in_session is not None and sample is not None and sample.height:
+            settings = plan.continuation or ContinueSettings()
+            self.following = next_in_session(fitted.next_in_session, sample, self.catalog, settings)
+            self.sources.append(self.following)
+        self.facts = tracks.select(
+            "track_id", "recording_id", "artist_ids", "album_id", "released_on", "markets", "explicit"
+        )
+        self.popular = self._popular()
+
+    def _popular(self) -> pl.DataFrame:
+        popularity = self.fitted.learned.popularity
+        ids = pl.Series(self.catalog.track_ids.tolist(), dtype=pl.String)
+        frames = []
+        for market in ["", *(m for m in popularity.markets.tolist() if m)]:
+            reach = popularity.of_market(market)
+            best = np.lexsort((self.catalog.tie, -reach))[:500]
+            best = best[reach[best] > 0]
+            frames.append(
+                pl.DataFrame(
+                    {
+                        "market": pl.Series([market] * len(best), dtype=pl.String),
+                        "track_id": ids.gather(best),
+                        "score": reach[best].astype(np.float32),
+                    }
+                )
+            )
+        found = pl.concat(frames).with_columns(market=pl.col("market").replace("", None))
+        return found.join(self.facts, on="track_id", how="left", maintain_order="left")
+
+    def score(self, chunk: Chunk) -> Iterator[Chunk]:
+        """The night's rows of a chunk's listeners; handed on whenever they fill `FLUSH_BYTES`."""
+        roster = self._roster(chunk)
+        library = merge([chunk["library"]]).join(roster, on="listener_id", how="semi")
+        sessions = last_known(chunk["sessions"]).join(roster, on="listener_id", how="semi")
+        previous, excluded = chunk.tables.get("shelves"), chunk["exclusions"]
+        liked, sessions = taste(library, excluded), without_plays(sessions, excluded)
+        waiting: list[dict[str, pl.DataFrame]] = []
+        for block in build_blocks(roster, liked, sessions, self.catalog, self.plan.day):
+            waiting.append(self._block(block, roster, library, chunk["feedback"], previous))
+            if sum(frame.estimated_size() for made in waiting for frame in made.values()) > FLUSH_BYTES:
+                yield _joined(chunk.shard, waiting)
+                waiting = []
+        if waiting:
+            yield _joined(chunk.shard, waiting)
+
+    def _roster(self, chunk: Chunk) -> pl.DataFrame:
+        """Everyone who had joined by the night, is in the library or heard of through a session, in order."""
+        also = pl.concat([chunk[t].select("listener_id") for t in ("library", "sessions")]).unique()
+        joined = pl.col("joined_on").is_null() | (pl.col("joined_on") <= self.plan.day)
+        known = chunk["listeners"].filter(joined | pl.col("listener_id").is_in(also["listener_id"].implode()))
+        known = known.select("listener_id", "market", "time_zone", "explicit_ok")
+        roster = known.join(also, on="listener_id", how="full", coalesce=True).sort("listener_id")
+        if self.plan.only:
+            roster = roster.filter(pl.col("listener_id").is_in(list(self.plan.only)))
+        if self.plan.sample < 1:
+            roster = roster.filter(
+                pl.Series(uniform(self.plan.seed, "bootstrap", roster["listener_id"]) < self.plan.sample)
+            )
+        return roster
+
+    def _block(
+        self,
+        block: Block,
+        roster: pl.DataFrame,
+        library: pl.DataFrame,
+        feedback: pl.DataFrame,
+        previous: pl.DataFrame | None,
+    ) -> dict[str, pl.DataFrame]:
+        plan = self.plan
+        found = retrieve_block(block, self.catalog, self.sources, plan.k, self.clock)
+        unweighed = found.select(apart(found.columns))
+        found = found.drop(unweighed.columns)
+        with self.clock.part("features", found.height):
+            learned, directions = self.fitted.learned, self.directions
+            weighed = features(block, self.catalog, found, learned, as_of=plan.day, k=plan.k, directions=directions)
+        with self.clock.part("ranker", found.height):
+            scored = self.rank(weighed.with_columns(unweighed))
+        with self.clock.part("embeddings", len(block)):
+            tables = {"listener_embeddings": self._vectors(block)}
+        stages = None
+        if plan.shelves:
+            here = roster.filter(pl.col("listener_id").is_in(block.listener_ids))
+            with self.clock.part("shelves", len(block)):
+                made = assemble(
+                    self._for_shelves(block, scored),
+                    here,
+                    night=Night(
+                        plan.day,
+                        plan.versions.get("shelves", ""),
+                        plan.seed,
+                        plan.ranker_version or UNTRAINED,
+                        plan.greedy,
+                    ),
+                    settings=plan.settings,
+                    blocks=feedback,
+                    previous=previous if previous is not None and previous.height else None,
+                    popular=self.popular,
+                    library=self._known(here, library),
+                    catalog=self.facts,
+                    explain=partial(self._reasons, block, scored),
+                )
+            wanted = pl.col("shelf_id").is_in(plan.only_shelves) if plan.only_shelves else pl.lit(True)
+            tables |= {"shelves": made.shelves.filter(wanted), "draws": made.draws.filter(wanted)}
+            stages = made.stages
+        tables["candidates"] = self._stored(scored, stages)
+        return tables
+
+    def rank(self, candidates: pl.DataFrame) -> pl.DataFrame:
+        """Add `ranker_score`, the heads' probabilities and `ranker_rank` among candidates of equal `heard_before`.
+
+        A listener for whom no source but popularity found anything gets them in the order of popularity.
+        """
+        if self.ranker is None:
+            scored = candidates.with_columns(ranker_score=pl.col("f_blend").cast(pl.Float32))
+        else:
+            matrix = ranker_features(candidates, self.ranker.names)
+            heads = self.ranker.heads(matrix)
+            scored = candidates.with_columns(
+                pl.Series("ranker_score", self.ranker.score(matrix), dtype=pl.Float32),
+                *(pl.Series(name, values, dtype=pl.Float32) for name, values in heads.items()),
+            )
+        if "score_popular" in scored.columns:
+            alone = popular_alone(scored)
+            scored = scored.with_columns(ranker_score=pl.when(alone).then("score_popular").otherwise("ranker_score"))
+        tie = pl.Series("tie", self.catalog.tie[scored["item"].to_numpy()])
+        return (
+            scored.with_columns(tie)
+            .sort("row", "heard_before", "ranker_score", "tie", descending=[False, False, True, False])
+            .with_columns(ranker_rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("row", "heard_before"))
+            .drop("tie")
+        )
+
+    def _for_shelves(self, block: Block, scored: pl.DataFrame) -> pl.DataFrame:
+        """What the shelves' rules and orders read."""
+        own = (
+            block.history.filter(pl.col("item") > 0)
+            .select("row", "item", "plays", "saved", "activation", "decayed_plays")
+            .unique(["row", "item"], keep="first", maintain_order=True)
+        )
+        return (
+            self._continued(block, scored)
+            .drop("recording")
+            .join(own, on=["row", "item"], how="left", maintain_order="left")
+            .join(self.facts, on="track_id", how="left", maintain_order="left")
+        )
+
+    def _continued(self, block: Block, scored: pl.DataFrame) -> pl.DataFrame:
+        """Add `continues`: the session's continuation where the shelf is nothing else, and what is kept off it."""
+        if self.following is None:
+            return scored
+        score = pl.col(f"score_{self.following.name}")
+        alone = pl.Series(self.following.goes_on(block)[scored["row"].to_numpy()], dtype=pl.Boolean)
+        return scored.with_columns(pl.when((score < 0) | alone).then(score).alias(CONTINUES))
+
+    def _reasons(self, block: Block, scored: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
+        """`source`, `reason` and `reason_ref` of the pairs that are shown: too dear for every candidate."""
+        shown = scored.join(pairs, on=["listener_id", "track_id"], maintain_order="left")
+        told = explain(block, self.catalog, self.sources, shown)
+        return told.select("listener_id", "track_id", "source", "reason", "reason_ref")
+
+    def _known(self, roster: pl.DataFrame, library: pl.DataFrame) -> pl.DataFrame:
+        """Everything ever heard or sampled, by recording."""
+        mine = library.join(roster, on="listener_id", how="semi").join(
+            self.facts.select("track_id", "recording_id"), on="track_id", how="left"
+        )
+        heard = (pl.col("heard") > 0) | pl.col("saved")
+        return mine.select(
+            "listener_id",
+            recording_id=pl.coalesce("recording_id", "track_id"),
+            heard=heard,
+            sampled_at=pl.when(~heard).then("last_played_at"),
+            last_heard_at=pl.when(heard).then("last_played_at"),
+        )
+
+    def _vectors(self, block: Block) -> pl.DataFrame:
+        """Table `listener_embeddings` of a block: nobody without a history."""
+        frames = []
+        for source in self.sources:
+            if source.name not in ("als", "two_tower"):
+                continue
+            vectors = source.embed(block)  # type: ignore[attr-defined]
+            known = np.flatnonzero(np.any(vectors != 0, axis=1))
+            frames.append(
+                pl.DataFrame(
+                    {
+                        "listener_id": pl.Series(block.listener_ids, dtype=pl.String).gather(known),
+                        "model": pl.repeat(source.name, len(known), eager=True),
+                        "model_version": pl.repeat(self.plan.model_version, len(known), eager=True),
+                        "vector": pl.Series(np.ascontiguousarray(vectors[known], dtype=np.float32)).arr.to_list(),
+                    },
+                    schema={
+                        "listener_id": pl.String,
+                        "model": pl.String,
+                        "model_version": pl.String,
+                        "vector": pl.List(pl.Float32),
+                    },
+                )
+            )
+        return pl.concat(frames)
+
+    def _stored(self, scored: pl.DataFrame, stages: pl.DataFrame | None) -> pl.DataFrame:
+        """Table `candidates`: all rows of a hashed share of listeners, of the others what stood on a shelf."""
+        keep = self.plan.keep
+        stored = scored.drop("row", "item", "recording")
+        if stages is not None:
+            first = stages.sort("listener_id", "track_id", "stage").unique(["listener_id", "track_id"], keep="first")
+            stored = stored.join(first, on=["listener_id", "track_id"], how="left", maintain_order="left")
+        else:
+            stored = stored.with_columns(stage=pl.lit(None, dtype=pl.String))
+        whole = pl.Series(uniform(self.plan.seed, "inclusion", stored["listener_id"]) < keep)
+        return stored.filter(whole | pl.col("stage").is_not_null()).with_columns(
+            inclusion=pl.when(pl.col("stage").is_null()).then(keep).otherwise(1.0).cast(pl.Float32),
+            stage=pl.col("stage").fill_null("candidate"),
+        )
+
+
+def ranker_features(candidates: pl.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """float32 [n, f]: the features a ranker reads; NaN, "as usual", for those of a source that could not be fitted.
+
+    A source without evidence is not there (nothing was played in the window that the sequence model reads, say), while a
+    ranker of busier days knows it.
+
+    Raises:
+        UserError: most of them are missing, so the ranker is of another kind of night.
+    """
+    absent = [n for n in names if n not in candidates.columns]
+    if 2 * len(absent) > len(names):
+        raise UserError(
+            f"expected the {len(names)} features that the ranker reads, found {len(names) - len(absent)} of them; train it "
+            "again on nights made with this version, or roll `rankers` back"
+        )
+    filled = candidates.with_columns(pl.lit(float("nan"), dtype=pl.Float32).alias(n) for n in absent)
+    return filled.select(names).to_numpy().astype(np.float32)
+
+
+def _joined(shard: int, made: list[dict[str, pl.DataFrame]]) -> Chunk:
+    return Chunk(shard, {table: pl.concat([tables[table] for tables in made], how="diagonal") for table in made[0]})

@@ -1,0 +1,175 @@
+"""Launching a job: Beam options checked, the graph run, what it took recorded in `runs/<run_id>.json`.
+
+A job module builds one graph in `define(root, ...)` and hands it to `launch`. The record holds everything that may differ
+between equal runs (seconds, memory, machine), so that nothing of it needs to stand in a table.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from pipelines.runtime import logs
+from pipelines.runtime.progress import made
+from transforms.common.clock import by_part, others
+from transforms.common.errors import JobFailed, UserError, interrupted
+from transforms.tables.records import Record, at_commit, with_workers, write_record
+from transforms.tables.runs import Run
+from transforms.tables.usage import Usage, passed
+from transforms.tables.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+LOCAL = ("--runner=FnApiRunner",)
+
+
+_WATCHED: ContextVar[list[Record] | None] = ContextVar("watched", default=None)
+
+
+def checked_args(beam_args: Sequence[str]) -> list[str]:
+    """Beam options with the local runner named outright where none is given.
+
+    Raises:
+        UserError: an option that is known to lose records.
+    """
+    args = list(beam_args)
+    if any("multi_threading" in a for a in args):
+        raise UserError(
+            "--direct_running_mode=multi_threading loses records in this version of Beam; use multi_processing, or leave it out"
+        )
+    if not any(a.startswith("--runner") for a in args):
+        args.extend(LOCAL)
+    return args
+
+
+def described_only(beam_args: Sequence[str]) -> bool:
+    """Whether the graph is only to be written, as a template's launching program does, for a service to start."""
+    return any(a.startswith("--template_location") for a in beam_args)
+
+
+def elsewhere(beam_args: Sequence[str]) -> bool:
+    """Whether other processes than this one do the work."""
+    args = checked_args(beam_args)
+    named = [a.partition("=")[2] for a in args if a.startswith("--runner=")]
+    named += [value for name, value in pairwise(args) if name == "--runner"]
+    return described_only(beam_args) or not {*named} <= {"FnApiRunner", "DirectRunner"}
+
+
+def launch(
+    job: str,
+    warehouse: Warehouse,
+    define: Callable[[beam.Pipeline], None],
+    beam_args: Sequence[str] = (),
+    runs: Sequence[Run] = (),
+) -> Record:
+    """Build the graph with `define`, run it to its end, and record what it took.
+
+    With `--template_location` the graph is only written there, nothing is waited for. Where other processes do
+    the work, the commit notes what they used.
+
+    Raises:
+        UserError: what a step raised for the user to mend (Beam's wrapping is taken off).
+        JobFailed: anything else, without its text.
+        KeyboardInterrupt: a step was interrupted; Beam makes an error of its own of it.
+    """
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
+
+    from pipelines.runtime import quiet
+
+    options = PipelineOptions(checked_args(beam_args))
+    setup = options.view_as(SetupOptions)
+    setup.save_main_session = False
+    setup.beam_plugins = [*(setup.beam_plugins or []), quiet.__name__]
+    took = Usage()
+    try:
+        root = beam.Pipeline(options=options)
+        with at_commit(job) if elsewhere(beam_args) else nullcontext():
+            define(root)
+        result = root.run()
+        if described_only(beam_args):
+            return _noted(Record(job, run_ids=[r.run_id for r in runs], finished=False))
+        result.wait_until_finish()
+    except Exception as error:
+        if interrupted(error):
+            raise KeyboardInterrupt from None
+        found = user_error(error)
+        if found is None and not os.environ.get(logs.DEBUG):
+            raise JobFailed(f"job {job} failed {logs.told(error)}; {logs.MORE}") from None
+        raise found or error from error
+    record = Record(
+        job,
+        seconds=took.seconds(),
+        cpu_seconds=took.cpu_seconds(),
+        peak_mb=took.peak_mb(),
+        counters=others(counted := _counters(result)),
+        parts=by_part(counted),
+        run_ids=[r.run_id for r in runs],
+    )
+    record.passed = passed(warehouse, runs, record.counters)
+    if elsewhere(beam_args):
+        record = with_workers(record, warehouse, runs)
+    write_record(warehouse, record, runs)
+    return _noted(record)
+
+
+@contextmanager
+def watched() -> Iterator[list[Record]]:
+    """Records of the jobs launched inside the block; none where everything was current."""
+    records: list[Record] = []
+    token = _WATCHED.set(records)
+    try:
+        yield records
+    finally:
+        _WATCHED.reset(token)
+
+
+def _noted(record: Record) -> Record:
+    made(record.run_ids)
+    records = _WATCHED.get()
+    if records is not None:
+        records.append(record)
+    return record
+
+
+def user_error(error: BaseException) -> UserError | None:
+    """The UserError behind what Beam raised, if there is one."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, UserError):
+            return type(seen)(str(seen).split(" [while running")[0])
+        seen = seen.__cause__ or seen.__context__
+    kinds: list[type[UserError]] = [UserError, *UserError.__subclasses__()]
+    for kind in kinds:
+        marker = f"{kind.__module__}.{kind.__name__}: "
+        if marker in str(error):
+            return kind(str(error).split(marker)[-1].split(" [while running")[0].strip())
+    return _no_room(error)
+
+
+def _no_room(error: BaseException) -> UserError | None:
+    """A disk that is full or not to be written, whoever met it: Python, Arrow or TensorFlow, here or in a worker."""
+    seen: BaseException | None = error
+    while seen is not None:
+        for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            if getattr(seen, "errno", None) == code or os.strerror(code) in str(seen):
+                return UserError(
+                    f"the disk cannot be written ({os.strerror(code)}); what was not committed yet is not there for any "
+                    "reader: make room, then run the same command again"
+                )
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _counters(result: Any) -> dict[str, int]:
+    counters: dict[str, int] = {}
+    for counter in result.metrics().query()["counters"]:
+        name = f"{counter.key.metric.namespace}.{counter.key.metric.name}"
+        counters[name] = counters.get(name, 0) + int(counter.result or 0)
+    return dict(sorted(counters.items()))

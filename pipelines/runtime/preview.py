@@ -1,0 +1,142 @@
+"""A preview: some shelves or some listeners of a night, scored with what stands there, for somebody to look at.
+
+It folds no date, fits nothing and commits nothing, so no table moves and no date closes: it is what a shelf in the settings would
+look like, with the library of the night and the models and ranker of the fit date. Its rows stand in the folders of runs that
+no manifest names, which `clean --abandoned` deletes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+import click
+import polars as pl
+
+from pipelines.runtime.identity import ids_of_file, known_as
+from pipelines.runtime.progress import stage
+from transforms.common.errors import UserError
+from transforms.tables.runs import Run
+from transforms.tables.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from pipelines.runtime.config import Settings
+
+SHOWN = 3
+
+
+def preview(
+    warehouse: str,
+    day: date,
+    fit: date,
+    settings: Settings,
+    *,
+    shelves: Sequence[str] = (),
+    listeners_file: str | None = None,
+    pseudonym_key_file: str | None = None,
+    greedy: bool = False,
+    beam_args: Sequence[str] = (),
+) -> None:
+    """Score and print a preview.
+
+    Raises:
+        UserError: the date is not folded, there are no models of the fit date, or the file names nobody who is known.
+    """
+    place = Warehouse(warehouse)
+    require_made(place, day, fit)
+    asked = list(
+        dict.fromkeys(known_as(warehouse, ids_of_file(listeners_file), pseudonym_key_file) if listeners_file else [])
+    )
+    known = known_among(place, asked, day)
+    if asked:
+        told = f"{len(known):,} of {len(asked):,} listeners are known"
+        if not known:
+            raise UserError(
+                f"{told} on {day}; expected ids as they came with the log, one a line (with pseudonyms, and their key)"
+            )
+        click.echo(told)
+    from pipelines.score import score
+
+    with stage(f"preview {day}") as at:
+        runs = score(
+            warehouse,
+            day,
+            settings=settings,
+            fit_date=fit,
+            shelves=shelves,
+            only=known,
+            greedy=greedy,
+            beam_args=beam_args,
+        )
+        made = {run.table: rows_of(place, run) for run in runs}
+        at.rows(made["shelves"].height)
+    for run in runs:
+        click.echo(f"preview, not committed: {warehouse}/{run.folder} ({made[run.table].height:,} rows)")
+    _print(place, day, made["shelves"], known)
+
+
+def require_made(place: Warehouse, day: date, fit: date) -> None:
+    """Refuse a preview of what no night has made.
+
+    Raises:
+        UserError: the date is not folded, or there are no models of the fit date.
+    """
+    from pipelines.nightly import is_bootstrap
+
+    if place.current("library", day) is None:
+        folded = place.newest("library", day)
+        other = f", or preview {folded.date}, the newest night before it that is folded" if folded else ""
+        raise UserError(
+            f"a preview uses what a night has made, and {day} is not folded; make it with `nightshelf run --date {day}`{other}"
+        )
+    if place.current("models", fit) is None or is_bootstrap(place, fit):
+        usable = [d for d in place.dates("models") if d <= day and not is_bootstrap(place, d)]
+        other = f", or score it by an earlier night's with --fit-date {usable[-1]}" if usable else ""
+        raise UserError(
+            f"a preview uses what a night has made, and there are no models of {fit}; make them with "
+            f"`nightshelf run --date {fit}`{other}"
+        )
+
+
+def known_among(place: Warehouse, asked: Sequence[str], day: date) -> list[str]:
+    """Those of some listeners whom a night scores: who is in its library or had joined by then, in the order asked."""
+    from pipelines.cli.show import of_listeners
+    from pipelines.features import library_parts
+    from pipelines.runtime.catalog import newest_or_first
+
+    if not asked:
+        return []
+    who = ["listener_id"]
+    found = {one for part in library_parts(place, day) for one in of_listeners(place, part, asked, who)["listener_id"]}
+    listeners = newest_or_first(place, "listeners", day)
+    if listeners is not None:
+        rows = of_listeners(place, listeners, asked, [*who, "joined_on"])
+        found |= set(rows.filter((pl.col("joined_on") <= day).fill_null(True))["listener_id"]) if rows.height else set()
+    return [one for one in asked if one in found]
+
+
+def rows_of(place: Warehouse, run: Run) -> pl.DataFrame:
+    """The rows of a run that was not committed, in the order of its files."""
+    paths = [path for path in place.store.paths(run.folder) if path.endswith(".parquet")]
+    frames = [pl.DataFrame(pl.from_arrow(place.open_parquet(path).read())) for path in paths]
+    return pl.concat(frames, how="diagonal") if frames else pl.DataFrame()
+
+
+def _print(place: Warehouse, day: date, shelves: pl.DataFrame, known: Sequence[str]) -> None:
+    """A line a shelf, and the shelves of the first listeners of the file, who are named by their place in it."""
+    from rich.console import Console
+
+    from pipelines.cli.show import shelf_tables
+
+    if not shelves.height:
+        return
+    counted = shelves.group_by("shelf_id", "status").len().sort("shelf_id", "status")
+    for (shelf,), parts in counted.group_by("shelf_id", maintain_order=True):
+        told = ", ".join(f"{number:,} {status}" for _, status, number in parts.iter_rows())
+        click.echo(f"{shelf}: {told}")
+    console = Console()
+    for number, who in enumerate(known[:SHOWN], start=1):
+        click.echo(f"\nlistener {number} of {len(known):,} who are known")
+        for table in shelf_tables(place, day, shelves.filter(pl.col("listener_id") == who)):
+            console.print(table)

@@ -1,0 +1,332 @@
+"""A batch: the files that one ingest brings in, and how its rows enter the warehouse so that a kill loses nothing.
+
+The manifest of `rejects` is the ledger: its `extra["batches"]` holds, for each batch, the hashes of its files and the
+count rows = listens + duplicates + rejects. It is committed last. Before it, dates commit one by one, each naming the
+batch among its inputs; a batch that was killed between is run again under the same id, leaves the dates it finds
+itself in alone, and looks for duplicates only among the listens of other batches, so it ends with the same bytes as
+if nothing had happened.
+
+    batch id = hash(files' hashes, format, options, settings, end date)
+    listens/date=D/_current.json   inputs {"batch 5f1c...": version before it}, files of earlier batches kept
+    rejects/date=E/_current.json   extra {"batches": {"5f1c...": {"files": {...}, "rows": 10, "listens": 9, ...}}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+
+from transforms.common.errors import LostCount, UserError
+from transforms.formats.base import Options, end_of
+from transforms.formats.files import ROLES, InputFile
+from transforms.gates.settings import GateSettings
+from transforms.ingest.cleaning import IngestSettings
+from transforms.privacy.forgotten import forgotten
+from transforms.privacy.pseudonyms import RECORDED, KeySource, checked_key
+from transforms.tables.chunks import check_shards, shard_of
+from transforms.tables.manifest import Manifest, canonical, version_of
+from transforms.tables.runs import Run, Written, claim, schema_signature
+from transforms.tables.store import Token
+from transforms.tables.warehouse import Warehouse
+
+STEP = "4"
+DATED = ("listens", "feedback", "impressions")
+TABLES_WRITTEN = (*DATED, "tracks", "listeners", "rejects")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Everything a worker needs to know of an ingest; small and picklable.
+
+    Attributes:
+        id: what the batch is determined by.
+        run_id: id and attempt; names the run folders.
+        files: the new files; their positions are their numbers.
+        closed: the newest date that a night has folded; None = none is.
+        tokens: `table/date` -> token of each manifest seen at launch.
+        done: `table/date` of manifests that hold this batch already.
+        key: where the key of pseudonyms is read; None = ids as they came.
+        gates: what the batch is held to; `accept_gates`: commit it even if a check fails.
+        recorded_of_people: fingerprints of that key and of the list of who was forgotten, where there are such.
+    """
+
+    id: str
+    run_id: str
+    warehouse: str
+    fmt: str
+    files: tuple[InputFile, ...]
+    options: Options
+    settings: IngestSettings
+    shards: int
+    end_date: date
+    closed: date | None
+    tokens: dict[str, Token] = field(default_factory=dict)
+    done: frozenset[str] = frozenset()
+    key: KeySource | None = None
+    gates: GateSettings = field(default_factory=GateSettings)
+    accept_gates: bool = False
+    recorded_of_people: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ingested_at(self) -> datetime:
+        """The moment the batch stands for."""
+        return end_of(self.end_date)
+
+    def dates(self, table: str) -> list[date]:
+        """Dates of a table that had a manifest at launch, in order."""
+        prefix = f"{table}/"
+        return sorted(date.fromisoformat(k.removeprefix(prefix)) for k in self.tokens if k.startswith(prefix))
+
+    def run(self, table: str, day: date, append: bool, extra: dict[str, Any] | None = None) -> Run | None:
+        """The run that adds this batch to a table's date; None if it is in there already.
+
+        A date that files are added to keeps its number of shards; a new one, or one written whole, has the batch's.
+
+        Raises:
+            UserError: the date is pinned.
+        """
+        key = f"{table}/{day.isoformat()}"
+        if key in self.done:
+            return None
+        current = Warehouse(self.warehouse).current(table, day) if key in self.tokens else None
+        if current is not None and current.pinned:
+            raise UserError(
+                f"{table} of {day} is pinned to run {current.run_id}; release it with "
+                f"`nightshelf rollback {table} --date {day} --unpin`, then ingest again."
+            )
+        before = current.inputs if current else {}
+        inputs = {**before, f"batch {self.id}": current.version if current else ""}
+        settings = self.recorded()
+        shards = 1 if table == "tracks" else current.shards if current and append else self.shards
+        signature = schema_signature(table)
+        return Run(
+            warehouse=self.warehouse,
+            table=table,
+            day=day,
+            version=version_of(table, day, signature, inputs, {**settings, "shards": shards}, STEP, 0),
+            run_id=self.run_id,
+            shards=shards,
+            inputs=inputs,
+            settings=settings,
+            token=self.tokens.get(key),
+            previous_run=current.run_id if current else None,
+            previous=current.files if current and append else (),
+            extra={**(current.extra if current and append else {}), **(extra or {})},
+        )
+
+    def recorded(self) -> dict[str, Any]:
+        """What the content depends on beside the files."""
+        return {
+            **self.settings.model_dump(mode="json"),
+            **_described(self.fmt, self.options),
+            "listener": "given" if self.options.listener else None,  # the batch's id stands for who
+            **self.recorded_of_people,
+            "closed": self.closed.isoformat() if self.closed else None,
+        }
+
+    def stored(self, shard: int, days: Iterable[date], before: date | None) -> pl.DataFrame | None:
+        """Listens of other batches in a shard that a new one might repeat.
+
+        Args:
+            shard: the shard.
+            days: dates that new listens started on.
+            before: the newest of them that is closed; late listens of such dates may stand under any later one.
+
+        Returns:
+            listener_id, track_id, started_at, ms_played; None where nothing is stored.
+        """
+        from transforms.ingest.cleaning import STORED_COLUMNS
+
+        warehouse = Warehouse(self.warehouse)
+        known = self.dates("listens")
+        near = {d.fromordinal(d.toordinal() + step) for d in days for step in (-1, 0, 1)}
+        late = {d for d in known if before is not None and d > min(days, default=d)}
+        frames = []
+        for day in known:
+            if day not in near and day not in late:
+                continue
+            manifest = warehouse.need("listens", day)
+            if day not in near and manifest.extra.get("late_from", "9999") > str(before):
+                continue
+            frames += self.of_shard(manifest, shard, STORED_COLUMNS)
+        return pl.concat(frames) if frames else None
+
+    def of_shard(self, manifest: Manifest, shard: int, columns: Sequence[str] | None = None) -> list[pl.DataFrame]:
+        """Rows of other batches that belong to one of the batch's shards, file by file, whatever the table's number is."""
+        warehouse, least = Warehouse(self.warehouse), min(manifest.shards, self.shards)
+        files = [f for f in manifest.files if f.batch != self.id and f.shard % least == shard % least]
+        frames = warehouse.read_files(files, columns)
+        if manifest.shards >= self.shards:
+            return frames
+        return [f.filter(pl.Series(shard_of(f["listener_id"], self.shards) == shard)) for f in frames if f.height]
+
+
+def plan_batch(
+    warehouse: Warehouse,
+    fmt: str,
+    files: Sequence[InputFile],
+    options: Options,
+    *,
+    settings: IngestSettings,
+    shards: int,
+    end_date: date,
+    key: KeySource | None = None,
+    gates: GateSettings | None = None,
+    accept_gates: bool = False,
+) -> Batch:
+    """Plan the ingest of new files.
+
+    New dates are split into `shards`, which may double on any date; a warehouse that is split finer already stays so.
+
+    Args:
+        key: where the key of pseudonyms is read; None = ids as they came.
+        gates: what the batch is held to; `accept_gates`: commit it even if a check fails.
+
+    Raises:
+        UserError: a number of shards that is no power of two; another key of pseudonyms than the warehouse was begun
+            with.
+    """
+    names = checked_key(warehouse, key)
+    keyed = {RECORDED: names.fingerprint} if names else {}
+    if names:  # a file may be called like the person whose log it is
+        files = [replace(f, name=f"file-{f.sha256[:12]}") for f in files]
+    gone = forgotten(warehouse).fingerprint
+    described = {**_described(fmt, options), **settings.model_dump(mode="json"), **keyed}
+    content = sorted((f.role, f.sha256) for f in files)
+    name = version_of("batch", end_date, content, {}, described, STEP, 0)
+    tokens: dict[str, Token] = {}
+    done = set()
+    known = 0
+    for table in TABLES_WRITTEN:
+        for day in warehouse.dates(table):
+            manifest, token = warehouse.current_with_token(table, day)
+            if manifest is None:
+                continue
+            tokens[f"{table}/{day.isoformat()}"] = token
+            known = max(known, manifest.shards) if table in DATED else known
+            if f"batch {name}" in manifest.inputs:
+                done.add(f"{table}/{day.isoformat()}")
+    libraries = warehouse.dates("library")
+    return Batch(
+        id=name,
+        run_id=claim(warehouse, "rejects", end_date, name),
+        warehouse=warehouse.url,
+        fmt=fmt,
+        files=tuple(files),
+        options=options,
+        settings=settings,
+        shards=max(known, check_shards(shards)),
+        end_date=end_date,
+        closed=libraries[-1] if libraries else None,
+        tokens=tokens,
+        done=frozenset(done),
+        key=key,
+        gates=gates or GateSettings(),
+        accept_gates=accept_gates,
+        recorded_of_people={**keyed, **({"forgotten": gone} if gone else {})},
+    )
+
+
+def _described(fmt: str, options: Options) -> dict[str, Any]:
+    return {
+        "format": fmt,
+        "mapping": options.mapping.model_dump(mode="json") if options.mapping else None,
+        "anonymous": options.anonymous,
+        "listener": canonical(options.listener) if options.listener else None,
+        "end_date": options.end_date.isoformat() if options.end_date else None,
+    }
+
+
+def ledger(warehouse: Warehouse) -> set[tuple[str, str]]:
+    """Content hash and role of every file ingested so far; a batch that did not record roles counts for all of them."""
+    known: set[tuple[str, str]] = set()
+    for day in warehouse.dates("rejects"):
+        manifest = warehouse.need("rejects", day)
+        for account in manifest.extra.get("batches", {}).values():
+            roles = account.get("roles", {})
+            known |= {(content, role) for content in account["files"] for role in roles.get(content, ROLES)}
+    return known
+
+
+def account(batch: Batch, counted: Sequence[dict[str, int]]) -> dict[str, Any]:
+    """What came of a batch's rows.
+
+    Args:
+        batch: the batch.
+        counted: counts by name, from every step: rows, listens, duplicates, `reject <reason>`; and per other table
+            `feedback rows`, `feedback kept`, `feedback duplicates`, `feedback reject <reason>`.
+
+    Returns:
+        rows, listens, duplicates, rejects, reasons, and the same for the other tables; the files' hashes and roles.
+
+    Raises:
+        LostCount: rows went missing or came from nowhere.
+    """
+    total: dict[str, int] = {}
+    for counts in counted:
+        for name, n in counts.items():
+            total[name] = total.get(name, 0) + n
+    roles: dict[str, list[str]] = {}
+    for content, role in sorted(f.identity for f in batch.files):
+        roles.setdefault(content, []).append(role)
+    files = {f.sha256: f.name for f in batch.files}
+    out: dict[str, Any] = {"files": files, "roles": roles, "format": batch.fmt, **_one("", total)}
+    tables = {role: _one(f"{role} ", total) for role in sorted({f.role for f in batch.files} - {"log"})}
+    return {**out, "tables": tables, "known": total.get("known", 0)}
+
+
+def passed(batch: Batch, done: dict[str, Any], files: Iterable[Written]) -> dict[str, int]:
+    """What went in and came out, under the names of the steps' counters, from what reached the commit: those do not."""
+    filed = [w.file for w in files if w.file is not None and w.table in DATED]
+    return {
+        "ingest.rows_in": done["rows"] + sum(t["rows"] for t in done["tables"].values()),
+        "ingest.bytes_in": sum(f.bytes for f in batch.files),
+        "ingest.rows_written": sum(f.rows or 0 for f in filed),
+        "ingest.bytes_written": sum(f.bytes for f in filed),
+    }
+
+
+def _one(prefix: str, total: dict[str, int]) -> dict[str, Any]:
+    mark = f"{prefix}reject "
+    reasons = {k.removeprefix(mark): n for k, n in sorted(total.items()) if k.startswith(mark) and n}
+    rows = total.get(f"{prefix}rows", 0)
+    kept, duplicates, rejects = (
+        total.get(f"{prefix}listens", 0),
+        total.get(f"{prefix}duplicates", 0),
+        sum(reasons.values()),
+    )
+    if rows != kept + duplicates + rejects:
+        raise LostCount(
+            f"ingest lost count of {prefix or 'the log'}: {rows} rows in, but {kept} kept + {duplicates} duplicates + "
+            f"{rejects} rejects; nothing was committed"
+        )
+    return {"rows": rows, "listens": kept, "duplicates": duplicates, "rejects": rejects, "reasons": reasons}
+
+
+def late_from(manifest: Manifest | None, found: str | None) -> dict[str, str]:
+    """`extra` entry that says from which date on a manifest holds late listens."""
+    known = [d for d in (found, manifest.extra.get("late_from") if manifest else None) if d]
+    return {"late_from": min(known)} if known else {}
+
+
+@dataclass(frozen=True)
+class Late:
+    """Late listens by the date they are filed under: the earliest true date of them, and how many."""
+
+    first: dict[str, str] = field(default_factory=dict)
+    listens: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, counted: list[dict[str, int]]) -> Late:
+        """Taken out of the counts, where they stand as `late <filed under> <true date>`."""
+        out = cls()
+        for counts in counted:
+            for name in [n for n in counts if n.startswith("late ")]:
+                _, day, first = name.split(" ")
+                out.first[day] = min(first, out.first.get(day, first))
+                out.listens[day] = out.listens.get(day, 0) + counts.pop(name)
+        return out

@@ -1,0 +1,47 @@
+"""What beside rows may name a listener: a ledger's file names, records of runs, report pages.
+
+Manifests and records are JSON, and what names somebody in them is replaced; a report shows some listeners' shelves and is
+deleted whole, since `nightshelf report` writes it again.
+"""
+
+from __future__ import annotations
+
+import json
+
+from transforms.ingest.batch import TABLES_WRITTEN
+from transforms.privacy.forget import change_manifests
+from transforms.privacy.traces import Traces
+from transforms.tables.manifest import Manifest
+from transforms.tables.warehouse import Warehouse
+
+
+def clear_texts(place: Warehouse, traces: Traces) -> int:
+    """Clear ledgers and manifests of ingest, records of runs, and report pages. Returns how many files were changed.
+
+    Raises:
+        UserError: a manifest cannot be read.
+    """
+
+    def cleared(manifest: Manifest) -> Manifest:
+        return manifest.model_copy(
+            update={"settings": traces.replaced(manifest.settings), "extra": traces.replaced(manifest.extra)}
+        )
+
+    count = 0
+    for table in TABLES_WRITTEN:
+        for name in place.store.folders(table):
+            count += change_manifests(place, f"{table}/{name}", cleared)
+    for path in place.store.paths("runs"):
+        if not path.endswith(".json"):
+            continue
+        text = place.store.read(path)
+        body = json.loads(text)
+        after = traces.replaced(body)
+        if after != body:
+            place.store.write(path, json.dumps(after, indent=1, sort_keys=True).encode())
+            count += 1
+    for path in place.store.paths("reports"):
+        if traces.within(place.store.read(path).decode("utf-8", "replace")):
+            place.store.delete(path)
+            count += 1
+    return count
