@@ -22,6 +22,7 @@ setup(
         "apache-beam[gcp]==2.77.0",
         "click>=8.1",
         "jinja2>=3.1",
+        "numba>=0.62",
         "numpy>=2.0",
         "polars>=2.0",
         "psutil>=6.0",

@@ -34,7 +34,7 @@ from transforms.tables.warehouse import Warehouse, days
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "11"
+STEP = "12"
 MEASURED = "measured"
 TABLES = ("candidates", "draws", "listener_embeddings", "shelves")  # in commit order: readers enter at the last
 

@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field
 from scipy import sparse
 
 from transforms.candidates.artists import affinity
-from transforms.candidates.base import Limited, Scores, SparseScores, largest, strongest_link
+from transforms.candidates.base import Limited, ProductScores, Scores, largest, strongest_link
 from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.history import POSITIVE
 from transforms.common.arrays import from_csr, load_arrays, save_arrays, to_csr
@@ -149,7 +149,7 @@ class AdjacentArtists:
 
     def score(self, block: Block) -> Scores:
         """Nearness times the artists' weighted tracks."""
-        return Limited(SparseScores(sparse.csr_matrix(self.towards(block) @ self.by_artist)), self.most)
+        return Limited(ProductScores(self.towards(block), self.by_artist), self.most)
 
     def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """The most played track of the artist that speaks most for one of the candidate's."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
-from transforms.candidates.base import SparseScores, strongest_link
+from transforms.candidates.base import ProductScores, strongest_link
 from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.history import POSITIVE
 
@@ -46,13 +47,18 @@ class ArtistTracks:
     name: str
     reason: str
 
-    def score(self, block: Block) -> SparseScores:
-        """Affinity times the artists' weighted tracks."""
+    @cached_property
+    def by_artist(self) -> sparse.csr_matrix:
+        """The artists' weighted tracks: [artists, n_items]."""
         credits = np.asarray(self.catalog.artists.sum(axis=1)).ravel()
         weighted = sparse.diags((self.weight / np.maximum(credits, 1)).astype(np.float32)) @ self.catalog.artists
         by_artist = sparse.csr_matrix(weighted.T)
         by_artist.eliminate_zeros()
-        return SparseScores(sparse.csr_matrix(affinity(block, self.catalog) @ by_artist))
+        return by_artist
+
+    def score(self, block: Block) -> ProductScores:
+        """Affinity times the artists' weighted tracks."""
+        return ProductScores(affinity(block, self.catalog), self.by_artist)
 
     def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """The track by one of the candidate's artists that was played most."""

@@ -17,11 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 from scipy import sparse
 
+from transforms.candidates import loops
 from transforms.candidates.blocks import Block
 
 TopK = Callable[[np.ndarray, sparse.csr_matrix | None, int], tuple[np.ndarray, np.ndarray]]
@@ -88,51 +90,64 @@ class SparseScores:
     matrix: sparse.csr_matrix
 
     def top(self, k: int, exclude: sparse.csr_matrix | None) -> Candidates:
-        """See `Scores.top`. One listener at a time: a partial sort of one row is cheaper than a sort of all."""
-        matrix, found_items, found_scores, counts = self.matrix, [], [], []
-        hidden = np.zeros(matrix.shape[1], np.bool_)
-        for row in range(matrix.shape[0]):
-            part = slice(matrix.indptr[row], matrix.indptr[row + 1])
-            items, scores = matrix.indices[part], matrix.data[part]
-            usable = (scores > 0) & (items > 0)
-            if exclude is not None:
-                heard = exclude.indices[exclude.indptr[row] : exclude.indptr[row + 1]]
-                hidden[heard] = True
-                usable &= ~hidden[items]
-                hidden[heard] = False
-            items, scores = items[usable], scores[usable]
-            if len(items) > k:
-                least = np.partition(scores, len(scores) - k)[len(scores) - k]
-                usable = scores >= least
-                items, scores = items[usable], scores[usable]
-            order = np.lexsort((items, -scores))[:k]
-            found_items.append(items[order])
-            found_scores.append(scores[order])
-            counts.append(len(order))
-        return Candidates(
-            np.repeat(np.arange(len(counts), dtype=np.int32), counts),
-            np.concatenate([np.zeros(0, np.int32), *found_items]).astype(np.int32),
-            np.concatenate([np.zeros(0, np.float32), *found_scores]).astype(np.float32),
-        )
+        """See `Scores.top`."""
+        found = loops.stored_top(*loops.parts(self.matrix), self.matrix.shape[1], *_places(exclude, self.matrix), k)
+        items, scores, counts = found
+        return Candidates(np.repeat(np.arange(len(counts), dtype=np.int32), counts), items, scores)
 
     def of(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """See `Scores.of`. Each row is laid out once and read at the wanted items, which beats a search a pair."""
-        matrix, row_of_all = self.matrix, np.zeros(self.matrix.shape[1], np.float32)
-        order = None if (rows[1:] >= rows[:-1]).all() else np.argsort(rows, kind="stable")
-        rows, items = (rows, items) if order is None else (rows[order], items[order])
-        bounds = np.searchsorted(rows, np.arange(matrix.shape[0] + 1))
-        out = np.empty(len(rows), np.float32)
-        for row in range(matrix.shape[0]):
-            wanted = slice(bounds[row], bounds[row + 1])
-            stored = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
-            row_of_all[stored] = matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]]
-            out[wanted] = row_of_all[items[wanted]]
-            row_of_all[stored] = 0
-        if order is None:
-            return out
-        unsorted = np.empty_like(out)
-        unsorted[order] = out
-        return unsorted
+        """See `Scores.of`."""
+        size, n = self.matrix.shape
+        return _by_row(rows, items, size, partial(loops.stored_at, *loops.parts(self.matrix), n))
+
+
+@dataclass(frozen=True)
+class ProductScores:
+    """Scores that are a sparse product of no negative terms, summed where they are read and never stored.
+
+    Attributes:
+        weights: [B, m], the listeners.
+        matrix: [m, n_items], row = what a listener has, column = candidate.
+    """
+
+    weights: sparse.csr_matrix
+    matrix: sparse.csr_matrix
+
+    def top(self, k: int, exclude: sparse.csr_matrix | None) -> Candidates:
+        """See `Scores.top`."""
+        n = self.matrix.shape[1]
+        items, scores, counts = loops.product_top(
+            *loops.parts(self.weights), *loops.parts(self.matrix), n, *_places(exclude, self.weights), k
+        )
+        there = np.arange(k) < counts[:, None]
+        rows = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        return Candidates(rows, items[there], scores[there])
+
+    def of(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """See `Scores.of`."""
+        at = partial(loops.product_at, *loops.parts(self.weights), *loops.parts(self.matrix), self.matrix.shape[1])
+        return _by_row(rows, items, self.weights.shape[0], at)
+
+
+def _places(exclude: sparse.csr_matrix | None, like: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """indptr and indices of what is excluded."""
+    if exclude is None:
+        return np.zeros(like.shape[0] + 1, np.int64), np.zeros(0, np.int32)
+    return loops.parts(exclude)[:2]
+
+
+def _by_row(
+    rows: np.ndarray, items: np.ndarray, size: int, read: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Values of pairs in any order, by a loop that takes them row by row."""
+    order = None if (rows[1:] >= rows[:-1]).all() else np.argsort(rows, kind="stable")
+    rows, items = (rows, items) if order is None else (rows[order], items[order])
+    found = read(np.searchsorted(rows, np.arange(size + 1)), np.ascontiguousarray(items, np.int32))
+    if order is None:
+        return found
+    out = np.empty_like(found)
+    out[order] = found
+    return out
 
 
 @dataclass(frozen=True)
@@ -198,12 +213,8 @@ def numpy_top_k(vectors: np.ndarray) -> TopK:
 
 
 def pair_dots(queries: np.ndarray, vectors: np.ndarray, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """float32 [m]: queries[rows] . vectors[items], pair by pair; in slices, so that what is gathered stays in cache."""
-    out = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), 1 << 14):
-        part = slice(start, start + (1 << 14))
-        out[part] = np.einsum("ij,ij->i", queries[rows[part]], vectors[items[part]])
-    return out
+    """float32 [m]: queries[rows] . vectors[items], pair by pair."""
+    return loops.dots_at(np.ascontiguousarray(queries, np.float32), np.asarray(vectors), rows, items)
 
 
 def row_numbers(matrix: sparse.csr_matrix) -> np.ndarray:
@@ -252,22 +263,7 @@ def strongest_link(
     Returns:
         int32 item j of each pair, the smaller of equals; 0 where no link exists.
     """
-    out = np.zeros(len(items), np.int32)
-    weight_of_all = np.zeros(weights.shape[1], np.float32)
     order = np.argsort(rows, kind="stable")
     bounds = np.searchsorted(rows[order], np.arange(weights.shape[0] + 1))
-    for row in np.unique(rows).tolist():
-        pairs = order[bounds[row] : bounds[row + 1]]
-        own = slice(weights.indptr[row], weights.indptr[row + 1])
-        weight_of_all[weights.indices[own]] = weights.data[own]
-        counts = np.diff(towards.indptr)[items[pairs]]
-        first = towards.indptr[items[pairs]] - (np.cumsum(counts) - counts)
-        place = np.repeat(first, counts) + np.arange(int(counts.sum()))
-        share = weight_of_all[towards.indices[place]] * towards.data[place]
-        weight_of_all[weights.indices[own]] = 0
-        linked = np.flatnonzero(share > 0)
-        pair, link, share = np.repeat(pairs, counts)[linked], towards.indices[place[linked]], share[linked]
-        # the last written wins: the largest share, the smaller row among equals
-        best = np.lexsort((-link, share))
-        out[pair[best]] = link[best]
-    return out
+    n = max(weights.shape[1], towards.shape[1])
+    return loops.links_at(*loops.parts(weights), *loops.parts(towards), n, order, bounds, items)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from transforms.candidates.base import SparseScores, strongest_link
+from transforms.candidates.base import ProductScores, strongest_link
 from transforms.candidates.blocks import Block
 from transforms.candidates.history import last_sessions, root_plays
 from transforms.candidates.neighbours import Neighbours
@@ -36,9 +36,9 @@ class CoSessions:
     history: Callable[[Block], sparse.csr_matrix] = root_plays
     reason: str = "played_together_with"
 
-    def score(self, block: Block) -> SparseScores:
+    def score(self, block: Block) -> ProductScores:
         """One sparse product."""
-        return SparseScores(sparse.csr_matrix(self.history(block) @ self.neighbours.together))
+        return ProductScores(self.history(block), self.neighbours.together)
 
     def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """The track of the history with the largest term of the sum."""

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from transforms.candidates.base import Limited, Scores, SparseScores, largest
+from transforms.candidates.base import Limited, ProductScores, Scores, largest
 from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.history import root_decayed, unit_rows
 
@@ -79,7 +79,7 @@ class Content:
 
     def score(self, block: Block) -> Scores:
         """Cosines with the tracks nobody has played."""
-        return Limited(SparseScores(sparse.csr_matrix(self.profile(block) @ self.unplayed)), self.most)
+        return Limited(ProductScores(self.profile(block), self.unplayed), self.most)
 
     def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """The heard track most like it, weighed by plays: a listener at a time, since likeness to all tracks is dense."""

@@ -29,7 +29,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 from scipy import sparse
 
-from transforms.candidates.base import SparseScores, row_numbers, strongest_link
+from transforms.candidates.base import ProductScores, row_numbers, strongest_link
 from transforms.candidates.blocks import Block
 from transforms.candidates.history import root_plays
 
@@ -154,9 +154,9 @@ class Ease:
     history: Callable[[Block], sparse.csr_matrix] = root_plays
     reason: str = "played_together_with"
 
-    def score(self, block: Block) -> SparseScores:
+    def score(self, block: Block) -> ProductScores:
         """One sparse product."""
-        return SparseScores(sparse.csr_matrix(self.history(block) @ self.weights))
+        return ProductScores(self.history(block), self.weights)
 
     def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """The track of the history with the largest term of the sum."""

@@ -29,7 +29,7 @@ import polars as pl
 from scipy import sparse
 
 from transforms.candidates.artists import affinity
-from transforms.candidates.base import SparseScores, look_up, pair_dots, pair_keys, positions, row_numbers
+from transforms.candidates.base import ProductScores, look_up, pair_dots, pair_keys, positions, row_numbers
 from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.history import POSITIVE, last_sessions, root_decayed
 from transforms.candidates.learned import Learned
@@ -236,7 +236,7 @@ def _of_company(block: Block, neighbours: Neighbours, rows: np.ndarray, items: n
     mass = np.maximum(neighbours.mass[items], 1e-9)
 
     def score(weights: sparse.csr_matrix, matrix: sparse.csr_matrix) -> np.ndarray:
-        return SparseScores(sparse.csr_matrix(weights @ matrix)).of(rows, items)
+        return ProductScores(weights, matrix).of(rows, items)
 
     return {
         "company": score(heard, shared) / mass,
@@ -275,7 +275,7 @@ def _alike_clusters(block: Block, clusters: Clusters, rows: np.ndarray, items: n
     """
     near = SimilarListeners(clusters).likeness(block)
     near.data[:] = 1.0
-    return np.log1p(SparseScores(sparse.csr_matrix(near @ clusters.heard)).of(rows, items))
+    return np.log1p(ProductScores(near, clusters.heard).of(rows, items))
 
 
 def _of_own_plays(block: Block, rows: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:
@@ -312,10 +312,9 @@ def _of_artists(block: Block, catalog: Catalog, rows: np.ndarray, items: np.ndar
     plays = sparse.csr_matrix(block.matrix(POSITIVE) @ catalog.artists)
     total = np.maximum(np.asarray(plays.sum(axis=1)).ravel(), 1.0)
     recency = _latest_by_artist(block, catalog)
-    by_artist = sparse.csr_matrix(catalog.artists.T)
 
     def score(weights: sparse.csr_matrix) -> np.ndarray:
-        return _pair_products(weights, by_artist, rows, items)
+        return _pair_products(weights, catalog.artists, rows, items)
 
     return {
         "artist_affinity": score(liked),
@@ -339,10 +338,9 @@ def _latest_by_artist(block: Block, catalog: Catalog) -> sparse.csr_matrix:
 
 
 def _pair_products(
-    weights: sparse.csr_matrix, by_artist: sparse.csr_matrix, rows: np.ndarray, items: np.ndarray
+    weights: sparse.csr_matrix, of_item: sparse.csr_matrix, rows: np.ndarray, items: np.ndarray
 ) -> np.ndarray:
-    """sum_a weights[row, a] * by_artist[a, item] of each pair, reading only the artists each item credits."""
-    of_item = sparse.csr_matrix(by_artist.T)
+    """sum_a weights[row, a] * of_item[item, a] of each pair, reading only the artists each item credits."""
     counts = np.diff(of_item.indptr)[items]
     pair = np.repeat(np.arange(len(items)), counts)
     first = of_item.indptr[items] - (np.cumsum(counts) - counts)

@@ -25,7 +25,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 from scipy import sparse
 
-from transforms.candidates.base import SparseScores, largest, strongest_link
+from transforms.candidates.base import ProductScores, largest, strongest_link
 from transforms.candidates.blocks import Block
 from transforms.candidates.history import heard_once, unit_rows
 from transforms.common.arrays import from_csr, load_arrays, save_arrays, to_csr
@@ -157,9 +157,9 @@ class SimilarListeners:
         """Cosine of each listener with its nearest clusters: [B, clusters]."""
         return largest(sparse.csr_matrix(heard_once(block) @ self.clusters.unit), self.clusters.nearest)
 
-    def score(self, block: Block) -> SparseScores:
+    def score(self, block: Block) -> ProductScores:
         """Two sparse products, through the nearest clusters."""
-        return SparseScores(sparse.csr_matrix(self.likeness(block) @ self.clusters.shares))
+        return ProductScores(self.likeness(block), self.clusters.shares)
 
     def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """The heard track that is heard most in the cluster that speaks most for the candidate."""
