@@ -17,6 +17,7 @@ import polars as pl
 
 from pipelines.features import library_parts
 from pipelines.outcomes import recordings
+from pipelines.recommender.registry import unranked_sources
 from pipelines.runtime import logs
 from pipelines.runtime.catalog import newest_or_first
 from pipelines.runtime.jobs import launch
@@ -228,7 +229,8 @@ class _Measure(beam.DoFn):
         heard = heard.select("listener_id", item="recording_id").unique()
         segments = ours(library).group_by("listener_id").agg(segment=history_segment(pl.col("plays").sum()))
         targets = wanted(ours(chunk["listens"]), heard, facts, night.day, night.ahead)
-        lists = night_lists(ours(candidates), ours(shelves) if shelves.height else None)
+        made_shelves = ours(shelves) if shelves.height else None
+        lists = night_lists(ours(candidates), made_shelves, unranked=unranked_sources())
         rows, shown = measure(lists, targets, heard, segments, facts)
         made = {"rows": rows, "exposures": shown, "targets": targets, "segments": segments}
         if "draws" in chunk.tables:

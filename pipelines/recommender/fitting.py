@@ -25,18 +25,16 @@ from models.checkpoints import Checkpoints
 from models.clusters import ClusterSettings
 from models.settings import AlsSettings, HistorySettings, SequenceSettings, TwoTowerSettings
 from models.vocabulary import Vocabulary
+from pipelines.recommender.registry import SOURCES
 from transforms.candidates.adjacent_artists import AdjacencySettings, fit_adjacency
-from transforms.candidates.als import als_source
-from transforms.candidates.base import Source, TopK
+from transforms.candidates.base import Source, SourceInputs, TopK, made_of
 from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.ease import EaseSettings, fit_ease
-from transforms.candidates.learned import Learned, default_sources
+from transforms.candidates.learned import Learned
 from transforms.candidates.neighbours import NeighbourSettings, fit_neighbours
 from transforms.candidates.popular import Audience, fit_popularity
-from transforms.candidates.sequence import sequence_source
-from transforms.candidates.settings import SourceSettings
+from transforms.candidates.settings import ContinueSettings, SourceSettings
 from transforms.candidates.similar_listeners import ProfileSettings, fit_clusters
-from transforms.candidates.two_tower import two_tower_source
 from transforms.common.clock import Clock
 from transforms.common.errors import UserError
 from transforms.next_in_session.fitted import NextModel, NextModelSettings
@@ -128,39 +126,32 @@ class Fitted:
         """A catalog table aligned to the vocabulary."""
         return Catalog.build(self.vocabulary.ids.to_list(), tracks)
 
-    def sources(self, catalog: Catalog, as_of: date, settings: SourceSettings | None = None) -> list[Source]:
+    def sources(
+        self,
+        catalog: Catalog,
+        as_of: date,
+        settings: SourceSettings | None = None,
+        continuation: ContinueSettings | None = None,
+        sample: pl.DataFrame | None = None,
+    ) -> list[Source]:
         """Every candidate source, in the order that settles ties of attribution; `settings` switch some off."""
-        dense: list[Source] = [
-            als_source(self.als.fold_in, self.als.item_factors, self._search("als", self.als.item_factors))
-        ]
-        if self.two_tower is not None:
-            vectors = np.asarray(self.two_tower.items)
-            dense.append(two_tower_source(self.embed, vectors, self._search("two_tower", vectors)))
-        if self.sequence is not None:
-            vectors = np.asarray(self.sequence.items)
-            length = self.sequence.settings.length
-            dense.append(sequence_source(self.states, vectors, length, self._search("sequence", vectors)))
-        return default_sources(self.learned, catalog, as_of, dense, settings)
-
-    def states(self, items: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-        """The sequence model's states after listens `seconds` apart, both [B, length], right-aligned."""
-        from models.sequence_data import gap_buckets
-
-        assert self.sequence is not None
-        gaps = np.where(np.isnan(seconds), 0, gap_buckets(np.nan_to_num(seconds)))
-        return self.sequence.embed(items, gaps.astype(np.int32))
-
-    def embed(self, block: Block) -> np.ndarray:
-        """The two-tower model's listener vectors of a block."""
-        from models.histories import matrix
-
-        assert self.two_tower is not None
-        played = block.history.filter(pl.col("last_age").is_not_null() & (pl.col("heard") > 0))
-        when = (-played["last_age"] * 86_400_000).cast(pl.Int64).to_numpy()
-        rows = matrix(
-            played["row"].to_numpy(), played["item"].to_numpy(), when, (len(block), block.n_items), self.history
+        fitted = {
+            **self.learned.parts(),
+            "als": self.als,
+            "two_tower": None if self.two_tower is None else _Tower(self.two_tower, self.history),
+            "sequence": None if self.sequence is None else _States(self.sequence),
+            "next_in_session": self.next_in_session,
+        }
+        inputs = SourceInputs(
+            catalog,
+            as_of,
+            fitted,
+            settings or SourceSettings(),
+            continuation or ContinueSettings(),
+            sample,
+            self._search,
         )
-        return self.two_tower.embed(rows)
+        return made_of(SOURCES, inputs)
 
     def _search(self, name: str, vectors: np.ndarray) -> TopK:
         if name not in self._searches:
@@ -240,6 +231,51 @@ class Fitted:
             sequence,
             following,
         )
+
+
+@dataclass(frozen=True)
+class _Tower:
+    """The two-tower model as its source reads it."""
+
+    model: Any
+    history: HistorySettings
+
+    @property
+    def items(self) -> np.ndarray:
+        return np.asarray(self.model.items)
+
+    def embed(self, block: Block) -> np.ndarray:
+        """Listeners' vectors of a block."""
+        from models.histories import matrix
+
+        played = block.history.filter(pl.col("last_age").is_not_null() & (pl.col("heard") > 0))
+        when = (-played["last_age"] * 86_400_000).cast(pl.Int64).to_numpy()
+        rows = matrix(
+            played["row"].to_numpy(), played["item"].to_numpy(), when, (len(block), block.n_items), self.history
+        )
+        return self.model.embed(rows)
+
+
+@dataclass(frozen=True)
+class _States:
+    """The sequence model as its source reads it."""
+
+    model: Any
+
+    @property
+    def items(self) -> np.ndarray:
+        return np.asarray(self.model.items)
+
+    @property
+    def length(self) -> int:
+        return self.model.settings.length
+
+    def states(self, items: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+        """States after listens `seconds` apart, both [B, length], right-aligned."""
+        from models.sequence_data import gap_buckets
+
+        gaps = np.where(np.isnan(seconds), 0, gap_buckets(np.nan_to_num(seconds)))
+        return self.model.embed(items, gaps.astype(np.int32))
 
 
 def unknown_rows(vectors: np.ndarray) -> np.ndarray:

@@ -20,9 +20,9 @@ import polars as pl
 from pipelines.recommender.fitting import Fitted
 from transforms.candidates.blocks import Block, build_blocks
 from transforms.candidates.features import Directions, features
-from transforms.candidates.next_in_session import CONTINUES, ContinueSettings, NextInSession, next_in_session
-from transforms.candidates.settings import SourceSettings
-from transforms.candidates.union import apart, explain, popular_alone, retrieve_block
+from transforms.candidates.next_in_session import CONTINUES, NextInSession
+from transforms.candidates.settings import ContinueSettings, SourceSettings
+from transforms.candidates.union import explain, popular_alone, retrieve_block, unranked
 from transforms.common.clock import Clock
 from transforms.common.errors import UserError
 from transforms.common.hashing import uniform
@@ -86,12 +86,9 @@ class Scorer:
         self.plan, self.fitted, self.ranker, self.clock = plan, fitted, ranker, Clock()
         self.catalog = fitted.catalog(tracks)
         self.directions = Directions(np.asarray(fitted.als.item_factors))
-        self.sources = fitted.sources(self.catalog, plan.day, plan.sources)
-        self.following: NextInSession | None = None
-        if plan.shelves and fitted.next_in_session is not None and sample is not None and sample.height:
-            settings = plan.continuation or ContinueSettings()
-            self.following = next_in_session(fitted.next_in_session, sample, self.catalog, settings)
-            self.sources.append(self.following)
+        sessions = sample if plan.shelves else None
+        self.sources = fitted.sources(self.catalog, plan.day, plan.sources, plan.continuation, sessions)
+        self.following = next((source for source in self.sources if isinstance(source, NextInSession)), None)
         self.facts = tracks.select(
             "track_id", "recording_id", "artist_ids", "album_id", "released_on", "markets", "explicit"
         )
@@ -158,11 +155,13 @@ class Scorer:
     ) -> dict[str, pl.DataFrame]:
         plan = self.plan
         found = retrieve_block(block, self.catalog, self.sources, plan.k, self.clock)
-        unweighed = found.select(apart(found.columns))
+        unweighed = found.select(unranked(found.columns, self.sources))
         found = found.drop(unweighed.columns)
         with self.clock.part("features", found.height):
             learned, directions = self.fitted.learned, self.directions
-            weighed = features(block, self.catalog, found, learned, as_of=plan.day, k=plan.k, directions=directions)
+            weighed = features(
+                block, self.catalog, found, learned, self.sources, as_of=plan.day, k=plan.k, directions=directions
+            )
         with self.clock.part("ranker", found.height):
             scored = self.rank(weighed.with_columns(unweighed))
         with self.clock.part("embeddings", len(block)):
@@ -209,9 +208,10 @@ class Scorer:
                 pl.Series("ranker_score", self.ranker.score(matrix), dtype=pl.Float32),
                 *(pl.Series(name, values, dtype=pl.Float32) for name, values in heads.items()),
             )
-        if "score_popular" in scored.columns:
-            alone = popular_alone(scored)
-            scored = scored.with_columns(ranker_score=pl.when(alone).then("score_popular").otherwise("ranker_score"))
+        impersonal = next((f"score_{s.name}" for s in self.sources if not s.personal and s.ranked), None)
+        if impersonal in scored.columns:
+            alone = popular_alone(scored, self.sources)
+            scored = scored.with_columns(ranker_score=pl.when(alone).then(impersonal).otherwise("ranker_score"))
         tie = pl.Series("tie", self.catalog.tie[scored["item"].to_numpy()])
         return (
             scored.with_columns(tie)
@@ -266,7 +266,7 @@ class Scorer:
         """Table `listener_embeddings` of a block: nobody without a history."""
         frames = []
         for source in self.sources:
-            if source.name not in ("als", "two_tower"):
+            if not source.embeds:
                 continue
             vectors = source.embed(block)  # type: ignore[attr-defined]
             known = np.flatnonzero(np.any(vectors != 0, axis=1))

@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models.settings import RankerSettings
 from pipelines.recommender.fitting import ModelSettings
-from transforms.candidates.next_in_session import ContinueSettings
-from transforms.candidates.settings import SourceSettings
+from transforms.candidates.settings import ContinueSettings, SourceSettings
 from transforms.evaluation.measure import EvaluationSettings
 from transforms.gates.settings import GateSettings
 from transforms.ingest.cleaning import IngestSettings

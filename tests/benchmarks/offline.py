@@ -111,7 +111,16 @@ class Night:
         for block in self.blocks:
             found = retrieve_block(block, self.catalog, self.sources, k)
             parts.append(
-                features(block, self.catalog, found, self.learned, as_of=self.as_of, k=k, directions=self.directions)
+                features(
+                    block,
+                    self.catalog,
+                    found,
+                    self.learned,
+                    self.sources,
+                    as_of=self.as_of,
+                    k=k,
+                    directions=self.directions,
+                )
             )
         return pl.concat(parts)
 

@@ -16,10 +16,10 @@ import numpy as np
 import polars as pl
 
 from pipelines.outcomes import outcomes
+from pipelines.recommender.registry import SOURCES
 from pipelines.runtime.config import Settings
 from pipelines.train_ranker import examples
 from transforms.candidates.features import RANK_WEIGHT, of_unplayed, standardise
-from transforms.candidates.union import REPEATS
 from transforms.common.errors import UserError
 from transforms.metrics.ranking import score_lists
 from transforms.tables.warehouse import Warehouse
@@ -47,9 +47,9 @@ class Stored:
 
     def sources(self) -> list[str]:
         """Sources with a column of ranks, but those of repeats, which find nothing unheard."""
-        return [
-            n.removeprefix("f_r_") for n in self.names if n.startswith("f_r_") and n.removeprefix("f_r_") not in REPEATS
-        ]
+        repeats = {kind.name for kind in SOURCES if kind.retrieves == "heard"}
+        found = [n.removeprefix("f_r_") for n in self.names if n.startswith("f_r_")]
+        return [name for name in found if name not in repeats]
 
     def measure(self, scores: np.ndarray) -> pl.DataFrame:
         """`listener_id`, `ndcg@50` of the order by score, equals in the order given."""
@@ -83,7 +83,8 @@ def _without(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     values = {n.removeprefix("f_z_"): left[n].to_numpy().copy() for n in scores if n.startswith("f_z_")}
     counted = {name: left[f"f_r_{name}"].to_numpy() for name in values}
     if "f_t_listeners" in left.columns:
-        counted = of_unplayed(values, counted, left["f_t_listeners"].to_numpy() <= 0, list(values))
+        blended = [kind for kind in SOURCES if kind.name in values]
+        counted = of_unplayed(values, counted, left["f_t_listeners"].to_numpy() <= 0, blended)
     blend = sum((values[name] + RANK_WEIGHT * counted[name] for name in values), np.zeros(len(left), np.float32))
     return left.with_columns(
         *(pl.Series(f"f_z_{name}", column) for name, column in values.items()),

@@ -20,7 +20,7 @@ from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import Fitted
 from pipelines.runtime.config import Settings
 from tests.models.rankers.test_session import albums
-from transforms.candidates.next_in_session import NAME
+from transforms.candidates.next_in_session import NextInSession
 from transforms.next_in_session.sample import as_log, in_time
 from transforms.next_in_session.sessions import SessionLog
 from transforms.next_in_session.shortlist import continuation
@@ -107,7 +107,7 @@ def test_why_names_the_source_and_its_rank(place: Warehouse) -> None:
     who = sorted(expected(place))[0]
     done = CliRunner().invoke(cli, ["show", who, "--shelf", "now-playing", "--why", "--warehouse", place.url])
     assert done.exit_code == 0, done.output
-    assert f"{NAME} #1" in " ".join(done.output.split())
+    assert f"{NextInSession.name} #1" in " ".join(done.output.split())
     assert "often follows" in " ".join(done.output.split())
 
 
@@ -135,8 +135,8 @@ def test_a_setting_that_scoring_reads_makes_the_night_again_though_its_models_st
     without["models"]["use_next_in_session"] = False
     night(copy.url, END, Settings.model_validate(without), fit_date=FIT, greedy=True)
     assert copy.need("models", FIT).version == place.need("models", FIT).version
-    assert f"rank_{NAME}" in place.read("candidates", END).columns
-    assert f"rank_{NAME}" not in copy.read("candidates", END).columns
+    assert f"rank_{NextInSession.name}" in place.read("candidates", END).columns
+    assert f"rank_{NextInSession.name}" not in copy.read("candidates", END).columns
     assert copy.need("shelves", END).version != place.need("shelves", END).version
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,15 @@ from pydantic import BaseModel, Field
 from scipy import sparse
 
 from transforms.candidates.artists import affinity
-from transforms.candidates.base import Limited, ProductScores, Scores, largest, strongest_link
+from transforms.candidates.base import (
+    Limited,
+    ProductScores,
+    Scores,
+    Source,
+    SourceInputs,
+    largest,
+    strongest_link,
+)
 from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.history import POSITIVE
 from transforms.common.arrays import from_csr, load_arrays, save_arrays, to_csr
@@ -109,7 +118,7 @@ def _padded(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 @dataclass(frozen=True)
-class AdjacentArtists:
+class AdjacentArtists(Source):
     """The source `adjacent_artists`.
 
     Attributes:
@@ -125,8 +134,19 @@ class AdjacentArtists:
     popularity: np.ndarray
     tracks: int = 20
     most: int = 150
-    name: str = "adjacent_artists"
-    reason: str = "near_artist"
+
+    name: ClassVar[str] = "adjacent_artists"
+    reason: ClassVar[str] = "near_artist"
+    precedence: ClassVar[int] = 41
+    knows_unplayed: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, inputs: SourceInputs) -> Self | None:
+        """From part `adjacent_artists`, where the catalog has artists."""
+        near, popularity = inputs.fitted.get("adjacent_artists"), inputs.fitted.get("popularity")
+        if near is None or popularity is None or not inputs.catalog.artists.shape[1]:
+            return None
+        return cls(inputs.catalog, near.aligned(inputs.catalog), popularity.plays)
 
     @cached_property
     def by_artist(self) -> sparse.csr_matrix:

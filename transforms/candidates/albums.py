@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
-from transforms.candidates.base import Limited, Scores, SparseScores, largest, strongest_link
+from transforms.candidates.base import Limited, Scores, Source, SourceInputs, SparseScores, largest, strongest_link
 from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.history import POSITIVE
 
@@ -26,7 +27,7 @@ NEXT = 1.0  # added to the weight of what comes next
 
 
 @dataclass(frozen=True)
-class Albums:
+class Albums(Source):
     """The source `albums`.
 
     Attributes:
@@ -36,8 +37,17 @@ class Albums:
 
     catalog: Catalog
     most: int = 150
-    name: str = "albums"
-    reason: str = "same_album"
+
+    name: ClassVar[str] = "albums"
+    reason: ClassVar[str] = "same_album"
+    precedence: ClassVar[int] = 42
+    knows_unplayed: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, inputs: SourceInputs) -> Self | None:
+        """Of a catalog with albums."""
+        known = (inputs.catalog.album >= 0).any() and inputs.settings.albums
+        return cls(inputs.catalog) if known else None
 
     @cached_property
     def on(self) -> sparse.csr_matrix:

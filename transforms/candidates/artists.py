@@ -12,16 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
-from transforms.candidates.base import ProductScores, strongest_link
+from transforms.candidates.base import ProductScores, Source, SourceInputs, strongest_link
 from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.history import POSITIVE
-
-NEW_FOR_DAYS = 90  # the default of `candidates.sources.new_for_days`
 
 
 def affinity(block: Block, catalog: Catalog) -> sparse.csr_matrix:
@@ -33,19 +32,16 @@ def affinity(block: Block, catalog: Catalog) -> sparse.csr_matrix:
 
 
 @dataclass(frozen=True)
-class ArtistTracks:
-    """Both sources of this module.
+class ArtistTracks(Source):
+    """What both sources of this module share.
 
     Attributes:
         catalog: with artists.
         weight: float32[n_items], 0 = never retrieved.
-        name, reason: of the source.
     """
 
     catalog: Catalog
     weight: np.ndarray
-    name: str
-    reason: str
 
     @cached_property
     def by_artist(self) -> sparse.csr_matrix:
@@ -69,14 +65,49 @@ class ArtistTracks:
         return strongest_link(plays, same_artist, rows, place)
 
 
-def artist_tracks(catalog: Catalog, popularity: np.ndarray) -> ArtistTracks:
-    """The source `artists`; `popularity` float32[n_items], decayed plays."""
-    return ArtistTracks(catalog, 1.0 + np.log1p(popularity.astype(np.float32)), "artists", "because_you_played")
+@dataclass(frozen=True)
+class Artists(ArtistTracks):
+    """The source `artists`."""
+
+    name: ClassVar[str] = "artists"
+    reason: ClassVar[str] = "because_you_played"
+    precedence: ClassVar[int] = 40
+    blended: ClassVar[bool] = True
+    knows_unplayed: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, inputs: SourceInputs) -> Self | None:
+        """Of a catalog with artists; their tracks by plays of part `popularity`."""
+        popularity = inputs.fitted.get("popularity")
+        if popularity is None or not inputs.catalog.artists.shape[1] or not inputs.settings.artists:
+            return None
+        return cls.by_plays(inputs.catalog, popularity.plays)
+
+    @classmethod
+    def by_plays(cls, catalog: Catalog, plays: np.ndarray) -> Self:
+        """With `plays` float32[n_items], decayed."""
+        return cls(catalog, 1.0 + np.log1p(plays.astype(np.float32)))
 
 
-def new_releases(catalog: Catalog, as_of: date, days: int = NEW_FOR_DAYS) -> ArtistTracks:
-    """The source `new_releases`, as of a night: what was released in the last `days`, nothing released after it."""
-    age = as_of.toordinal() - date(1970, 1, 1).toordinal() - catalog.released_on
-    fresh = (catalog.released_on >= 0) & (age >= 0) & (age < days)
-    weight = np.where(fresh, 0.5 ** (age / 30.0), 0.0).astype(np.float32)
-    return ArtistTracks(catalog, weight, "new_releases", "new_from")
+@dataclass(frozen=True)
+class NewReleases(ArtistTracks):
+    """The source `new_releases`, as of a night: what was released in the last days, nothing released after it."""
+
+    name: ClassVar[str] = "new_releases"
+    reason: ClassVar[str] = "new_from"
+    precedence: ClassVar[int] = 43
+    knows_unplayed: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, inputs: SourceInputs) -> Self | None:
+        """Of a catalog with artists."""
+        if not inputs.catalog.artists.shape[1] or not inputs.settings.new_releases:
+            return None
+        return cls.within(inputs.catalog, inputs.as_of, inputs.settings.new_for_days)
+
+    @classmethod
+    def within(cls, catalog: Catalog, as_of: date, days: int) -> Self:
+        """What was released in the last `days`."""
+        age = as_of.toordinal() - date(1970, 1, 1).toordinal() - catalog.released_on
+        fresh = (catalog.released_on >= 0) & (age >= 0) & (age < days)
+        return cls(catalog, np.where(fresh, 0.5 ** (age / 30.0), 0.0).astype(np.float32))

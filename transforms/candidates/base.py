@@ -15,18 +15,23 @@ listener is in the block.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
-from typing import Protocol
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
+import polars as pl
 from scipy import sparse
 
 from transforms.candidates import loops
-from transforms.candidates.blocks import Block
+from transforms.candidates.blocks import Block, Catalog
+from transforms.candidates.settings import ContinueSettings, SourceSettings
 
 TopK = Callable[[np.ndarray, sparse.csr_matrix | None, int], tuple[np.ndarray, np.ndarray]]
+Retrieves = Literal["unheard", "heard", "both"]
 
 
 @dataclass(frozen=True)
@@ -61,26 +66,85 @@ class Scores(Protocol):
         ...
 
 
-class Source(Protocol):
-    """One way to find candidates."""
+def plain_search(name: str, vectors: np.ndarray) -> TopK:
+    """The exact top-k in plain numpy, whatever the name."""
+    return numpy_top_k(vectors)
 
-    @property
-    def name(self) -> str:
-        """Name in columns and reports."""
-        ...
 
-    @property
-    def reason(self) -> str:
-        """Code of the reason its candidates are shown with."""
-        ...
+@dataclass(frozen=True)
+class SourceInputs:
+    """What the sources of one night are made of.
 
+    Attributes:
+        catalog: aligned to the vocabulary of what was fitted.
+        as_of: the night.
+        fitted: by name of the part (`neighbours`, `als`, ...), what its fit made; a part that was not fitted is not there.
+        settings: of the sources that read the catalog or the listener's own past.
+        continuation: which session goes on, and how.
+        sample: table `session_sample` of the fit date.
+        search: (name, vectors) -> exact search over vectors; the jobs hand in TensorFlow's.
+    """
+
+    catalog: Catalog
+    as_of: date
+    fitted: Mapping[str, Any]
+    settings: SourceSettings = field(default_factory=SourceSettings)
+    continuation: ContinueSettings = field(default_factory=ContinueSettings)
+    sample: pl.DataFrame | None = None
+    search: Callable[[str, np.ndarray], TopK] = plain_search
+
+
+class Source(ABC):
+    """One way to find candidates, with its traits: union, features, reasons and evaluation read these, never the name.
+
+    Attributes:
+        name: in columns (`rank_<name>`, `score_<name>`) and reports.
+        reason: code of the reason its candidates are shown with; a code that `transforms.shelves.reasons` has no
+            sentence for is shown as it is, with spaces for underscores.
+        precedence: of the sources that rank a candidate equally high, the smallest gives the reason.
+        retrieves: what its best k may be: tracks unheard by the listener, heard before, or both.
+        ranked: the ranker weighs its scores. A source that is not ranked orders a shelf of its own, and is no evidence.
+        blended: the untrained blend (`f_blend`) sums its score and rank.
+        knows_unplayed: it can find a track that nobody has played. The others learn from plays, so their silence about
+            such a track says nothing.
+        personal: what it finds depends on the listener's history.
+        rests: its reason is that a track was not heard for a while: given only on shelves of tracks that rest, and for
+            what no other source found.
+        embeds: it has a vector of each listener (`embed`), which table `listener_embeddings` keeps.
+    """
+
+    name: ClassVar[str]
+    reason: ClassVar[str]
+    precedence: ClassVar[int] = 50
+    retrieves: ClassVar[Retrieves] = "unheard"
+    ranked: ClassVar[bool] = True
+    blended: ClassVar[bool] = False
+    knows_unplayed: ClassVar[bool] = False
+    personal: ClassVar[bool] = True
+    rests: ClassVar[bool] = False
+    embeds: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, inputs: SourceInputs) -> Self | None:
+        """The source of a night; None where a setting, its fitted part or the catalog's columns are missing."""
+        return cls()
+
+    @abstractmethod
     def score(self, block: Block) -> Scores:
         """Scores over the whole catalog."""
-        ...
 
+    @abstractmethod
     def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """int32: the track of the listener's history that contributed most to each pair, 0 where there is none."""
-        ...
+
+
+Traits = Source | type[Source]  # either tells the traits
+
+
+def made_of(kinds: Iterable[type[Source]], inputs: SourceInputs) -> list[Source]:
+    """Those of the kinds of source that can be made of what is known, in order of precedence, then as they are given."""
+    found = (kind.of(inputs) for kind in sorted(kinds, key=lambda kind: kind.precedence))
+    return [source for source in found if source is not None]
 
 
 @dataclass(frozen=True)

@@ -11,30 +11,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy import sparse
 
-from transforms.candidates.base import ProductScores, strongest_link
+from transforms.candidates.base import ProductScores, Source, SourceInputs, strongest_link
 from transforms.candidates.blocks import Block
 from transforms.candidates.history import last_sessions, root_plays
 from transforms.candidates.neighbours import Neighbours
 
 
 @dataclass(frozen=True)
-class CoSessions:
+class CoSessions(Source):
     """Neighbours of a weighted history.
 
     Attributes:
         neighbours: fitted neighbours.
-        name: source name.
         history: block -> weights [B, n_items].
     """
 
     neighbours: Neighbours
-    name: str = "co_sessions"
     history: Callable[[Block], sparse.csr_matrix] = root_plays
-    reason: str = "played_together_with"
+
+    name: ClassVar[str] = "co_sessions"
+    reason: ClassVar[str] = "played_together_with"
+    precedence: ClassVar[int] = 10
+    blended: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, inputs: SourceInputs) -> Self | None:
+        """From part `neighbours`."""
+        neighbours = inputs.fitted.get("neighbours")
+        return None if neighbours is None else cls(neighbours)
 
     def score(self, block: Block) -> ProductScores:
         """One sparse product."""
@@ -45,6 +54,11 @@ class CoSessions:
         return strongest_link(self.history(block), self.neighbours.towards_together, rows, items)
 
 
-def last_session(neighbours: Neighbours) -> CoSessions:
+@dataclass(frozen=True)
+class LastSession(CoSessions):
     """The source `last_session`: the same sum over the last sessions only."""
-    return CoSessions(neighbours, "last_session", last_sessions)
+
+    history: Callable[[Block], sparse.csr_matrix] = last_sessions
+
+    name: ClassVar[str] = "last_session"
+    precedence: ClassVar[int] = 11

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy import sparse
 
-from transforms.candidates.base import Limited, ProductScores, Scores, largest
+from transforms.candidates.base import Limited, ProductScores, Scores, Source, SourceInputs, largest
 from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.history import root_decayed, unit_rows
 
@@ -38,7 +39,7 @@ def content_vectors(catalog: Catalog) -> sparse.csr_matrix:
 
 
 @dataclass(frozen=True)
-class Content:
+class Content(Source):
     """The source `content`.
 
     Attributes:
@@ -52,8 +53,20 @@ class Content:
     popularity: np.ndarray
     tracks: int = 20_000
     most: int = 100
-    name: str = "content"
-    reason: str = "similar_to"
+
+    name: ClassVar[str] = "content"
+    reason: ClassVar[str] = "similar_to"
+    precedence: ClassVar[int] = 44
+    knows_unplayed: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, inputs: SourceInputs) -> Self | None:
+        """Of a catalog with artists or tags."""
+        catalog, popularity = inputs.catalog, inputs.fitted.get("popularity")
+        known = (catalog.artists.shape[1] or catalog.tags.shape[1]) and inputs.settings.content
+        if popularity is None or not known:
+            return None
+        return cls(catalog, popularity.plays, inputs.settings.content_tracks)
 
     @cached_property
     def vectors(self) -> sparse.csr_matrix:

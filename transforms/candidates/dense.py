@@ -1,4 +1,4 @@
-"""Sources that score by a dot product: iALS and the two-tower model. Their scorers are handed in by the job.
+"""Sources that score by a dot product: iALS, the two-tower and the sequence model.
 
 No model code is imported here: `embed` turns a block into listeners' vectors (iALS fold-in, query tower), `vectors`
 are the tracks', `top_k` searches them.
@@ -12,27 +12,24 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from transforms.candidates.base import DenseScores, TopK, numpy_top_k
+from transforms.candidates.base import DenseScores, Source, TopK, numpy_top_k
 from transforms.candidates.blocks import Block
 from transforms.candidates.history import root_plays
 
 
 @dataclass(frozen=True)
-class DotProduct:
+class DotProduct(Source):
     """A source whose score is <listener vector, track vector>.
 
     Attributes:
-        name: source name.
         embed: block -> float32 [B, d].
         vectors: float32 [n_items, d]; row 0 (unknown) is never retrieved.
         top_k: see `DenseScores`; None = plain numpy.
     """
 
-    name: str
     embed: Callable[[Block], np.ndarray]
     vectors: np.ndarray
     top_k: TopK | None = None
-    reason: str = "because_you_played"
 
     def score(self, block: Block) -> DenseScores:
         """Embed once."""

@@ -24,12 +24,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import BaseModel, Field
 from scipy import sparse
 
-from transforms.candidates.base import ProductScores, row_numbers, strongest_link
+from transforms.candidates.base import ProductScores, Source, SourceInputs, row_numbers, strongest_link
 from transforms.candidates.blocks import Block
 from transforms.candidates.history import root_plays
 
@@ -141,7 +142,7 @@ def _entries(matrix: sparse.csr_matrix, rows: np.ndarray) -> tuple[np.ndarray, n
 
 
 @dataclass(frozen=True)
-class Ease:
+class Ease(Source):
     """The source `ease`.
 
     Attributes:
@@ -150,9 +151,17 @@ class Ease:
     """
 
     weights: sparse.csr_matrix
-    name: str = "ease"
     history: Callable[[Block], sparse.csr_matrix] = root_plays
-    reason: str = "played_together_with"
+
+    name: ClassVar[str] = "ease"
+    reason: ClassVar[str] = "played_together_with"
+    precedence: ClassVar[int] = 20
+
+    @classmethod
+    def of(cls, inputs: SourceInputs) -> Self | None:
+        """From part `ease`, its weights."""
+        weights = inputs.fitted.get("ease")
+        return None if weights is None else cls(weights)
 
     def score(self, block: Block) -> ProductScores:
         """One sparse product."""

@@ -20,6 +20,7 @@ A feature that the data cannot know is 0 for everyone and costs quality only. Fo
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -29,27 +30,21 @@ import polars as pl
 from scipy import sparse
 
 from transforms.candidates.artists import affinity
-from transforms.candidates.base import ProductScores, look_up, pair_dots, pair_keys, positions, row_numbers
+from transforms.candidates.base import (
+    ProductScores,
+    Traits,
+    look_up,
+    pair_dots,
+    pair_keys,
+    positions,
+    row_numbers,
+)
 from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.history import POSITIVE, last_sessions, root_decayed
 from transforms.candidates.learned import Learned
 from transforms.candidates.neighbours import Neighbours
 from transforms.candidates.similar_listeners import Clusters, SimilarListeners
-from transforms.candidates.union import REPEATS
 
-DEFAULT_BLEND = (
-    "als",
-    "two_tower",
-    "sequence",
-    "co_sessions",
-    "last_session",
-    "next_tracks",
-    "similar_listeners",
-    "artists",
-    "library",
-)
-# What a track that nobody has played can still be found by. All other sources learn from plays.
-KNOWS_UNPLAYED = ("two_tower", "artists", "adjacent_artists", "albums", "new_releases", "content")
 RANK_WEIGHT = 8.0  # ranks among the found are spread about an eighth as wide as standardised scores
 _CARRIED = 0.5
 _AGE_DAYS = 365.0
@@ -78,10 +73,10 @@ def features(
     catalog: Catalog,
     candidates: pl.DataFrame,
     learned: Learned,
+    sources: Iterable[Traits],
     *,
     as_of: date,
     k: int = 300,
-    blend: tuple[str, ...] = DEFAULT_BLEND,
     directions: Directions | None = None,
 ) -> pl.DataFrame:
     """Add every `f_*` column.
@@ -90,9 +85,9 @@ def features(
         block, catalog: as given to `retrieve_block`.
         candidates: its result.
         learned: fitted artefacts.
+        sources: those of the candidates; of each that is blended, `f_blend` sums score and RANK_WEIGHT times rank.
         as_of: the night (for the age of releases).
         k: the k of `retrieve_block`.
-        blend: sources that `f_blend` sums, score and RANK_WEIGHT times rank; names without a column are passed over.
         directions: of the tracks (iALS), by which the last sessions are compared; None = not at all.
 
     Returns:
@@ -100,7 +95,7 @@ def features(
     """
     rows, items = candidates["row"].to_numpy(), candidates["item"].to_numpy()
     columns = {
-        **_of_sources(candidates, k, blend, learned.clusters.listeners[items] <= 0),
+        **_of_sources(candidates, k, sources, learned.clusters.listeners[items] <= 0),
         "heard": candidates["heard_before"].to_numpy(),
         **_of_listener(block, rows),
         **_of_track(catalog, learned, items, as_of),
@@ -134,9 +129,10 @@ def standardise(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def _of_sources(
-    candidates: pl.DataFrame, k: int, blend: tuple[str, ...], unplayed: np.ndarray
+    candidates: pl.DataFrame, k: int, sources: Iterable[Traits], unplayed: np.ndarray
 ) -> dict[str, np.ndarray]:
-    names = [c.removeprefix("score_") for c in candidates.columns if c.startswith("score_")]
+    here = [source for source in sources if f"score_{source.name}" in candidates.columns]
+    names = [source.name for source in here]
     groups = candidates["row"].to_numpy().astype(np.int64) * 2 + candidates["heard_before"].to_numpy()
     scores: dict[str, np.ndarray] = {}
     ranks: dict[str, np.ndarray] = {}
@@ -146,20 +142,20 @@ def _of_sources(
         scores[name] = standardise(candidates[f"score_{name}"].to_numpy(), groups)
         ranks[name] = np.where(place > 0, 1 - np.log(np.maximum(place, 1)) / np.log(1 + k), 0.0).astype(np.float32)
         agree += place > 0
-    summed = [name for name in names if name in blend]
-    said = of_unplayed(scores, ranks, unplayed, summed)
+    said = of_unplayed(scores, ranks, unplayed, [source for source in here if source.blended])
     out: dict[str, np.ndarray] = {}
     total = np.zeros(len(candidates), np.float32)
-    for name in names:
-        out[f"{'z' if name in blend else 's'}_{name}"] = scores[name]
+    for source in here:
+        name = source.name
+        out[f"{'z' if source.blended else 's'}_{name}"] = scores[name]
         out[f"r_{name}"] = ranks[name]
-        if name in summed:
+        if source.blended:
             total += scores[name] + RANK_WEIGHT * said[name]
     return {**out, "agree": agree, "blend": total}
 
 
 def of_unplayed(
-    scores: dict[str, np.ndarray], ranks: dict[str, np.ndarray], unplayed: np.ndarray, blend: list[str]
+    scores: dict[str, np.ndarray], ranks: dict[str, np.ndarray], unplayed: np.ndarray, blend: Sequence[Traits]
 ) -> dict[str, np.ndarray]:
     """What sources that learn from plays are taken to say of a track that nobody has played.
 
@@ -177,14 +173,15 @@ def of_unplayed(
     Returns:
         ranks as the blend counts them.
     """
-    knowing = [name for name in blend if name in KNOWS_UNPLAYED]
+    knowing = [source.name for source in blend if source.knows_unplayed]
     if not knowing or not unplayed.any():
         return ranks
     score = _CARRIED * np.mean([scores[name][unplayed] for name in knowing], axis=0)
     rank = _CARRIED * np.mean([ranks[name][unplayed] for name in knowing], axis=0)
     out = dict(ranks)
-    for name in blend:
-        if name not in KNOWS_UNPLAYED and name not in REPEATS:
+    for source in blend:
+        if not source.knows_unplayed and source.retrieves != "heard":
+            name = source.name
             silent = ranks[name][unplayed] <= 0
             scores[name][unplayed] = np.where(silent, score, scores[name][unplayed])
             out[name] = ranks[name].copy()

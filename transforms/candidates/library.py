@@ -9,21 +9,25 @@ Only this source may retrieve what was heard.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
 
-from transforms.candidates.base import SparseScores
+from transforms.candidates.base import Retrieves, Source, SparseScores
 from transforms.candidates.blocks import Block
 from transforms.candidates.history import POSITIVE
 
 
 @dataclass(frozen=True)
-class Library:
+class Library(Source):
     """The source `library`."""
 
-    name: str = "library"
-    reason: str = "you_keep_playing"
+    name: ClassVar[str] = "library"
+    reason: ClassVar[str] = "you_keep_playing"
+    precedence: ClassVar[int] = 95
+    retrieves: ClassVar[Retrieves] = "heard"
+    blended: ClassVar[bool] = True
 
     def score(self, block: Block) -> SparseScores:
         """Read off the history; a save without a play scores a little above zero."""

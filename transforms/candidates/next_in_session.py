@@ -12,40 +12,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, Field
 from scipy import sparse
 
-from transforms.candidates.base import SparseScores, strongest_link
+from transforms.candidates.base import Retrieves, Source, SourceInputs, SparseScores, strongest_link
 from transforms.candidates.blocks import Block, Catalog
+from transforms.candidates.settings import ContinueSettings
 from transforms.next_in_session.fitted import NextModel
 from transforms.next_in_session.sample import as_log, in_time
 from transforms.next_in_session.sessions import Prefixes, SessionLog
 from transforms.next_in_session.shortlist import Order, continuation
 from transforms.next_in_session.sources import Sources
 
-NAME = "next_in_session"
 CONTINUES = "continues"  # its score where `now-playing` is nothing but the continuation, and what is kept off
 _SCALE = 1e4
 
 
-class ContinueSettings(BaseModel, frozen=True, extra="forbid"):
-    """Which session goes on, and how."""
-
-    session: Literal["open", "last"] = Field(
-        "open",
-        description="what `now-playing` simply continues: a session that is open at the night's end (or is all that is "
-        "known of its listener), or the last session whatever",
-    )
-    repeats: bool = Field(True, description="a track of the session may come again")
-    tracks: int = Field(60, ge=1, le=500, description="tracks that continue a session")
-
-
 @dataclass(frozen=True)
-class NextInSession:
+class NextInSession(Source):
     """The source.
 
     Attributes:
@@ -60,8 +47,41 @@ class NextInSession:
     settings: ContinueSettings
     recordings: sparse.csr_matrix
     numbers: Mapping[str, int]
-    name: str = NAME
-    reason: str = "follows"
+    name: ClassVar[str] = "next_in_session"
+    reason: ClassVar[str] = "follows"
+    precedence: ClassVar[int] = 99
+    retrieves: ClassVar[Retrieves] = "both"
+    ranked: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, inputs: SourceInputs) -> Self | None:
+        """Where it was learned how sessions go on, and the sample of sessions is there."""
+        model, sample = inputs.fitted.get("next_in_session"), inputs.sample
+        if model is None or sample is None or sample.is_empty():
+            return None
+        return cls.made(model, sample, inputs.catalog, inputs.continuation)
+
+    @classmethod
+    def made(cls, model: NextModel, sample: pl.DataFrame, catalog: Catalog, settings: ContinueSettings) -> Self:
+        """The source of a night.
+
+        Args:
+            model: fitted on the same vocabulary as the catalog.
+            sample: table `session_sample` of the same fit date.
+            settings: which session goes on.
+        """
+        ordered = in_time(sample)
+        ids = pl.Series("track_id", catalog.track_ids[1:].tolist(), dtype=pl.String)
+        known = ids.to_frame().with_row_index("at", 1)
+
+        def rows(tracks: pl.Series) -> np.ndarray:
+            asked = tracks.rename("track_id").to_frame()
+            found = asked.join(known, on="track_id", how="left", maintain_order="left")["at"]
+            return found.fill_null(0).cast(pl.Int32).to_numpy()
+
+        sources = model.sources(as_log(ordered, rows), settings.repeats)
+        numbers = {session: number for number, session in enumerate(ordered["session_id"].to_list())}
+        return cls(sources, model.order, settings, catalog.recording_items, numbers)
 
     @cached_property
     def towards_soon(self) -> sparse.csr_matrix:
@@ -118,30 +138,6 @@ class NextInSession:
         weight = np.exp(-(ago - 1) / self.sources.settings.rules.decay).astype(np.float32)
         history = sparse.csr_matrix((weight, (who[at], tracks)), shape=(len(block), block.n_items))
         return strongest_link(history, self.towards_soon, rows, items)
-
-
-def next_in_session(
-    model: NextModel, sample: pl.DataFrame, catalog: Catalog, settings: ContinueSettings
-) -> NextInSession:
-    """The source of a night.
-
-    Args:
-        model: fitted on the same vocabulary as the catalog.
-        sample: table `session_sample` of the same fit date.
-        settings: which session goes on.
-    """
-    ordered = in_time(sample)
-    ids = pl.Series("track_id", catalog.track_ids[1:].tolist(), dtype=pl.String)
-    known = ids.to_frame().with_row_index("at", 1)
-
-    def rows(tracks: pl.Series) -> np.ndarray:
-        asked = tracks.rename("track_id").to_frame()
-        found = asked.join(known, on="track_id", how="left", maintain_order="left")["at"]
-        return found.fill_null(0).cast(pl.Int32).to_numpy()
-
-    sources = model.sources(as_log(ordered, rows), settings.repeats)
-    numbers = {session: number for number, session in enumerate(ordered["session_id"].to_list())}
-    return NextInSession(sources, model.order, settings, catalog.recording_items, numbers)
 
 
 def _replaced(matrix: sparse.csr_matrix, where: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -9,24 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy import sparse
 
-from transforms.candidates.base import ProductScores, strongest_link
+from transforms.candidates.base import ProductScores, Source, SourceInputs, strongest_link
 from transforms.candidates.blocks import Block
 from transforms.candidates.history import root_plays
 from transforms.candidates.neighbours import Neighbours
 
 
 @dataclass(frozen=True)
-class NextTracks:
+class NextTracks(Source):
     """Followers of a weighted history; attributes as in `CoSessions`."""
 
     neighbours: Neighbours
-    name: str = "next_tracks"
     history: Callable[[Block], sparse.csr_matrix] = root_plays
-    reason: str = "follows"
+
+    name: ClassVar[str] = "next_tracks"
+    reason: ClassVar[str] = "follows"
+    precedence: ClassVar[int] = 12
+    blended: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, inputs: SourceInputs) -> Self | None:
+        """From part `neighbours`."""
+        neighbours = inputs.fitted.get("neighbours")
+        return None if neighbours is None else cls(neighbours)
 
     def score(self, block: Block) -> ProductScores:
         """One sparse product."""

@@ -22,12 +22,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
-from transforms.candidates.base import Candidates
+from transforms.candidates.base import Candidates, Source, SourceInputs
 from transforms.candidates.blocks import Block
 from transforms.common.arrays import from_csr, load_arrays, save_arrays, to_csr
 
@@ -200,12 +201,21 @@ def _descending(scores: np.ndarray, k: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Popular:
+class Popular(Source):
     """The source `popular`."""
 
     popularity: Popularity
-    name: str = "popular"
-    reason: str = "popular_in"
+
+    name: ClassVar[str] = "popular"
+    reason: ClassVar[str] = "popular_in"
+    precedence: ClassVar[int] = 90
+    personal: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, inputs: SourceInputs) -> Self | None:
+        """From part `popularity`."""
+        popularity = inputs.fitted.get("popularity")
+        return None if popularity is None else cls(popularity)
 
     def score(self, block: Block) -> PopularScores:
         """One dense list for each market in the block, and one for unknown markets."""

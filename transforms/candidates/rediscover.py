@@ -11,17 +11,18 @@ played now; of a long history only its first few hundred pass, and few of those 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
 
-from transforms.candidates.base import Limited, Scores, SparseScores
+from transforms.candidates.base import Limited, Retrieves, Scores, Source, SourceInputs, SparseScores
 from transforms.candidates.blocks import Block
 from transforms.candidates.history import POSITIVE
 
 
 @dataclass(frozen=True)
-class Rediscover:
+class Rediscover(Source):
     """The source `rediscover`.
 
     Attributes:
@@ -31,8 +32,17 @@ class Rediscover:
 
     rest_days: int = 28
     most: int = 100
-    name: str = "rediscover"
-    reason: str = "not_heard_lately"
+
+    name: ClassVar[str] = "rediscover"
+    reason: ClassVar[str] = "not_heard_lately"
+    precedence: ClassVar[int] = 45
+    retrieves: ClassVar[Retrieves] = "heard"
+    rests: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, inputs: SourceInputs) -> Self | None:
+        """By the settings."""
+        return cls(inputs.settings.rest_days) if inputs.settings.rediscover else None
 
     def score(self, block: Block) -> Scores:
         """Read off the history."""

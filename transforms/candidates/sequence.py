@@ -12,12 +12,13 @@ a recent listen that the vocabulary knows has no state and gets no candidate.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 import polars as pl
 
-from transforms.candidates.base import TopK
+from transforms.candidates.base import SourceInputs
 from transforms.candidates.blocks import Block
 from transforms.candidates.dense import DotProduct
 
@@ -48,18 +49,25 @@ def last_listens(block: Block, length: int) -> tuple[np.ndarray, np.ndarray]:
     return items, seconds
 
 
-def sequence_source(
-    embed: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    vectors: np.ndarray,
-    length: int,
-    top_k: TopK | None = None,
-) -> DotProduct:
-    """Source from a fitted model.
+@dataclass(frozen=True)
+class Sequence(DotProduct):
+    """The source `sequence`."""
 
-    Args:
-        embed: items and seconds as of `last_listens` -> states float32 [B, d]; zero where there is nothing to go by.
-        vectors: float32 [n_items, d].
-        length: listens that `embed` reads.
-        top_k: exact search over `vectors`.
-    """
-    return DotProduct("sequence", lambda block: embed(*last_listens(block, length)), vectors, top_k, reason="follows")
+    name: ClassVar[str] = "sequence"
+    reason: ClassVar[str] = "follows"
+    precedence: ClassVar[int] = 3
+    blended: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, inputs: SourceInputs) -> Self | None:
+        """From part `sequence`.
+
+        It has `states`, from items and seconds as of `last_listens` to float32 [B, d], zero where there is nothing to go
+        by; `items` float32 [n_items, d]; and `length`, the listens that `states` reads.
+        """
+        model = inputs.fitted.get("sequence")
+        if model is None:
+            return None
+        vectors = np.asarray(model.items)
+        search = inputs.search("sequence", vectors)
+        return cls(lambda block: model.states(*last_listens(block, model.length)), vectors, search)

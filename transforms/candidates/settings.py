@@ -8,6 +8,8 @@ What is fitted (neighbours, clusters, adjacent artists, models) is switched in t
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 
@@ -24,3 +26,15 @@ class SourceSettings(BaseModel, frozen=True, extra="forbid"):
     )
     rediscover: bool = Field(True, description="heard tracks that rest, by activation; for the shelf Rediscover")
     rest_days: int = Field(28, ge=1, description="days since a track was last heard until it may be rediscovered")
+
+
+class ContinueSettings(BaseModel, frozen=True, extra="forbid"):
+    """Which session goes on, and how."""
+
+    session: Literal["open", "last"] = Field(
+        "open",
+        description="what `now-playing` simply continues: a session that is open at the night's end (or is all that is "
+        "known of its listener), or the last session whatever",
+    )
+    repeats: bool = Field(True, description="a track of the session may come again")
+    tracks: int = Field(60, ge=1, le=500, description="tracks that continue a session")

@@ -20,12 +20,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import BaseModel, Field
 from scipy import sparse
 
-from transforms.candidates.base import ProductScores, largest, strongest_link
+from transforms.candidates.base import ProductScores, Source, SourceInputs, largest, strongest_link
 from transforms.candidates.blocks import Block
 from transforms.candidates.history import heard_once, unit_rows
 from transforms.common.arrays import from_csr, load_arrays, save_arrays, to_csr
@@ -146,12 +147,21 @@ def fit_clusters(
 
 
 @dataclass(frozen=True)
-class SimilarListeners:
+class SimilarListeners(Source):
     """The source `similar_listeners`."""
 
     clusters: Clusters
-    name: str = "similar_listeners"
-    reason: str = "listeners_like_you"
+
+    name: ClassVar[str] = "similar_listeners"
+    reason: ClassVar[str] = "listeners_like_you"
+    precedence: ClassVar[int] = 30
+    blended: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, inputs: SourceInputs) -> Self | None:
+        """From part `clusters`."""
+        clusters = inputs.fitted.get("clusters")
+        return None if clusters is None else cls(clusters)
 
     def likeness(self, block: Block) -> sparse.csr_matrix:
         """Cosine of each listener with its nearest clusters: [B, clusters]."""

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 
-from transforms.candidates.base import TopK
-from transforms.candidates.blocks import Block
+from transforms.candidates.base import SourceInputs
 from transforms.candidates.dense import DotProduct
 
 
-def two_tower_source(
-    embed: Callable[[Block], np.ndarray], vectors: np.ndarray, top_k: TopK | None = None
-) -> DotProduct:
-    """Source from an exported model: `embed` is its query tower over a block, `vectors` its item tower's output."""
-    return DotProduct("two_tower", embed, vectors, top_k)
+@dataclass(frozen=True)
+class TwoTower(DotProduct):
+    """The source `two_tower`."""
+
+    name: ClassVar[str] = "two_tower"
+    reason: ClassVar[str] = "because_you_played"
+    precedence: ClassVar[int] = 2
+    blended: ClassVar[bool] = True
+    knows_unplayed: ClassVar[bool] = True
+    embeds: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, inputs: SourceInputs) -> Self | None:
+        """From part `two_tower`: `embed` is its query tower over a block, `items` its item tower's output."""
+        model = inputs.fitted.get("two_tower")
+        if model is None:
+            return None
+        vectors = np.asarray(model.items)
+        return cls(model.embed, vectors, inputs.search("two_tower", vectors))

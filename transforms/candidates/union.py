@@ -2,7 +2,7 @@
 
 A track that one source found is scored by all of them, because agreement is what the ranker learns most from.
 Unheard tracks are counted to k after leaving out what was heard (any version of the recording); heard tracks come from
-the sources `library`, k a listener, and `rediscover`. `heard_before` tells the two groups apart: they are ranked apart.
+sources that retrieve them. `heard_before` tells the two groups apart: they are ranked apart.
 
     >>> sources = [CoSessions(neighbours), Popular(popularity), Library()]
     >>> retrieve_block(block, catalog, sources, k=300).columns[:6]
@@ -11,20 +11,14 @@ the sources `library`, k a listener, and `rediscover`. `heard_before` tells the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import polars as pl
 
-from transforms.candidates.base import Candidates, Source, look_up, pair_keys, row_numbers
+from transforms.candidates.base import Candidates, Source, Traits, look_up, pair_keys, row_numbers
 from transforms.candidates.blocks import Block, Catalog
 from transforms.common.clock import Clock
-
-POPULAR = "popular"
-REPEATS = ("library", "rediscover")  # the sources that may retrieve what was heard, and nothing else
-RESTED = "rediscover"  # the source whose reason is that a track was not heard for a while
-EITHER = ("next_in_session",)  # the sources whose best may have been heard or not
-APART = ("next_in_session",)  # the sources that order one shelf: neither the ranker nor the blend weighs their scores
 
 
 def retrieve_block(
@@ -35,7 +29,7 @@ def retrieve_block(
     Args:
         block: listeners as of the night.
         catalog: the vocabulary's tracks.
-        sources: all sources, the one named `library` among them if heard tracks are wanted.
+        sources: all sources, some that retrieve heard tracks among them if these are wanted.
         k: tracks a source and listener.
         clock: told what each source takes, as part `source <name>`; its rows are listeners.
 
@@ -50,7 +44,7 @@ def retrieve_block(
     for source in sources:
         with clock.part(f"source {source.name}", len(block)):
             scores = scored[source.name] = source.score(block)
-            found[source.name] = scores.top(k, None if source.name in (*REPEATS, *EITHER) else heard)
+            found[source.name] = scores.top(k, heard if source.retrieves == "unheard" else None)
     keys = np.sort(np.concatenate([np.zeros(0, np.int64), *(pair_keys(c.rows, c.items, n) for c in found.values())]))
     keys = keys[np.r_[True, keys[1:] != keys[:-1]]] if len(keys) else keys  # sorting whole numbers beats hashing them
     rows, items = (keys // n).astype(np.int32), (keys % n).astype(np.int32)
@@ -70,21 +64,21 @@ def retrieve_block(
     return pl.DataFrame(columns)
 
 
-def popular_alone(candidates: pl.DataFrame) -> pl.Series:
-    """bool a row: whether nothing but popularity speaks for any of its listener's candidates.
+def popular_alone(candidates: pl.DataFrame, sources: Iterable[Traits]) -> pl.Series:
+    """bool a row: whether no personal source speaks for any of its listener's candidates.
 
     There is then no evidence to rank by: features of the track alone would put an order learned from people with
-    histories in the place of popularity. What sources in `APART` found is no evidence, since no ranker weighs it.
+    histories in the place of popularity. What a source found that is not ranked is no evidence, since no ranker weighs it.
     """
-    not_personal = {f"rank_{POPULAR}", *apart(candidates.columns)}
-    personal = [c for c in candidates.columns if c.startswith("rank_") and c not in not_personal]
+    personal = [c for s in sources if s.personal and s.ranked and (c := f"rank_{s.name}") in candidates.columns]
     found = pl.any_horizontal(pl.col(c).is_not_null() for c in personal) if personal else pl.lit(False)
     return candidates.select(alone=~found.any().over("row")).to_series()
 
 
-def apart(columns: Sequence[str]) -> list[str]:
-    """Of these columns of candidates, those of the sources in `APART`."""
-    return [c for c in columns if c in {f"{kind}_{name}" for name in APART for kind in ("rank", "score")}]
+def unranked(columns: Sequence[str], sources: Iterable[Traits]) -> list[str]:
+    """Of these columns of candidates, those of sources that are not ranked."""
+    theirs = {f"{kind}_{source.name}" for source in sources if not source.ranked for kind in ("rank", "score")}
+    return [c for c in columns if c in theirs]
 
 
 def _ranks(found: Candidates, keys: np.ndarray, n: int) -> pl.Series:
@@ -109,8 +103,8 @@ def explain(block: Block, catalog: Catalog, sources: Sequence[Source], candidate
     Args:
         block, catalog, sources: as in `retrieve_block`.
         candidates: any of its rows, in any order; a column `rests` (bool) says which stand where a track must not have
-            been heard for a while. Elsewhere, beside what is played all the time, that would be an odd reason: the
-            source RESTED gives it only for what no other source found.
+            been heard for a while. Elsewhere, beside what is played all the time, that would be an odd reason: a
+            source of tracks that rest gives it only for what no other source found.
 
     Returns:
         the same rows with `source` (of those that may be it, the one that ranks it highest), `reason` (a code of
@@ -119,7 +113,7 @@ def explain(block: Block, catalog: Catalog, sources: Sequence[Source], candidate
     """
     names = [source.name for source in sources]
     best = best_source(candidates, names)
-    others = [name for name in names if name != RESTED]
+    others = [source.name for source in sources if not source.rests]
     if "rests" in candidates.columns and others:
         told = pl.DataFrame({"best": best, "other": best_source(candidates, others), "rests": candidates["rests"]})
         best = told.select(pl.when("rests").then("best").otherwise(pl.coalesce("other", "best"))).to_series()

@@ -22,7 +22,7 @@ number, `shelf:discover-weekly` the same as published, with what variety and exp
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
@@ -33,7 +33,6 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from transforms.candidates.union import apart
 from transforms.common.hashing import stable_hash, uniform
 from transforms.evaluation.baselines import BaselineSettings, Target
 from transforms.metrics import beyond
@@ -157,23 +156,32 @@ def of_target(rows: pl.DataFrame, target: Target, known_only: bool = True) -> pl
     return rows.filter(~pl.col("heard_before")) if target == "unheard" else rows
 
 
-def standardised_sum(candidates: pl.DataFrame) -> pl.Expr:
-    """The blend of candidates without features: scores in standard deviations of the listener's candidates, summed."""
+def standardised_sum(candidates: pl.DataFrame, unranked: Collection[str] = ()) -> pl.Expr:
+    """The blend of candidates without features: scores in standard deviations of the listener's candidates, summed.
+
+    Args:
+        candidates: with columns `score_*`.
+        unranked: sources that are left out.
+    """
     group = ["listener_id", "heard_before"]
     parts = []
-    for name in sorted(c for c in candidates.columns if c.startswith("score_") and not apart([c])):
+    scores = {c for c in candidates.columns if c.startswith("score_")} - {f"score_{name}" for name in unranked}
+    for name in sorted(scores):
         score = pl.col(name).cast(pl.Float64).fill_nan(None).fill_null(0.0)
         spread = score.std(ddof=0).over(group)
         parts.append(pl.when(spread > 0).then((score - score.mean().over(group)) / spread).otherwise(0.0))
     return pl.sum_horizontal(parts)
 
 
-def night_lists(candidates: pl.DataFrame, shelves: pl.DataFrame | None, top: int = TOP) -> Lists:
+def night_lists(
+    candidates: pl.DataFrame, shelves: pl.DataFrame | None, top: int = TOP, unranked: Collection[str] = ()
+) -> Lists:
     """Every list that a night can be asked for, best first, at most `top` a listener.
 
     Args:
         candidates: listener_id, track_id, heard_before, and any of ranker_score, p_listened, f_blend, rank_*, score_*.
         shelves: listener_id, shelf_id, items, spares; None for a night without.
+        unranked: sources whose scores no ranker weighs.
 
     Returns:
         (model, target) -> listener_id, track_id, rank. Models are `ranker`, `blend`, `source:<name>`, `shelf:<id>`. A
@@ -189,7 +197,7 @@ def night_lists(candidates: pl.DataFrame, shelves: pl.DataFrame | None, top: int
     if "f_blend" in candidates.columns:  # as it orders a night that has no ranker
         orders["blend"] = -pl.col("f_blend")
     elif any(c.startswith("score_") for c in candidates.columns):
-        orders["blend"] = -standardised_sum(candidates)
+        orders["blend"] = -standardised_sum(candidates, unranked)
     for name in sorted(c for c in candidates.columns if c.startswith("rank_")):
         orders[f"source:{name.removeprefix('rank_')}"] = pl.col(name)
     lists: Lists = {}

@@ -13,25 +13,6 @@ from __future__ import annotations
 
 import polars as pl
 
-BY_SOURCE = {
-    "als": "because_you_played",
-    "two_tower": "because_you_played",
-    "artists": "because_you_played",
-    "adjacent_artists": "near_artist",
-    "albums": "same_album",
-    "content": "similar_to",
-    "rediscover": "not_heard_lately",
-    "co_sessions": "played_together_with",
-    "last_session": "played_together_with",
-    "ease": "played_together_with",
-    "next_tracks": "follows",
-    "sequence": "follows",
-    "next_in_session": "follows",
-    "similar_listeners": "listeners_like_you",
-    "new_releases": "new_from",
-    "popular": "popular_in",
-    "library": "you_keep_playing",
-}
 _OTHERWISE = "for_you"
 
 _WITH_REF = {
@@ -62,9 +43,8 @@ _PLAIN = {
 
 
 def with_reasons(rows: pl.DataFrame) -> pl.DataFrame:
-    """Fill in `reason` where it is null, from `source`."""
-    named = pl.col("source").replace_strict(BY_SOURCE, default=_OTHERWISE, return_dtype=pl.String)
-    return rows.with_columns(reason=pl.coalesce("reason", named))
+    """Fill in `reason` where no source has given one."""
+    return rows.with_columns(pl.col("reason").fill_null(_OTHERWISE))
 
 
 def sentence(reason: str | None, ref: str | None) -> str:

@@ -9,9 +9,18 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.transforms.candidates.worlds import NIGHT, ROSTER, blocks_of, catalog_of, item, learned_from, listens
+from tests.transforms.candidates.worlds import (
+    NIGHT,
+    ROSTER,
+    blocks_of,
+    catalog_of,
+    default_sources,
+    item,
+    learned_from,
+    listens,
+)
 from transforms.candidates.adjacent_artists import AdjacencySettings, AdjacentArtists, fit_adjacency
-from transforms.candidates.learned import Learned, default_sources
+from transforms.candidates.learned import Learned
 
 PLAYS = listens()
 TRACKS = pl.DataFrame(

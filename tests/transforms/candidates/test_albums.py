@@ -6,10 +6,18 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.transforms.candidates.worlds import NIGHT, ROSTER, blocks_of, catalog_of, item, learned_from, listens
+from tests.transforms.candidates.worlds import (
+    NIGHT,
+    ROSTER,
+    blocks_of,
+    catalog_of,
+    default_sources,
+    item,
+    learned_from,
+    listens,
+)
 from transforms.candidates import albums
 from transforms.candidates.albums import Albums
-from transforms.candidates.learned import default_sources
 from transforms.candidates.settings import SourceSettings
 
 PLAYS = listens()

@@ -6,10 +6,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.transforms.candidates.worlds import NIGHT, ROSTER, blocks_of, learned_from, listens, vocabulary
+from tests.transforms.candidates.worlds import (
+    NIGHT,
+    ROSTER,
+    blocks_of,
+    default_sources,
+    learned_from,
+    listens,
+    vocabulary,
+)
 from transforms.candidates.blocks import Catalog
 from transforms.candidates.content import Content, content_vectors
-from transforms.candidates.learned import default_sources
 from transforms.candidates.settings import SourceSettings
 
 PLAYS = listens()

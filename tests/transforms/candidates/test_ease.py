@@ -9,10 +9,18 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from tests.transforms.candidates.worlds import NIGHT, blocks_of, catalog_of, item, learned_from, listens
+from tests.transforms.candidates.worlds import (
+    NIGHT,
+    blocks_of,
+    catalog_of,
+    default_sources,
+    item,
+    learned_from,
+    listens,
+)
 from transforms.candidates import ease
 from transforms.candidates.ease import Ease, EaseSettings, fit_ease
-from transforms.candidates.learned import Learned, default_sources
+from transforms.candidates.learned import Learned
 
 PLAYS = listens()
 CATALOG = catalog_of(PLAYS)

@@ -9,8 +9,9 @@ import pytest
 from models.rankers.session import fit_model
 from tests.transforms.candidates.worlds import ROSTER, blocks_of, catalog_of, item, listens
 from transforms.candidates.blocks import Block, Catalog
-from transforms.candidates.next_in_session import ContinueSettings, NextInSession, next_in_session
-from transforms.candidates.union import apart, explain, retrieve_block
+from transforms.candidates.next_in_session import NextInSession
+from transforms.candidates.settings import ContinueSettings
+from transforms.candidates.union import explain, retrieve_block, unranked
 from transforms.next_in_session.sample import as_log, in_time
 from transforms.next_in_session.shortlist import continuation
 from transforms.next_in_session.sources import NextSettings
@@ -35,7 +36,7 @@ def source_of(catalog: Catalog, sample: pl.DataFrame, **settings: object) -> Nex
     rows = {t: n for n, t in enumerate(catalog.track_ids.tolist())}
     log = as_log(in_time(sample), lambda ids: np.array([rows.get(t, 0) for t in ids], np.int32))
     model = fit_model(log, len(catalog), NextSettings(prefixes=50))
-    return next_in_session(model, sample, catalog, ContinueSettings(**settings))  # type: ignore[arg-type]
+    return NextInSession.made(model, sample, catalog, ContinueSettings(**settings))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_a_track_heard_before_may_come_next_and_the_ranker_does_not_weigh_it(wor
     found = retrieve_block(block, catalog, [source_of(catalog, sample)])
     mine = found.filter(pl.col("listener_id") == "ann")
     assert mine.filter("heard_before")["track_id"].sort().to_list() == ["a", "b", "c"]
-    assert apart(found.columns) == ["rank_next_in_session", "score_next_in_session"]
+    assert unranked(found.columns, [NextInSession]) == ["rank_next_in_session", "score_next_in_session"]
     told = explain(block, catalog, [source_of(catalog, sample)], mine.filter(pl.col("track_id") == "c"))
     assert (told["reason"][0], told["reason_ref"][0]) == ("follows", "b")
 

@@ -7,8 +7,15 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from tests.transforms.candidates.worlds import NIGHT, ROSTER, blocks_of, catalog_of, learned_from, listens
-from transforms.candidates.learned import default_sources
+from tests.transforms.candidates.worlds import (
+    NIGHT,
+    ROSTER,
+    blocks_of,
+    catalog_of,
+    default_sources,
+    learned_from,
+    listens,
+)
 from transforms.candidates.rediscover import Rediscover
 from transforms.candidates.settings import SourceSettings
 from transforms.candidates.union import explain, retrieve_block

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 
-from tests.transforms.candidates.worlds import ROSTER, blocks_of, catalog_of, listens
+from tests.transforms.candidates.worlds import NIGHT, ROSTER, blocks_of, catalog_of, listens
+from transforms.candidates.base import SourceInputs
 from transforms.candidates.blocks import Block, Catalog
-from transforms.candidates.sequence import last_listens, sequence_source
+from transforms.candidates.sequence import Sequence, last_listens
 
 
 def world() -> tuple[Block, Catalog]:
@@ -61,7 +64,9 @@ def test_it_scores_by_the_state_and_leaves_out_what_is_excluded() -> None:
         states[items[:, -1] == 0] = 0
         return states
 
-    source = sequence_source(embed, vectors, 5)
+    model = SimpleNamespace(items=vectors, length=5, states=embed)
+    source = Sequence.of(SourceInputs(catalog, NIGHT, {"sequence": model}))
+    assert source is not None
     assert (source.name, source.reason) == ("sequence", "follows")
     found = source.score(block).top(1, None)
     best = {ROSTER[r]: catalog.track_ids[i] for r, i in zip(found.rows, found.items, strict=True)}

@@ -10,11 +10,20 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from tests.transforms.candidates.worlds import NIGHT, blocks_of, catalog_of, item, learned_from, listens
-from transforms.candidates.als import als_source
+from tests.transforms.candidates.worlds import (
+    NIGHT,
+    blocks_of,
+    catalog_of,
+    default_sources,
+    item,
+    learned_from,
+    listens,
+)
+from transforms.candidates.als import Als
 from transforms.candidates.base import DenseScores, SparseScores, numpy_top_k, strongest_link
-from transforms.candidates.co_sessions import CoSessions, last_session
-from transforms.candidates.learned import FILES, Learned, default_sources
+from transforms.candidates.co_sessions import CoSessions, LastSession
+from transforms.candidates.history import heard_plays
+from transforms.candidates.learned import FILES, Learned
 from transforms.candidates.library import Library
 from transforms.candidates.next_tracks import NextTracks
 from transforms.candidates.popular import Popular, recency
@@ -40,7 +49,7 @@ def test_co_sessions_is_a_sum_of_cosines_of_sessions_by_length() -> None:
 
 
 def test_last_session_reads_less_of_older_sessions() -> None:
-    whole = last_session(LEARNED.neighbours).score(BLOCK)
+    whole = LastSession(LEARNED.neighbours).score(BLOCK)
     two, three = 2**-1.5, 3**-1.5
     a, b, d = 2 * three + two, 3 * three + two, 2 * three
     both = 1.5**0.5  # a and b: once in the latest session, once in the one before, which counts half
@@ -120,7 +129,7 @@ def test_library_orders_repeats_by_decayed_plays() -> None:
 
 def test_als_retrieves_nothing_for_a_listener_without_history() -> None:
     vectors = np.eye(len(CATALOG), dtype=np.float32)
-    source = als_source(lambda histories: np.asarray(histories.todense(), np.float32), vectors)
+    source = Als(lambda block: np.asarray(heard_plays(block).todense(), np.float32), vectors)
     found = source.score(BLOCK).top(3, None)
     assert EVE not in found.rows and 0 not in found.items
     assert source.explain(BLOCK, np.array([ANN]), np.array([item(CATALOG, "a")])).tolist() == [item(CATALOG, "a")]

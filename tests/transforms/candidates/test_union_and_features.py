@@ -10,20 +10,21 @@ import polars as pl
 import pytest
 from scipy import sparse
 
+from pipelines.recommender.registry import SOURCES
 from tests.transforms.candidates.worlds import (
     DAYS,
     NIGHT,
     blocks_of,
     catalog_of,
+    default_sources,
     item,
     learned_from,
     listens,
     vocabulary,
 )
-from transforms.candidates.base import SparseScores
+from transforms.candidates.base import Source, SparseScores
 from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.features import RANK_WEIGHT, Directions, features, standardise
-from transforms.candidates.learned import default_sources
 from transforms.candidates.similar_listeners import ProfileSettings, fit_clusters
 from transforms.candidates.union import explain, popular_alone, retrieve_block
 from transforms.common.clock import Clock
@@ -34,7 +35,7 @@ def night(plays: pl.DataFrame, tracks: pl.DataFrame | None = None, k: int = 10, 
     catalog = catalog_of(plays, tracks)
     block, learned = blocks_of(plays, catalog, as_of)[0], learned_from(plays, catalog, as_of)
     found = retrieve_block(block, catalog, default_sources(learned, catalog, as_of), k)
-    return features(block, catalog, found, learned, as_of=as_of, k=k)
+    return features(block, catalog, found, learned, SOURCES, as_of=as_of, k=k)
 
 
 FOUND = night(listens())
@@ -106,7 +107,7 @@ def test_events_after_the_night_change_nothing() -> None:
         as_of = date(2024, 3, 9)
         block, learned = blocks_of(log, catalog, as_of)[0], learned_from(log, catalog, as_of)
         found = retrieve_block(block, catalog, default_sources(learned, catalog, as_of), 5)
-        nights.append(features(block, catalog, found, learned, as_of=as_of, k=5))
+        nights.append(features(block, catalog, found, learned, SOURCES, as_of=as_of, k=5))
     assert nights[0].equals(nights[1])
 
 
@@ -116,7 +117,7 @@ def test_a_block_scores_a_listener_as_a_smaller_block_does() -> None:
     learned = learned_from(plays, catalog)
     sources = default_sources(learned, catalog, NIGHT)
     parts = [
-        features(b, catalog, retrieve_block(b, catalog, sources, 10), learned, as_of=NIGHT, k=10)
+        features(b, catalog, retrieve_block(b, catalog, sources, 10), learned, SOURCES, as_of=NIGHT, k=10)
         for b in blocks_of(plays, catalog, size=2)
     ]
     assert pl.concat(parts).drop("row").equals(FOUND.drop("row"))
@@ -168,7 +169,7 @@ def test_reasons_come_from_the_source_that_ranks_a_candidate_highest() -> None:
 
 
 def test_a_broken_score_is_no_evidence_and_never_an_error() -> None:
-    class Broken:
+    class Broken(Source):
         name, reason = "broken", "for_you"
 
         def score(self, block: Block) -> SparseScores:
@@ -184,7 +185,7 @@ def test_a_broken_score_is_no_evidence_and_never_an_error() -> None:
     learned = learned_from(plays, catalog)
     block = blocks_of(plays, catalog)[0]
     found = retrieve_block(block, catalog, [*default_sources(learned, catalog, NIGHT), Broken()], 10)
-    full = features(block, catalog, found, learned, as_of=NIGHT)
+    full = features(block, catalog, found, learned, [*SOURCES, Broken], as_of=NIGHT)
     assert set(full["score_broken"]) == {0.0} and set(full["f_s_broken"]) == {0.0}
 
 
@@ -194,7 +195,7 @@ def test_nobody_and_nothing_are_no_error() -> None:
     learned = learned_from(plays, catalog)
     block = blocks_of(plays, catalog)[0]
     found = retrieve_block(block, catalog, default_sources(learned, catalog, NIGHT), 10)
-    assert features(block, catalog, found, learned, as_of=NIGHT).height == 0
+    assert features(block, catalog, found, learned, SOURCES, as_of=NIGHT).height == 0
     assert item(catalog_of(plays), "a") > 0
 
 
@@ -215,10 +216,12 @@ def test_only_popularity_speaks_for_a_listener_of_whom_nothing_is_known_and_the_
     (block,) = blocks_of(plays, catalog)
     sources, clock = default_sources(learned_from(plays, catalog), catalog, NIGHT), Clock()
     found = retrieve_block(block, catalog, sources, 10, clock)
-    alone = found.filter(popular_alone(found))
+    alone = found.filter(popular_alone(found, SOURCES))
     assert set(alone["listener_id"]) == {"eve"} and alone.height == found.filter(listener_id="eve").height > 0
     unweighed = found.with_columns(rank_next_in_session=pl.lit(1), score_next_in_session=pl.lit(2.0))
-    assert popular_alone(unweighed).equals(popular_alone(found)), "what no ranker weighs is nothing to rank by"
+    assert popular_alone(unweighed, SOURCES).equals(popular_alone(found, SOURCES)), (
+        "what no ranker weighs is nothing to rank by"
+    )
     told = clock.drain()
     assert {f"source {s.name}.rows" for s in sources} <= set(told)
     assert told["source popular.rows"] == len(block)
@@ -243,7 +246,7 @@ def test_silence_about_a_track_that_nobody_played_is_no_evidence_against_it() ->
     plays, catalog = listens(), Catalog.build(vocabulary(tracks["track_id"].to_list()), tracks)
     block, learned = blocks_of(plays, catalog)[0], learned_from(plays, catalog)
     retrieved = retrieve_block(block, catalog, default_sources(learned, catalog, NIGHT), 10)
-    found = features(block, catalog, retrieved, learned, as_of=NIGHT, k=10)
+    found = features(block, catalog, retrieved, learned, SOURCES, as_of=NIGHT, k=10)
     new, old = pair(found, "ann", "n"), pair(found, "ann", "f")
     half = 0.5 * float(new["f_z_artists"])  # type: ignore[arg-type]
     assert half > 0 and new["score_co_sessions"] == 0 and new["f_z_co_sessions"] == pytest.approx(half)
@@ -261,7 +264,7 @@ def test_likeness_to_the_last_sessions_is_the_cosine_with_their_mean_direction()
     vectors = np.zeros((len(catalog), 2), np.float32)
     for track, vector in {"a": (2, 0), "b": (9, 0), "c": (0, 5), "d": (3, 0), "e": (0, 1), "f": (-1, 0)}.items():
         vectors[item(catalog, track)] = vector  # lengths say nothing; g and h have no vector
-    found = features(block, catalog, retrieved, learned, as_of=NIGHT, k=10, directions=Directions(vectors))
+    found = features(block, catalog, retrieved, learned, SOURCES, as_of=NIGHT, k=10, directions=Directions(vectors))
     mean = np.array([2 * 1.5**0.5, 0.5**0.5])
     mean /= np.linalg.norm(mean)
     assert pair(found, "ann", "d")["f_like_sessions"] == pytest.approx(mean[0], rel=1e-5)
@@ -270,7 +273,7 @@ def test_likeness_to_the_last_sessions_is_the_cosine_with_their_mean_direction()
     assert pair(found, "ann", "h")["f_like_sessions"] == 0, "nothing is known of h"
     assert set(found.filter(listener_id="eve")["f_like_sessions"]) == {0.0}, "eve never played anything"
     blank = features(
-        block, catalog, retrieved, learned, as_of=NIGHT, k=10, directions=Directions(np.zeros_like(vectors))
+        block, catalog, retrieved, learned, SOURCES, as_of=NIGHT, k=10, directions=Directions(np.zeros_like(vectors))
     )
     for unknown in (blank, FOUND):  # vectors of nothing, and none at all
         assert set(unknown["f_like_sessions"]) == {0.0}
@@ -288,5 +291,5 @@ def test_listeners_alike_count_by_the_clusters_that_heard_the_track_however_many
     (block,), learned = blocks_of(plays, catalog), learned_from(plays, catalog)
     retrieved = retrieve_block(block, catalog, default_sources(learned, catalog, NIGHT), 10)
     wide = replace(learned, clusters=fit_clusters(both, np.int32([[0], [0], [1], [1]]), ProfileSettings(overlap=1)))
-    found = features(block, catalog, retrieved, wide, as_of=NIGHT, k=10)
+    found = features(block, catalog, retrieved, wide, SOURCES, as_of=NIGHT, k=10)
     assert pair(found, "ann", "f")["f_alike_clusters"] == pytest.approx(float(np.log(3)), rel=1e-6)

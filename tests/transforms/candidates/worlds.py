@@ -7,11 +7,14 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 
+from pipelines.recommender.registry import SOURCES
+from transforms.candidates.base import Source, SourceInputs, made_of
 from transforms.candidates.blocks import Block, Catalog, build_blocks
 from transforms.candidates.ease import fit_ease
 from transforms.candidates.learned import Learned
 from transforms.candidates.neighbours import NeighbourSettings, fit_neighbours
 from transforms.candidates.popular import Audience, fit_popularity, recency
+from transforms.candidates.settings import SourceSettings
 from transforms.candidates.similar_listeners import ProfileSettings, fit_clusters
 from transforms.common.hashing import stable_hash
 from transforms.listening import co_listens, track_stats
@@ -105,6 +108,13 @@ def learned_from(plays: pl.DataFrame, catalog: Catalog, as_of: date = NIGHT) -> 
         fit_clusters(histories, np.int32([[0], [0], [1], [1], [-1]]), ProfileSettings(overlap=1)),
         fit_ease(neighbours.shared.T.tocsr(), neighbours.own),
     )
+
+
+def default_sources(
+    learned: Learned, catalog: Catalog, as_of: date, settings: SourceSettings | None = None
+) -> list[Source]:
+    """Every source that these artefacts and this catalog allow."""
+    return made_of(SOURCES, SourceInputs(catalog, as_of, learned.parts(), settings or SourceSettings()))
 
 
 def audience_of(known: pl.DataFrame, catalog: Catalog, as_of: date) -> Audience:

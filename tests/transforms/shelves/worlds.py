@@ -26,6 +26,7 @@ _SCHEMA: dict[str, Any] = {
     "ranker_score": pl.Float32,
     "score_next_tracks": pl.Float32,
     "source": pl.String,
+    "reason": pl.String,
     "reason_ref": pl.String,
     "released_on": pl.Date,
     "markets": pl.List(pl.String),
@@ -52,6 +53,7 @@ def candidate(track: str, score: float, **facts: Any) -> dict[str, Any]:
         "heard_before": False,
         "ranker_score": score,
         "source": "als",
+        "reason": "you_keep_playing" if facts.get("source") == "library" else "because_you_played",
     }
     return plain | facts
 
