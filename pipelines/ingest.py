@@ -6,6 +6,7 @@ files -> pieces -> parse -> split by listener -> group by shard -> clean -> file
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Counts
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -20,6 +21,7 @@ from transforms.formats.files import InputFile
 from transforms.formats.formats import FORMATS, check, pieces
 from transforms.formats.mapping import Mapping, load_mapping
 from transforms.ingest.batch import Batch, ledger, plan_batch
+from transforms.listening.feedback import KINDS, UNKNOWN
 from transforms.privacy.pseudonyms import key_source
 from transforms.tables.records import job_at_commit
 from transforms.tables.warehouse import Warehouse
@@ -36,7 +38,7 @@ class Ingested:
     """What came of an ingest. `batch` is None, and all counts 0, where every file was there already.
 
     `known` and `empty` are files that were left out and files without a line; `late` are listens of dates that a night had
-    closed, by the date they are filed under.
+    closed, by the date they are filed under; `unread` are cells that held something that could not be read, by column.
     """
 
     batch: str | None = None
@@ -47,6 +49,7 @@ class Ingested:
     duplicates: int = 0
     rejects: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    unread: dict[str, int] = field(default_factory=dict)
     late: dict[str, int] = field(default_factory=dict)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0
@@ -57,21 +60,38 @@ class Ingested:
         lines += [f"warning: no lines in {name}" for name in self.empty]
         if self.batch is None:
             return "\n".join([*lines, "nothing new to ingest"])
-        reasons = ", ".join(f"{reason} {n:,}" for reason, n in self.reasons.items())
         lines.append(
             f"batch {self.batch}: {self.rows:,} rows = {self.listens:,} listens + {self.duplicates:,} duplicates + "
-            f"{self.rejects:,} rejects{f' ({reasons})' if reasons else ''}"
+            f"{self.rejects:,} rejects{_listed(self.reasons)}"
         )
+        lines += _unread("the log", self.unread)
         lines += [
             f"  {n:,} of them late, filed under {day}: their own dates were closed by a night that is made already"
             for day, n in self.late.items()
         ]
-        lines += [
-            f"  {name}: {t['rows']:,} rows = {t['listens']:,} kept + {t['duplicates']:,} duplicates + "
-            f"{t['rejects']:,} rejects"
-            for name, t in self.tables.items()
-        ]
+        for name, t in self.tables.items():
+            lines.append(
+                f"  {name}: {t['rows']:,} rows = {t['listens']:,} kept + {t['duplicates']:,} duplicates + "
+                f"{t['rejects']:,} rejects{_listed(t['reasons'])}"
+            )
+            lines += _unread(name, t.get("unread", {}))
+            lines += [f"  known kinds of feedback: {', '.join(KINDS)}"] * (
+                name == "feedback" and UNKNOWN in t["reasons"]
+            )
         return "\n".join(lines)
+
+
+def _listed(counts: Counts[str, int]) -> str:
+    """Counts in brackets behind their sum; nothing where there are none."""
+    return f" ({', '.join(f'{name} {n:,}' for name, n in counts.items())})" if counts else ""
+
+
+def _unread(name: str, cells: Counts[str, int]) -> list[str]:
+    """The line that says which cells could not be read, and what they count as."""
+    if not cells:
+        return []
+    closed = "; an explicit_ok that cannot be read counts as no" if "explicit_ok" in cells else ""
+    return [f"  {name}: cells that could not be read count as unknown{_listed(cells)}{closed}"]
 
 
 def ingest(
@@ -163,7 +183,7 @@ def ingest(
                 return Ingested(batch.id, known, empty)
             done = place.need("rejects", end).extra["batches"][batch.id]
             counted = {k: done[k] for k in ("rows", "listens", "duplicates", "rejects", "reasons", "tables")}
-            counted["late"] = done.get("late", {})
+            counted |= {"late": done.get("late", {}), "unread": done.get("unread", {})}
             result = Ingested(batch.id, known, empty, **counted, seconds=record.seconds, peak_mb=record.peak_mb)
     print(result)
     return result

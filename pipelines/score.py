@@ -18,7 +18,7 @@ from pipelines.features import library_parts
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import READ_WHEN_SCORING, Fitted, ModelSettings
 from pipelines.recommender.scoring import UNTRAINED, Plan, Scorer
-from pipelines.runtime.catalog import newest_or_first, tracks_as_of
+from pipelines.runtime.catalog import all_tracks, newest_or_first
 from pipelines.runtime.jobs import launch
 from pipelines.runtime.roster import roster_size
 from transforms.common.clock import count
@@ -194,7 +194,7 @@ class _Score(beam.DoFn):
         fitted = Fitted.load(fetch(self._warehouse, self._models, self._what.day), self._settings)
         ranker = load(fetch(self._warehouse, self._ranker, self._what.day)) if self._ranker else None
         place = Warehouse(self._warehouse)
-        tracks = tracks_as_of(place, self._catalog, self._what.day)
+        tracks = all_tracks(place, self._catalog)
         sample = place.read_manifest(self._sample) if self._sample and fitted.next_in_session else None
         self._scorer = Scorer(self._what, fitted, ranker, tracks, sample)
         self._known = pl.Series(self._scorer.catalog.track_ids.tolist(), dtype=pl.String)

@@ -24,7 +24,7 @@ from pipelines.features import library_parts
 from pipelines.recommender.artefacts import store_folder
 from pipelines.recommender.fitting import Evidence, Fitted, ModelSettings, fit
 from pipelines.runtime import checkpoints
-from pipelines.runtime.catalog import newest_or_first, tracks_as_of
+from pipelines.runtime.catalog import all_tracks, known_by, newest_or_first
 from pipelines.runtime.jobs import launch
 from pipelines.runtime.roster import roster_size
 from transforms.candidates.popular import recency
@@ -48,7 +48,7 @@ from transforms.tables.warehouse import Warehouse, days
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "9"
+STEP = "10"
 SAMPLE = "sample"
 STREAMS: dict[
     bytes, dict[str, type[pl.DataType]]
@@ -234,11 +234,11 @@ class _Fit(beam.DoFn):
 
     def process(self, runs: Sequence[Run], examples: Sequence[bytes]) -> Iterator[Written]:
         place, by_table = Warehouse(self._warehouse), {run.table: run for run in runs}
-        tracks = tracks_as_of(place, self._catalog, self._day)
+        tracks = all_tracks(place, self._catalog)
         library, plays = gather(examples, b"L"), gather(examples, b"P")
         samples = _tagged(examples, b"S")
         seen = pl.concat([library["track_id"], plays["track_id"]]).unique()
-        dated = tracks.filter(pl.col("released_on").is_not_null() | pl.col("track_id").is_in(seen.implode()))
+        dated = known_by(tracks, self._day, seen)
         stats = [(m.date, place.read_manifest(m)) for m in self._stats]
         popular = self._popular
         evidence = Evidence(

@@ -38,7 +38,7 @@ from pipelines.outcomes import recordings
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.scoring import Plan, Scorer
-from pipelines.runtime.catalog import newest_or_first, tracks_as_of
+from pipelines.runtime.catalog import all_tracks, newest_or_first
 from pipelines.runtime.config import Settings
 from pipelines.train import train
 from tests.benchmarks.real_data import workplace
@@ -268,7 +268,7 @@ def report(
 def cold_listeners(log: Log, say: Say, kept: Sequence[int | None] = KEPT, strangers_in: Path | None = None) -> None:
     """Truncate every history while scoring; with a folder for the refitted models, strangers' histories alone."""
     place, night = Warehouse(log.split.warehouse), log.split.night
-    tracks = tracks_as_of(place, newest_or_first(place, "tracks", night), night)
+    tracks = all_tracks(place, newest_or_first(place, "tracks", night))
     people = log.before["listener_id"].unique().sort()
     part, fitted_on, models_at = "listeners", log.before, place
     if strangers_in is not None:
@@ -294,7 +294,7 @@ def cold_listeners(log: Log, say: Say, kept: Sequence[int | None] = KEPT, strang
 def cold_tracks(log: Log, work: Path, say: Say, audiences: Sequence[int] = AUDIENCES) -> None:
     """Take all but a few listeners of some tracks out of the log and fit again."""
     place, night = Warehouse(log.split.warehouse), log.split.night
-    tracks = tracks_as_of(place, newest_or_first(place, "tracks", night), night)
+    tracks = all_tracks(place, newest_or_first(place, "tracks", night))
     held = held_out(log)
     rows = log.targets["unheard"].filter(pl.col("item").is_in(held.implode()))
     for audience in (*audiences, None):

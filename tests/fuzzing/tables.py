@@ -62,7 +62,8 @@ def read(kind: str, case: cases.Case, folder: Path, tally: Callable[..., None]) 
     try:
         for piece in formats.pieces("csv", [file]):
             for frame, first, broken in formats.read_table(piece):
-                rows, rejects = rows_of(role, frame, first, None)
+                found = rows_of(role, frame, first, None)
+                rows, rejects = found.kept, found.rejects
                 assert rows.height + rejects.height == frame.height, "a row went missing"
                 kept, refused = kept + rows.height, refused + rejects.height + broken.height
     except UserError as error:

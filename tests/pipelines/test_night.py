@@ -19,7 +19,7 @@ from pipelines.nightly import night
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.scoring import Plan, Scorer
-from pipelines.runtime.catalog import tracks_as_of
+from pipelines.runtime.catalog import all_tracks
 from tests.pipelines.tiny import put
 from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, manifests, without
 from transforms.common.errors import UserError
@@ -269,7 +269,7 @@ def test_the_night_equals_a_direct_computation_in_memory(world):
         settings=SETTINGS.shelves,
     )
     fitted = Fitted.load(fetch(place.url, models, NIGHT), SETTINGS.models)
-    tracks = tracks_as_of(place, place.newest("tracks", NIGHT), NIGHT)
+    tracks = all_tracks(place, place.newest("tracks", NIGHT))
     sample = place.read("session_sample", NIGHT)
     scorer = Scorer(plan, fitted, load(fetch(place.url, ranker, NIGHT)), tracks, sample)
     (direct,) = scorer.score(Chunk(0, tables))

@@ -52,31 +52,33 @@ class Adjacency:
     """Which artists are near.
 
     Attributes:
-        artist_ids: object[artists], as in the catalog they were fitted with.
+        artist_keys: object[artists], as in the catalog they were fitted with.
         near: float32 CSR [artists, artists], zero diagonal.
     """
 
-    artist_ids: np.ndarray
+    artist_keys: np.ndarray
     near: sparse.csr_matrix
 
     def save(self, path: str | Path) -> None:
         """Write one npz without pickles."""
-        save_arrays(path, {**from_csr("near", self.near), "artist_ids": np.array(self.artist_ids.tolist(), dtype=str)})
+        save_arrays(
+            path, {**from_csr("near", self.near), "artist_keys": np.array(self.artist_keys.tolist(), dtype=str)}
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Adjacency:
         """Read what `save` wrote."""
         found = load_arrays(path)
-        return cls(found["artist_ids"].astype(object), to_csr("near", found))
+        return cls(found["artist_keys"].astype(object), to_csr("near", found))
 
     def aligned(self, catalog: Catalog) -> sparse.csr_matrix:
         """`near` over the artists of a catalog, which may be a later one."""
         size = catalog.artists.shape[1]
-        place = pl.DataFrame({"id": self.artist_ids.tolist(), "old": np.arange(len(self.artist_ids))}).join(
-            pl.DataFrame({"id": catalog.artist_ids.tolist(), "new": np.arange(size)}), on="id"
+        place = pl.DataFrame({"id": self.artist_keys.tolist(), "old": np.arange(len(self.artist_keys))}).join(
+            pl.DataFrame({"id": catalog.artist_keys.tolist(), "new": np.arange(size)}), on="id"
         )
         move = sparse.csr_matrix(
-            (np.ones(len(place), np.float32), (place["old"], place["new"])), shape=(len(self.artist_ids), size)
+            (np.ones(len(place), np.float32), (place["old"], place["new"])), shape=(len(self.artist_keys), size)
         )
         return sparse.csr_matrix(move.T @ self.near @ move)
 
@@ -104,7 +106,7 @@ def fit_adjacency(
     near = sparse.csr_matrix(scale @ mass @ scale, dtype=np.float32)
     near.setdiag(0)
     near.eliminate_zeros()
-    return Adjacency(catalog.artist_ids, strongest(near, settings.per_artist))
+    return Adjacency(catalog.artist_keys, strongest(near, settings.per_artist))
 
 
 def strongest(matrix: sparse.csr_matrix, k: int) -> sparse.csr_matrix:

@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
+from transforms.common.text import name_keys
 from transforms.listening.library import with_activation
 
 BLOCK = 256
@@ -40,7 +41,7 @@ class Catalog:
         recording: int32[n], dense index of the recording, shared by tracks that are the same music; -1 in row 0.
         recording_items: CSR [recordings, n], the rows of each recording.
         artists: CSR [n, artists], 1 for every credited artist; no columns where artists are unknown.
-        artist_ids: object[artists].
+        artist_keys: object[artists], what all spellings of an artist share (`name_key`).
         tags: CSR [n, tags], 1 for every tag; no columns where tags are unknown.
         album: int32[n], dense album, -1 unknown; album_position: int32[n], disc * 1000 + track number, -1 unknown.
         released_on: int32[n], days since 1970-01-01, -1 unknown.
@@ -52,7 +53,7 @@ class Catalog:
     recording: np.ndarray
     recording_items: sparse.csr_matrix
     artists: sparse.csr_matrix
-    artist_ids: np.ndarray
+    artist_keys: np.ndarray
     tags: sparse.csr_matrix
     album: np.ndarray
     album_position: np.ndarray
@@ -95,7 +96,7 @@ class Catalog:
             album=(pl.col("album_id").rank("dense").cast(pl.Int32) - 1).fill_null(-1),
         )
         mine = every.filter(pl.col("item") > 0).sort("item")
-        artists, artist_ids = _bag(mine, "artist_ids", n)
+        artists, artist_keys = _bag(mine.with_columns(artist_ids=name_keys(pl.col("artist_ids"))), "artist_ids", n)
         recordings = every["recording"].n_unique()
         recording = np.concatenate([[-1], mine["recording"].to_numpy()]).astype(np.int32)
         items = sparse.csr_matrix(
@@ -111,7 +112,7 @@ class Catalog:
             recording=recording,
             recording_items=items,
             artists=artists,
-            artist_ids=artist_ids,
+            artist_keys=artist_keys,
             tags=_bag(mine, "tags", n)[0],
             album=_aligned(mine["album"], -1, np.int32),
             album_position=_aligned(position, -1, np.int32),

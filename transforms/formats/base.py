@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,8 @@ REASONS: dict[str, str] = {
     "over_daily_cap": "beyond the most listens that one listener's day keeps",
     "implausible_day": "the listener's day holds more playing time than a day has",
     "forgotten": "the listener was forgotten; nothing of the line is kept",
+    "unknown_kind": "an act of feedback of a kind that is not known, or an impression that is neither item nor spare",
+    "bad_target": "a time range that ends before it begins, or lies beyond the calendar",
 }
 
 PLAY_COLUMNS: dict[str, pl.DataType] = {
@@ -99,12 +101,14 @@ class Parsed:
         catalog: one row a track with those of CATALOG_COLUMNS the format carries; no rows where it carries none.
         rejects: line, reason, raw, and listener_id where the line could be read so far; ids are never stored.
         rows: lines read; always `plays.height + rejects.height`.
+        unread: column of ours -> cells that held something that could not be read, and count as unknown.
     """
 
     plays: pl.DataFrame
     catalog: pl.DataFrame
     rejects: pl.DataFrame
     rows: int
+    unread: Mapping[str, int] = field(default_factory=dict)
 
 
 def end_of(day: date) -> datetime:
@@ -133,7 +137,13 @@ def rejects_frame(
     return pl.DataFrame([(*row, None)[:4] for row in rows], schema=REJECT_COLUMNS, orient="row")
 
 
-def accept(frame: pl.DataFrame, raw_lines: RawLines, options: Options, broken: pl.DataFrame | None = None) -> Parsed:
+def accept(
+    frame: pl.DataFrame,
+    raw_lines: RawLines,
+    options: Options,
+    broken: pl.DataFrame | None = None,
+    unread: Mapping[str, int] | None = None,
+) -> Parsed:
     """Split parsed columns into plays and rejects.
 
     Args:
@@ -142,6 +152,7 @@ def accept(frame: pl.DataFrame, raw_lines: RawLines, options: Options, broken: p
         raw_lines: gives the raw text of some lines.
         options: see `Options`.
         broken: rejects found before there were columns.
+        unread: see `Parsed`.
 
     Returns:
         The block, with every row accounted for.
@@ -164,7 +175,8 @@ def accept(frame: pl.DataFrame, raw_lines: RawLines, options: Options, broken: p
             ]
         )
     plays = good.select("line", *(pl.col(c).cast(t) for c, t in PLAY_COLUMNS.items() if c in good.columns))
-    return Parsed(plays, catalog_of(good), rejects.sort("line", "reason", "raw"), rows)
+    told = {column: n for column, n in sorted((unread or {}).items()) if n}
+    return Parsed(plays, catalog_of(good), rejects.sort("line", "reason", "raw"), rows, told)
 
 
 def _kept(raw: str | bytes | None, reason: str) -> str | None:

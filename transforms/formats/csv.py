@@ -4,7 +4,7 @@
     ann,t1,2026-01-05T10:00:00Z
 
 with `columns: {listener_id: listener, track_id: song, started_at: at}`. List columns (artist_ids, tags) are `;`-joined.
-Numbers may be written as 210000 or 210000.0.
+How a cell is read stands in `values`; a cell that cannot be read counts as unknown, and is counted.
 """
 
 from __future__ import annotations
@@ -15,11 +15,20 @@ from transforms.common.errors import UserError
 from transforms.formats.base import Options, Parsed, accept
 from transforms.formats.mapping import IDENTITY, Mapping
 from transforms.formats.text import Block, delimited
-from transforms.formats.times import TimeUnit, read_bool, read_time
+from transforms.formats.times import TimeUnit, read_time
+from transforms.formats.values import (
+    INT32_MAX,
+    LONGEST_TRACK_MS,
+    missing,
+    read_bool,
+    read_list,
+    read_number,
+    unread,
+    well_formed_isrc,
+    well_formed_mbid,
+)
 
 BOOLEANS = ("skipped", "completed", "shuffle")
-NUMBERS = ("ms_played", "duration_ms")
-_INT32_MAX = 2**31 - 1
 
 
 def header_of(first_line: bytes, mapping: Mapping, file: str) -> list[str]:
@@ -68,57 +77,50 @@ def parse(block: Block, names: list[str], options: Options) -> Parsed:
     mapping = options.mapping or IDENTITY
     found = mapping.present(names, block.file)
     table = delimited(block, names, mapping.delimiter)
-    return accept(mapped(table.frame, found, mapping.time), block.raw, options, table.broken)
+    frame, unread = mapped(table.frame, found, mapping.time)
+    return accept(frame, block.raw, options, table.broken, unread)
 
 
-def mapped(frame: pl.DataFrame, found: dict[str, str], time: TimeUnit) -> pl.DataFrame:
-    """Their columns as ours; text is read into each column's type, and what a type cannot hold becomes a reason."""
+def mapped(frame: pl.DataFrame, found: dict[str, str], time: TimeUnit) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Their columns as ours; text is read into each column's type, and what a type cannot hold becomes a reason.
+
+    Returns:
+        The frame, and by column of ours how many cells held something that could not be read.
+    """
     frame = frame.select("line", *(pl.col(theirs).alias(ours) for ours, theirs in found.items()))
     schema = frame.schema
-    reads: list[pl.Expr] = [pl.col("listener_id").cast(pl.String), pl.col("track_id").cast(pl.String)]
+    reads = {c: pl.col(c).cast(pl.String) for c in ("listener_id", "track_id")}
     if not schema["started_at"].is_temporal():
-        reads.append(read_time(pl.col("started_at"), time).alias("started_at"))
-    reads += [read_bool(pl.col(c)).alias(c) for c in BOOLEANS if c in schema and schema[c] != pl.Boolean]
-    for c in NUMBERS:
-        if c in schema:
-            number = pl.col(c) if schema[c].is_integer() else pl.col(c).cast(pl.Float64, strict=False).round(0)
-            reads.append(pl.when(number.is_between(-1, _INT32_MAX)).then(number).cast(pl.Int32).alias(c))
-    for c in ("artist_ids", "tags"):
-        if c in schema and not isinstance(schema[c], pl.List):
-            reads.append(pl.col(c).cast(pl.String).str.split(";").alias(c))
+        reads["started_at"] = read_time(pl.col("started_at"), time)
+    reads |= {c: read_bool(pl.col(c)) for c in BOOLEANS if c in schema and schema[c] != pl.Boolean}
+    if "ms_played" in schema:
+        reads["ms_played"] = read_number(pl.col("ms_played"), schema["ms_played"], -1, INT32_MAX)
+    if "duration_ms" in schema:
+        reads["duration_ms"] = read_number(pl.col("duration_ms"), schema["duration_ms"], 1, LONGEST_TRACK_MS)
+    reads |= {c: read_list(pl.col(c), schema[c]) for c in ("artist_ids", "tags") if c in schema}
     single = next((c for c in ("artist_id", "artist") if c in schema), None)
     if single and "artist_ids" not in schema:
-        reads.append(_listed(single, schema[single]).alias("artist_ids"))
-    reads += [pl.col(c).cast(pl.String).alias(n) for c, n in _TEXT.items() if c in schema]
+        reads["artist_ids"] = read_list(pl.col(single), schema[single])
+    reads |= {ours: pl.col(c).cast(pl.String) for c, ours in _TEXT.items() if c in schema}
+    reads |= {c: read(pl.col(c).cast(pl.String)) for c, read in _IDS.items() if c in schema}
+    read = frame.with_columns(expression.alias(name) for name, expression in reads.items())
     if "ms_played" in schema:
-        unreadable = pl.col("ms_played").is_not_null() & reads_null("ms_played", schema["ms_played"])
+        bad = ~missing(frame["ms_played"]) & ~read["ms_played"].ge(0).fill_null(False)
         ids = pl.all_horizontal(
-            (pl.col(c).cast(pl.String).str.strip_chars() != "").fill_null(False) for c in ("listener_id", "track_id")
+            (pl.col(c).str.strip_chars() != "").fill_null(False) for c in ("listener_id", "track_id")
         )
-        reads.append(pl.when(unreadable & ids).then(pl.lit("bad_ms_played")).alias("reason"))
-    return frame.with_columns(reads)
+        read = read.with_columns(reason=pl.when(pl.lit(bad) & ids).then(pl.lit("bad_ms_played")))
+    counted = [c for c in (*BOOLEANS, "duration_ms", *_IDS) if c in schema]
+    return read, {c: unread(frame[c], read[c]) for c in counted}
 
 
 _TEXT = {
     "title": "title",
     "album": "album_id",
-    "isrc": "isrc",
-    "mbid": "mbid",
     "context": "context",
     "shelf_id": "shelf_id",
     "device_id": "device_id",
     "platform": "platform",
     "country": "country",
 }
-
-
-def _listed(column: str, kind: pl.DataType) -> pl.Expr:
-    if isinstance(kind, pl.List):
-        return pl.col(column).cast(pl.List(pl.String))
-    return pl.col(column).cast(pl.String).str.split(";")
-
-
-def reads_null(column: str, kind: pl.DataType) -> pl.Expr:
-    """Whether a number is not one that the column can hold: text that is no number, negative, or beyond 32 bits."""
-    number = pl.col(column) if kind.is_numeric() else pl.col(column).cast(pl.Float64, strict=False)
-    return (number.is_null() | ~number.is_between(0, _INT32_MAX)).fill_null(True)
+_IDS = {"isrc": well_formed_isrc, "mbid": well_formed_mbid}

@@ -90,9 +90,11 @@ taken to be called like ours. A key or column that is not known is refused by na
 COLUMNS = """
 ### Columns that can be mapped
 
-What is not mapped is not read. In `csv`, a list is one field joined by `;`, numbers may be written as 210000 or
-210000.0, and true and false as true, t, yes, y, 1 and false, f, no, n, 0. What a log says of its tracks fills only what the
-catalog does not know.
+What is not mapped is not read. In `csv`, a list is one field joined by `;`, its items are trimmed. Numbers may be written as
+210000 or 210000.0, and true and false as true, t, yes, y, on, 1, 1.0 and false, f, no, n, off, 0, 0.0. NaN, and words that
+programs write for nothing (None, null, N/A, -), are missing values. A cell that cannot be read counts as unknown, and ingest
+says how many there were of each column. `isrc` and `mbid` are kept where they are well formed. What a log says of its tracks
+fills only what the catalog does not know.
 """
 
 OTHERS = """
@@ -102,8 +104,15 @@ OTHERS = """
 
 These files are not mapped: they have the columns of their table ([tables.md](tables.md)) by name, as Parquet or as CSV with
 a header and commas. A column that is not required may be missing, and one that the table does not know is not read. In CSV,
-lists are `;`-joined, times are ISO 8601 and dates are YYYY-MM-DD. A row of a catalog replaces what was known of its track.
-Which tracks are the same recording is always decided anew, so `recording_id` is not read.
+lists are `;`-joined, times are ISO 8601 and dates are YYYY-MM-DD (a year or a month alone is its first day). A row of a
+catalog replaces what was known of its track. Which tracks are the same recording is always decided anew, so `recording_id`
+is not read.
+
+Cells are read as in logs, and what cannot be read is counted in the same way. It never means "allowed": an `explicit_ok` that
+cannot be read counts as no (a blank one means yes), and who wants no explicit tracks is shown none of which `explicit` is
+unknown. A time zone must be one of the IANA database; any other counts as UTC. The kinds of feedback are those that
+[tables.md](tables.md) names, in any case; a row of another kind is refused as `unknown_kind`, and an `exclude_from_taste` of a
+time range that ends before it begins as `bad_target`.
 
 | option | required | may be missing |
 | --- | --- | --- |

@@ -108,12 +108,12 @@ def parse(file: pq.ParquetFile, piece: RowGroups, name: str, options: Options) -
         }
 
     try:
-        ours = mapped(frame, found, mapping.time)
+        ours, unread = mapped(frame, found, mapping.time)
         if isinstance(kind := ours.schema["started_at"], pl.Datetime):
             started = pl.col("started_at").cast(pl.Datetime("us", kind.time_zone))
             zoned = started.dt.convert_time_zone("UTC") if kind.time_zone else started.dt.replace_time_zone("UTC")
             ours = ours.with_columns(started_at=zoned)
-        return accept(ours, raw, options)
+        return accept(ours, raw, options, unread=unread)
     except pl.exceptions.PolarsError:
         kinds = ", ".join(f"{theirs!r} {frame.schema[theirs]}" for theirs in found.values())
         raise UserError(

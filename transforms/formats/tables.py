@@ -8,19 +8,38 @@ future.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from transforms.common.errors import UserError
+from transforms.common.time_zones import known_zones
 from transforms.formats.base import end_of, hashed, rejects_frame
-from transforms.formats.times import read_bool, read_time
+from transforms.formats.times import read_time
+from transforms.formats.values import (
+    LONGEST_TRACK_MS,
+    missing,
+    read_bool,
+    read_date,
+    read_list,
+    read_number,
+    unread,
+    well_formed_isrc,
+    well_formed_mbid,
+)
+from transforms.listening.exclusions import KIND as EXCLUDE
+from transforms.listening.exclusions import possible_target
+from transforms.listening.feedback import UNKNOWN, kind_of
 from transforms.tables.schema import TABLES
 
 EVENT_TIME = {"feedback": "at", "impressions": "shown_at"}
+CLOSED = {"feedback": "kind", "impressions": "item_or_spare"}  # columns whose values are a list of words
+SHOWN_AS = ("item", "spare")
 _OPTIONAL = {"tracks": {"recording_id"}}
 
 
@@ -44,9 +63,24 @@ def check_columns(table: str, names: list[str], file: str) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a table, from a file.
+
+    Attributes:
+        kept: in the table's declared columns; those that may be null and are not in the file are left out.
+        rejects: line, reason, raw, listener_id.
+        unread: column -> cells that held something that could not be read.
+    """
+
+    kept: pl.DataFrame
+    rejects: pl.DataFrame
+    unread: dict[str, int]
+
+
 def rows_of(
     table: str, frame: pl.DataFrame, first_row: int, end_date: date | None, gone: np.ndarray | None = None
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+) -> Rows:
     """Rows of a table from a file's columns.
 
     Args:
@@ -56,20 +90,22 @@ def rows_of(
         end_date: events after its end are refused; None = none are.
         gone: which rows are of listeners who were forgotten; nothing of such a row is kept.
 
-    Returns:
-        rows in the table's declared columns (those that may be null and are not in the file are left out), and
-        rejects (line, reason, raw, listener_id).
-
     Raises:
         UserError: a column is of a type that cannot be read as the table's.
     """
     declared = TABLES[table]
     wanted = [c for c in declared.columns if c.name in frame.columns]
     rows = pl.DataFrame([_column(table, frame, c.name, declared.polars[c.name]) for c in wanted])
-    required = [pl.col(c.name).is_null() for c in wanted if not c.nullable and c.name not in _OPTIONAL.get(table, ())]
+    required = [c.name for c in wanted if not c.nullable and c.name not in _OPTIONAL.get(table, ())]
     gone = np.zeros(frame.height, dtype=bool) if gone is None else gone
     reason: Any = pl.when(pl.lit(pl.Series(gone))).then(pl.lit("forgotten"))
-    reason = reason.when(pl.any_horizontal(required)).then(pl.lit("broken_line"))
+    vocabulary = CLOSED.get(table)
+    if vocabulary in rows.columns:
+        blank = missing(frame[vocabulary].cast(pl.String))
+        reason = reason.when(rows[vocabulary].is_null() & ~blank).then(pl.lit(UNKNOWN))
+    reason = reason.when(pl.any_horizontal(pl.col(c).is_null() for c in required)).then(pl.lit("broken_line"))
+    if table == "feedback":
+        reason = reason.when((pl.col("kind") == EXCLUDE) & ~_possible_ranges(rows["target"])).then(pl.lit("bad_target"))
     if end_date is not None and table in EVENT_TIME:
         reason = reason.when(pl.col(EVENT_TIME[table]) >= end_of(end_date)).then(pl.lit("future"))
     found = rows.select(reason.alias("reason")).to_series()
@@ -81,7 +117,25 @@ def rows_of(
         else (first_row + n, found[n], hashed(repr(frame.row(n))), whose[n] if whose is not None else None)
         for n in map(int, bad.to_list())
     )
-    return (rows if not len(bad) else rows.filter(found.is_null())), rejects
+    lost = {c: n for c in rows.columns if c not in required and (n := unread(frame[c], rows[c]))}
+    return Rows(_closed(table, frame, rows).filter(found.is_null()), rejects, lost)
+
+
+def _closed(table: str, frame: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """A listener's permission that cannot be read is none; a blank cell, which says nothing, stays unknown."""
+    if table != "listeners" or "explicit_ok" not in rows.columns:
+        return rows
+    given = frame["explicit_ok"]
+    blank = given.is_null() if given.dtype != pl.String else given.is_null() | (given.str.strip_chars() == "")
+    return rows.with_columns(
+        explicit_ok=pl.when(rows["explicit_ok"].is_null() & ~blank).then(False).otherwise("explicit_ok")
+    )
+
+
+def _possible_ranges(targets: pl.Series) -> pl.Series:
+    """Whether a target that is a time range has a beginning and a later end; true for what is none."""
+    distinct = {t: possible_target(t) for t in targets.drop_nulls().unique().to_list()}
+    return targets.replace_strict(distinct, default=True, return_dtype=pl.Boolean)
 
 
 def one_each(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
@@ -111,18 +165,66 @@ def _column(table: str, frame: pl.DataFrame, name: str, wanted: pl.DataType) -> 
         ) from None
 
 
+def _market(text: pl.Expr) -> pl.Expr:
+    """A market in capitals, as ISO 3166 writes it."""
+    return pl.when(text != "").then(text.str.to_uppercase())
+
+
+def _zone(text: pl.Expr) -> pl.Expr:
+    """A time zone that can be reckoned with, else null: then the listener's clock is UTC."""
+
+    def known(names: pl.Series) -> pl.Series:
+        zones = {name: name for name in known_zones(names.unique())}
+        return names.replace_strict(zones, default=None, return_dtype=pl.String)
+
+    return text.map_batches(known, return_dtype=pl.String)
+
+
+def _shown_as(text: pl.Expr) -> pl.Expr:
+    word = text.str.to_lowercase()
+    return pl.when(word.is_in(SHOWN_AS)).then(word)
+
+
+# Columns with a way of their own, from trimmed text.
+_BY_NAME: dict[str, Callable[[pl.Expr], pl.Expr]] = {
+    "kind": kind_of,
+    "item_or_spare": _shown_as,
+    "time_zone": _zone,
+    "market": _market,
+    "isrc": well_formed_isrc,
+    "mbid": well_formed_mbid,
+    **dict.fromkeys(
+        ("target", "surface", "shelf_id", "title", "album_id"), lambda text: pl.when(text != "").then(text)
+    ),
+}
+
+
 def _read(name: str, kind: pl.DataType, wanted: pl.DataType) -> pl.Expr:
-    column = pl.col(name)
-    if isinstance(kind, pl.Datetime) and isinstance(wanted, pl.Datetime):
-        aware = column.dt.convert_time_zone("UTC") if kind.time_zone else column.dt.replace_time_zone("UTC")
-        return aware.cast(wanted)
-    if kind != pl.String:
-        return column.cast(wanted, strict=False)
-    readers: dict[type, pl.Expr] = {
-        pl.Datetime: read_time(column, "iso"),
-        pl.List: column.str.split(";"),
-        pl.Boolean: read_bool(column),
-        pl.Date: column.str.to_date("%Y-%m-%d", strict=False),
-        pl.Int32: column.cast(pl.Float64, strict=False).round(0).cast(wanted, strict=False),
+    if name in _BY_NAME:
+        return _BY_NAME[name](pl.col(name).cast(pl.String).str.strip_chars()).alias(name)
+    if name == "markets":
+        return read_list(pl.col(name), kind).list.eval(pl.element().str.to_uppercase()).alias(name)
+    by_type: dict[type, Callable[[pl.Expr, pl.DataType], pl.Expr]] = {
+        pl.List: read_list,
+        pl.Boolean: lambda column, _: read_bool(column),
+        pl.Int32: partial(read_number, least=1, most=LONGEST_TRACK_MS) if name == "duration_ms" else read_number,
+        pl.Date: lambda column, kind: column.cast(pl.Date) if kind.is_temporal() else read_date(column),
+        pl.Datetime: _moment,
+        pl.String: lambda column, _: _id(column.cast(pl.String)),
     }
-    return readers.get(type(wanted), column).alias(name)
+    read = by_type.get(type(wanted), lambda column, _: column.cast(wanted, strict=False))
+    return read(pl.col(name), kind).alias(name)
+
+
+def _id(text: pl.Expr) -> pl.Expr:
+    """An id stays as it came, but a blank one is none."""
+    return pl.when(text.str.strip_chars() != "").then(text)
+
+
+def _moment(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    if isinstance(kind, pl.Datetime):
+        aware = column.dt.convert_time_zone("UTC") if kind.time_zone else column.dt.replace_time_zone("UTC")
+        return aware.cast(pl.Datetime("us", "UTC"))
+    if kind == pl.String:
+        return read_time(column, "iso")
+    return column.cast(pl.Datetime("us", "UTC"), strict=False)

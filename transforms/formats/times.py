@@ -41,14 +41,3 @@ def read_time(column: pl.Expr, unit: TimeUnit) -> pl.Expr:
     dated = bare.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     zoned = [text.str.to_datetime(f, time_unit="us", strict=False).dt.convert_time_zone("UTC") for f in _ZONED]
     return pl.coalesce(*naive, *zoned, dated)
-
-
-def read_bool(column: pl.Expr) -> pl.Expr:
-    """Text as a boolean: true, t, yes, y, 1 and their opposites, in any case; anything else is unknown."""
-    text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
-    return (
-        pl.when(text.is_in(["true", "t", "yes", "y", "1"]))
-        .then(pl.lit(True))
-        .when(text.is_in(["false", "f", "no", "n", "0"]))
-        .then(pl.lit(False))
-    )

@@ -33,7 +33,7 @@ from transforms.tables.runs import Run, Written, claim, schema_signature
 from transforms.tables.store import Token
 from transforms.tables.warehouse import Warehouse
 
-STEP = "4"
+STEP = "5"
 DATED = ("listens", "feedback", "impressions")
 TABLES_WRITTEN = (*DATED, "tracks", "listeners", "rejects")
 
@@ -257,11 +257,12 @@ def account(batch: Batch, counted: Sequence[dict[str, int]]) -> dict[str, Any]:
 
     Args:
         batch: the batch.
-        counted: counts by name, from every step: rows, listens, duplicates, `reject <reason>`; and per other table
-            `feedback rows`, `feedback kept`, `feedback duplicates`, `feedback reject <reason>`.
+        counted: counts by name, from every step: rows, listens, duplicates, `reject <reason>`, `unread <column>`; and per
+            other table `feedback rows`, `feedback kept`, `feedback duplicates`, `feedback reject <reason>`.
 
     Returns:
-        rows, listens, duplicates, rejects, reasons, and the same for the other tables; the files' hashes and roles.
+        rows, listens, duplicates, rejects, reasons, unread (where there is any), and the same for the other tables; the
+        files' hashes and roles.
 
     Raises:
         LostCount: rows went missing or came from nowhere.
@@ -291,8 +292,10 @@ def passed(batch: Batch, done: dict[str, Any], files: Iterable[Written]) -> dict
 
 
 def _one(prefix: str, total: dict[str, int]) -> dict[str, Any]:
-    mark = f"{prefix}reject "
-    reasons = {k.removeprefix(mark): n for k, n in sorted(total.items()) if k.startswith(mark) and n}
+    reasons, unread = (
+        {k.removeprefix(mark): n for k, n in sorted(total.items()) if k.startswith(mark) and n}
+        for mark in (f"{prefix}reject ", f"{prefix}unread ")
+    )
     rows = total.get(f"{prefix}rows", 0)
     kept, duplicates, rejects = (
         total.get(f"{prefix}listens", 0),
@@ -304,7 +307,8 @@ def _one(prefix: str, total: dict[str, int]) -> dict[str, Any]:
             f"ingest lost count of {prefix or 'the log'}: {rows} rows in, but {kept} kept + {duplicates} duplicates + "
             f"{rejects} rejects; nothing was committed"
         )
-    return {"rows": rows, "listens": kept, "duplicates": duplicates, "rejects": rejects, "reasons": reasons}
+    counts = {"rows": rows, "listens": kept, "duplicates": duplicates, "rejects": rejects, "reasons": reasons}
+    return {**counts, "unread": unread} if unread else counts
 
 
 def late_from(manifest: Manifest | None, found: str | None) -> dict[str, str]:

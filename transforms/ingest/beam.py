@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any
 
@@ -118,7 +118,7 @@ class Parse(beam.DoFn):
         for number, found in parse_log(batch.fmt, piece, batch.options):
             parsed = self._people.of_log(found)
             self._rows.inc(parsed.rows)
-            yield "", _counts(rows=parsed.rows, **_by_reason(parsed.rejects))
+            yield "", _counts(rows=parsed.rows, **_by_reason(parsed.rejects), **_unread(parsed.unread))
             if parsed.rejects.height:
                 yield from (("", item) for item in self._rejects(parsed.rejects, number))
             if len(parsed.catalog.columns) > 1:
@@ -132,9 +132,11 @@ class Parse(beam.DoFn):
     def _table(self, piece: Piece, role: str) -> Iterator[tuple[str, Any]]:
         for frame, first, broken in read_table(piece):
             known, gone = self._people.of_table(frame)
-            rows, refused = rows_of(role, known, first, self._batch.end_date, gone)
-            rejects = self._people.of_rejects(pl.concat([broken, refused]))
+            found = rows_of(role, known, first, self._batch.end_date, gone)
+            rows = found.kept
+            rejects = self._people.of_rejects(pl.concat([broken, found.rejects]))
             counts = {f"{role} rows": frame.height + broken.height, **_by_reason(rejects, f"{role} ")}
+            counts |= _unread(found.unread, f"{role} ")
             if role in ("tracks", "listeners"):
                 counts[f"{role} listens"] = rows.height
             yield "", _counts(**counts)
@@ -148,6 +150,10 @@ class Parse(beam.DoFn):
 
 def _by_reason(rejects: pl.DataFrame, prefix: str = "") -> dict[str, int]:
     return {f"{prefix}reject {reason}": n for reason, n in rejects["reason"].value_counts(name="n").iter_rows()}
+
+
+def _unread(cells: Mapping[str, int], prefix: str = "") -> dict[str, int]:
+    return {f"{prefix}unread {column}": n for column, n in cells.items()}
 
 
 def _refused(rejects: pl.DataFrame, shards: int) -> Iterator[beam.pvalue.TaggedOutput]:

@@ -1,15 +1,15 @@
 """The catalog, and which of its tracks are the same music.
 
-A recording is one performance, however often it was released. Two tracks belong to one recording if they share an
-ISRC or a MusicBrainz id and their titles are compatible (they name the same kind of version), or if they share the
-main artist and the normalised title. What a title says in brackets or after a dash decides:
+A recording is one performance, however often it was released. Two tracks belong to one recording if they share the main
+artist and the normalised title, or if they share an ISRC or a MusicBrainz id and their titles agree: they name the same
+kind of version, and the words of one are all in the other. An id counts only if it is well formed, since "N/A" joins
+everything; a title must agree, since ids are mistyped, reused and copied from one track of an album to the next. A track
+without a title joins by its id where everyone else who carries that id agrees.
 
     merges     remaster, mono, stereo, explicit, clean, feat., album/single/original version, radio edit, a bare year
     stays      live, acoustic, remix, mix, cover, karaoke, instrumental, demo, extended, and whatever else is said
 
-    >>> titles = ["Help!", "Help! - 2009 Remaster", "Help (Live)", "Café (feat. Ann)", "CAFE"]
-    >>> pl.DataFrame({"t": titles}).select(normalised_title(pl.col("t"))).to_series().to_list()
-    ['help', 'help', 'help live', 'cafe', 'cafe']
+How titles and names are compared stands in `transforms.common.text`.
 
 "Heard" and "unheard" are decided by recording, since a listener who knows a song does not discover its remaster
 (ListenBrainz, which compares raw ids, serves remasters as discoveries). Groups are the connected components of these
@@ -21,62 +21,12 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from transforms.common.hashing import stable_hash
-from transforms.ingest.cleaning import hex_text
+from transforms.common.hashing import hex_text, stable_hash
+from transforms.common.text import name_key, normalised_title, version_words
+from transforms.formats.values import well_formed_isrc, well_formed_mbid
 from transforms.tables.schema import TABLES
 
-_YEAR = r"(?:19|20)\d\d"
-_REMASTER = (
-    rf"(?:{_YEAR} )?(?:(?:digital|digitally|newly|original|mono|stereo|\d+th anniversary) )*re ?master(?:ed|s|ing)?"
-    rf"(?: (?:version|edition|mono|stereo|album|single|in|for|from|{_YEAR}|\d{{1,2}} bit))*"
-)
-_PLAIN = (
-    rf"{_YEAR}|{_REMASTER}|(?:{_YEAR} )?(?:mono|stereo)(?: (?:version|mix|{_YEAR}))*"
-    r"|(?:explicit|clean|censored|uncensored|dirty)(?: (?:album|single|lp))?(?: version)?"
-    r"|(?:the )?(?:original )?(?:album|single|lp|radio|original)(?: (?:version|edit|mix))?"
-    r"|bonus(?: track)?|(?:super )?deluxe(?: (?:edition|version))?"
-    r"|(?:feat|ft|featuring) [^()\[\]{}]+"
-)
-_VERSION = (
-    r"\b(live|unplugged|acoustic|remix|remixed|rmx|mix|cover|karaoke|instrumental|demo|acapella|a cappella|orchestral"
-    r"|extended|dub|reprise|sped up|slowed|nightcore|session|sessions|rehearsal|outtake|alternate|take|edit|rework"
-    r"|bootleg|piano|strings|taylors version|re recorded|rerecorded|medley)\b"
-)
-_DASH = r"\s+[-–—]\s+([^()\[\]{}–—]*?)\s*((?:[(\[{][^()\[\]{}]*[)\]}]\s*)*)$"
-_BARE_FEAT = r"\s(?:feat\.|ft\.|featuring\s|feat\s)[^()\[\]{}]*"
-_BRACKETS = r"[(\[{]([^()\[\]{}]*)[)\]}]"
-
-
-def folded(text: pl.Expr) -> pl.Expr:
-    """Lower case without Latin accents: "Björk" and "bjork" are one name; other scripts keep their marks.
-
-    Control characters, which broken tags carry, count as spaces.
-    """
-    latin = text.str.replace_all(r"\p{Cc}+", " ").str.normalize("NFKD").str.replace_all(r"[\u{0300}-\u{036F}]", "")
-    return latin.str.normalize("NFKC").str.to_lowercase().str.replace_all("ß", "ss")
-
-
-def _bracketed(title: pl.Expr) -> pl.Expr:
-    """Folded title with what follows a dash in brackets, and without its plain qualifiers."""
-    out = folded(title).str.replace_all("[’'`´]", "").str.replace_all("&", " and ").str.strip_chars()
-    for _ in range(3):
-        out = out.str.replace(_DASH, " (${1}) ${2}")
-    out = out.str.replace(_BARE_FEAT, " ")
-    spaced = out.str.replace_all(r"([(\[{])\s+", "${1}").str.replace_all(r"[-./:,\s]+", " ")
-    spaced = spaced.str.replace_all(r"\s+([)\]}])", "${1}")
-    return spaced.str.replace_all(rf"[(\[{{](?:{_PLAIN})(?: (?:{_PLAIN}))*[)\]}}]", " ")
-
-
-def normalised_title(title: pl.Expr) -> pl.Expr:
-    """Words of a title without its plain qualifiers; of a title without any letter or digit, the title itself."""
-    words = _bracketed(title).str.replace_all(r"[^\p{L}\p{N}\p{M}]+", " ").str.strip_chars()
-    return pl.when(words != "").then(words).otherwise(folded(title).str.strip_chars())
-
-
-def version_words(title: pl.Expr) -> pl.Expr:
-    """The kinds of version named in brackets or after a dash, sorted and joined; empty for a plain title or none."""
-    said = _bracketed(title).str.extract_all(_BRACKETS).list.join(" ")
-    return said.str.extract_all(_VERSION).list.unique().list.sort().list.join(" ").fill_null("")
+MOST_TITLES = 20  # an id that more different titles carry is a placeholder of somebody's: only equal titles agree
 
 
 def recordings(tracks: pl.DataFrame) -> pl.Series:
@@ -88,29 +38,69 @@ def recordings(tracks: pl.DataFrame) -> pl.Series:
     Returns:
         `recording_id`, aligned with the input: 16 hex characters.
     """
-    titled = pl.col("title").str.strip_chars() != ""
-    isrc = pl.col("isrc").str.to_uppercase().str.replace_all(r"[^A-Z0-9]", "")
-    mbid = pl.col("mbid").str.to_lowercase().str.strip_chars()
-    artist = pl.col("artist_ids").list.first()
-    words = version_words(pl.col("title"))
+    title = normalised_title(pl.col("title"))
     keyed = tracks.select(
         label=pl.Series(stable_hash(tracks["track_id"])),
-        by_isrc=pl.when(isrc != "").then(pl.struct(isrc.alias("id"), words.alias("words"))),
-        by_mbid=pl.when(mbid != "").then(pl.struct(mbid.alias("id"), words.alias("words"))),
-        by_title=pl.when(titled & (artist != "")).then(
-            pl.struct(artist.alias("id"), normalised_title(pl.col("title")).alias("words"))
-        ),
+        isrc=well_formed_isrc(pl.col("isrc")),
+        mbid=well_formed_mbid(pl.col("mbid")),
+        artist=name_key(pl.col("artist_ids").list.first()),
+        title=pl.when(title != "").then(title),
+        version=version_words(pl.col("title")),
     )
-    codes = [_codes(keyed[k]) for k in ("by_isrc", "by_mbid", "by_title")]
+    codes = [_codes(keyed["artist"], keyed["title"], keyed["version"].fill_null(""), untitled=False)]
+    for name in ("isrc", "mbid"):
+        agreed = _agreed(keyed.select("title", "version", id=name))
+        codes.append(_codes(keyed[name], agreed, keyed["version"], untitled=True))
     return hex_text(_components(keyed["label"].to_numpy(), codes)).alias("recording_id")
 
 
-def _codes(keys: pl.Series) -> np.ndarray:
-    """Dense numbers from 1 of equal keys, 0 for null."""
-    frame = pl.DataFrame({"id": keys.struct.field("id"), "words": keys.struct.field("words")})
+def _agreed(keyed: pl.DataFrame) -> pl.Series:
+    """The title that the tracks of an id and a kind of version agree on with this one, null where none has a title.
+
+    It is the shortest title all of whose words this one has. An untitled track takes the title of its id's plain
+    versions where there is one only.
+
+    Args:
+        keyed: id, title, version.
+    """
+    group = ["id", "version"]
+    titles = keyed.drop_nulls(["id", "title"]).select("id", "version", "title").unique()
+    titles = titles.with_columns(
+        agreed="title", n=pl.len().over(group), words=pl.col("title").str.split(" ").list.unique()
+    )
+    several = titles.filter(pl.col("n").is_between(2, MOST_TITLES))
+    if several.height:
+        shorter = (
+            several.join(several.select(*group, other="title", theirs="words"), on=group)
+            .filter(pl.col("theirs").list.set_difference("words").list.len() == 0)
+            .with_columns(size=pl.col("theirs").list.len())
+            .sort(*group, "title", "size", "other")
+            .unique([*group, "title"], keep="first", maintain_order=True)
+            .select(*group, "title", shorter="other")
+        )
+        titles = titles.join(shorter, on=[*group, "title"], how="left").with_columns(
+            agreed=pl.coalesce("shorter", "agreed")
+        )
+    alone = (
+        titles.filter(pl.col("version") == "")
+        .group_by("id")
+        .agg(n=pl.col("agreed").n_unique(), only=pl.col("agreed").min())
+        .filter(pl.col("n") == 1)
+    )
+    joined = keyed.join(
+        titles.select(*group, "title", "agreed"), on=[*group, "title"], how="left", maintain_order="left"
+    ).join(alone.select("id", "only"), on="id", how="left", maintain_order="left")
+    return joined.select(pl.when(pl.col("title").is_null()).then("only").otherwise("agreed")).to_series()
+
+
+def _codes(ids: pl.Series, titles: pl.Series, versions: pl.Series, *, untitled: bool) -> np.ndarray:
+    """Dense numbers from 1 of equal (id, title, version), 0 where there is no id (or no title, unless `untitled`)."""
+    frame = pl.DataFrame({"id": ids, "title": titles, "version": versions})
     known = pl.col("id").is_not_null()
+    if not untitled:
+        known &= pl.col("title").is_not_null()
     distinct = frame.filter(known).unique().with_row_index("code", offset=1)
-    joined = frame.join(distinct, on=["id", "words"], how="left", maintain_order="left", nulls_equal=True)
+    joined = frame.join(distinct, on=["id", "title", "version"], how="left", maintain_order="left", nulls_equal=True)
     return joined["code"].fill_null(0).cast(pl.Int64).to_numpy()
 
 

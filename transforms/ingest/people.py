@@ -40,7 +40,7 @@ class People:
             plays = plays.filter(pl.Series(~mask))
             catalog = catalog.join(plays.select("track_id").unique(), on="track_id", how="semi")
             rejects = pl.concat([rejects, refused]).sort("line", "reason", "raw")
-        return Parsed(plays, catalog, rejects, parsed.rows)
+        return replace(parsed, plays=plays, catalog=catalog, rejects=rejects)
 
     def of_table(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray | None]:
         """A table's file: its rows, and which of them are of forgotten listeners (None: it names no listener)."""

@@ -50,12 +50,35 @@ def time_range(target: str) -> tuple[datetime, datetime] | None:
         return None
     try:
         since, until = (datetime.fromisoformat(part.strip()) for part in parts)
-    except ValueError:
+        return (
+            since.astimezone(UTC) if since.tzinfo else since.replace(tzinfo=UTC),
+            until.astimezone(UTC) if until.tzinfo else until.replace(tzinfo=UTC),
+        )
+    except (ValueError, OverflowError):  # no times, or beyond the calendar once the zone is taken off
         return None
-    return (
-        since.astimezone(UTC) if since.tzinfo else since.replace(tzinfo=UTC),
-        until.astimezone(UTC) if until.tzinfo else until.replace(tzinfo=UTC),
-    )
+
+
+def possible_target(target: str) -> bool:
+    """Whether a target can have an effect: a device, a session, or a time range that ends after it begins.
+
+    >>> [possible_target(t) for t in ("ann-speaker", "2026-01-05/2026-01-06", "2026-01-06/2026-01-05")]
+    [True, True, False]
+    >>> possible_target("0001-01-01T00:00:00+14:00/2026-01-01")
+    False
+    """
+    found = time_range(target)
+    if found is not None:
+        return found[0] < found[1]
+    return not any(_begins_like_a_date(part) for part in target.split("/")) if "/" in target else True
+
+
+def _begins_like_a_date(text: str) -> bool:
+    day = text.strip()[:10]
+    try:
+        datetime.strptime(day, "%Y-%m-%d")
+    except ValueError:
+        return False
+    return True
 
 
 def covered(listens: pl.DataFrame, sessions: pl.DataFrame, excluded: pl.DataFrame) -> pl.DataFrame:

@@ -20,7 +20,6 @@ Late listens are sessionised apart, by the date they were filed under, and never
 from __future__ import annotations
 
 from datetime import date, timedelta
-from zoneinfo import available_timezones
 
 import numpy as np
 import polars as pl
@@ -28,6 +27,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from transforms.common.hashing import hex_id
+from transforms.common.time_zones import known_zones
 from transforms.listening.plays import codes, ordered, run_starts, with_length
 from transforms.tables.schema import TABLES, TIMESTAMP
 
@@ -254,7 +254,7 @@ def daypart(sessions: pl.DataFrame, time_zones: pl.DataFrame | None = None) -> p
         zone = sessions.join(
             time_zones.select("listener_id", "time_zone"), on="listener_id", how="left", maintain_order="left"
         )["time_zone"]
-        for name in sorted(set(zone.unique().drop_nulls()) & available_timezones()):
+        for name in sorted(known_zones(zone.unique())):
             local = sessions["started_at"].dt.convert_time_zone(name).dt.hour()
             hour = hour.zip_with(zone.ne_missing(name), local)
     names = pl.DataFrame({"part": range(4), "daypart": ["night", "morning", "afternoon", "evening"]})

@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 
 from transforms.common.hashing import stable_hash
+from transforms.common.text import name_key
 from transforms.shelves.carry import AS_CARRIED, carried_rows, refresh_dates, repair, shown_lately
 from transforms.shelves.eligibility import BLOCKS_TRACK, OWNS, judge, known_recordings
 from transforms.shelves.filling import Filled, SlotDraws, fill_shelf
@@ -180,8 +181,9 @@ class _Block:
         """Lists for walking: recording and artists of each row, hashes for draws."""
         rows = self.rows
         credits = rows.select("row", "artist_ids").explode("artist_ids", keep_nulls=False).drop_nulls()
-        names = credits.select(pl.col("artist_ids").unique()).with_row_index("artist")
-        codes = credits.join(names, on="artist_ids", how="left", maintain_order="left")
+        credits = credits.select("row", name=name_key(pl.col("artist_ids"))).drop_nulls()
+        names = credits.select(pl.col("name").unique()).with_row_index("artist")
+        codes = credits.join(names, on="name", how="left", maintain_order="left")
         bounds = np.searchsorted(codes["row"].to_numpy(), np.arange(rows.height + 1))
         self.facts = Facts(rows["recording"].to_list(), codes["artist"].to_list(), bounds.tolist())
         self.track_hash = rows["tie"].to_numpy().view(np.int64)

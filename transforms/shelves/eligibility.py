@@ -1,10 +1,11 @@
 """The rules: what may stand on a listener's shelf at all. They come before variety and draws, and always hold.
 
 On every shelf: nothing the listener blocked or disliked (a blocked track takes its whole recording with it, a blocked
-artist every track that credits them), only what can be played in the listener's market, explicit only where allowed,
-only what is released by the night. On shelves of unheard music: no recording of which any track was heard or is owned,
-and none sampled (played for less than 30 s) within the last 90 days. Everything is decided by recording, so that a
-remaster of a heard track is heard.
+artist every track that credits them, however the name is spelt), only what can be played in the listener's market,
+explicit only where allowed (to whoever wants none, a track of which nobody says that it is clean is explicit), only what
+is released by the night, even if somebody has played it. On shelves of unheard music: no recording of which any track was
+heard or is owned, and none sampled (played for less than 30 s) within the last 90 days. Everything is decided by
+recording, so that a remaster of a heard track is heard.
 
     refused    blocked > blocked_artist > gone > market > explicit > unreleased       null = may be shown
     heard      any track of the recording was heard
@@ -15,6 +16,8 @@ from __future__ import annotations
 import datetime as dt
 
 import polars as pl
+
+from transforms.common.text import name_key
 
 BLOCKS_TRACK = ("block_track", "dislike")
 BLOCKS_ARTIST = ("block_artist",)
@@ -85,13 +88,14 @@ def judge(
         "listener_id", "recording_id", blocked=pl.lit(True)
     )
     artists = blocks.filter(pl.col("kind").is_in(BLOCKS_ARTIST)).select(
-        "listener_id", artist_ids="target", blocked_artist=pl.lit(True)
+        "listener_id", artist=name_key(pl.col("target")), blocked_artist=pl.lit(True)
     )
     credited = (
         rows.select("row", "listener_id", "artist_ids")
         .join(artists.select("listener_id").unique(), on="listener_id", how="semi")
         .explode("artist_ids", keep_nulls=False)
-        .join(artists.unique(), on=["listener_id", "artist_ids"])
+        .with_columns(artist=name_key(pl.col("artist_ids")))
+        .join(artists.unique(), on=["listener_id", "artist"])
         .select("row", "blocked_artist")
         .unique()
     )
@@ -113,7 +117,7 @@ def judge(
             .then(pl.lit("gone"))
             .when(markets.is_not_null() & market.is_not_null() & ~markets.list.contains(market))
             .then(pl.lit("market"))
-            .when(pl.col("explicit").fill_null(False) & ~pl.col("explicit_ok").fill_null(True))
+            .when(pl.col("explicit").fill_null(True) & ~pl.col("explicit_ok").fill_null(True))
             .then(pl.lit("explicit"))
             .when(pl.col("released_on") > (cutoff - dt.timedelta(days=1)).date())
             .then(pl.lit("unreleased")),

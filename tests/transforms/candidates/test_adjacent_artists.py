@@ -44,7 +44,7 @@ def source(learned: Learned) -> AdjacentArtists:
 
 
 def near(learned: Learned, one: str, other: str) -> float:
-    names = CATALOG.artist_ids.tolist()
+    names = CATALOG.artist_keys.tolist()
     assert learned.adjacency is not None
     return float(learned.adjacency.near[names.index(one), names.index(other)])
 
@@ -80,7 +80,7 @@ def test_it_is_saved_with_the_rest_and_serves_a_later_catalog(tmp_path: Path) ->
     back = Learned.load(tmp_path)
     later = catalog_of(PLAYS, TRACKS.with_columns(artist_ids=pl.col("artist_ids").list.concat(pl.lit(["a-new-one"]))))
     assert back.adjacency is not None and learned.adjacency is not None
-    moved, names = back.adjacency.aligned(later), later.artist_ids.tolist()
+    moved, names = back.adjacency.aligned(later), later.artist_keys.tolist()
     assert moved[names.index("x"), names.index("d")] == pytest.approx(near(learned, "x", "d"))
     assert moved[names.index("a-new-one")].nnz == 0
     assert "adjacent_artists" in [s.name for s in default_sources(back, CATALOG, NIGHT)]

@@ -243,8 +243,9 @@ def test_rows_of_a_table_file() -> None:
             "at": ["2026-01-05", "2026-03-05", "2026-01-05"],
         }
     )
-    rows, rejects = rows_of("feedback", frame, 2, END)
-    assert rows.rows() == [("ann", "save", "t1", datetime(2026, 1, 5, tzinfo=UTC))]
+    found = rows_of("feedback", frame, 2, END)
+    rejects = found.rejects
+    assert found.kept.rows() == [("ann", "save", "t1", datetime(2026, 1, 5, tzinfo=UTC))]
     assert rejects.select("line", "reason").rows() == [(3, "future"), (4, "broken_line")]
 
 

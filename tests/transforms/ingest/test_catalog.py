@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.ingest.catalog import merge_tracks, normalised_title, recordings, version_words, with_recordings
+from transforms.common.text import normalised_title, version_words
+from transforms.ingest.catalog import merge_tracks, recordings, with_recordings
 
 SAME = [
     ("Song", "Song - 2011 Remaster"),
@@ -101,25 +102,76 @@ def test_the_main_artist_decides_and_guests_do_not() -> None:
     assert mine == ours != yours
 
 
-def test_an_isrc_joins_what_titles_would_not_but_never_a_live_version() -> None:
-    one, spelt, live, untitled = recording_ids(
+ISRC = "USABC1234567"
+MBID = "9b1f2c3d-1111-4000-8000-000000000001"
+
+
+def test_an_isrc_joins_what_artists_would_not_but_never_a_live_version() -> None:
+    one, spelt, longer, live, untitled = recording_ids(
         [
-            {"track_id": "a", "title": "Song", "artist_ids": ["low"], "isrc": "USABC1234567"},
-            {"track_id": "b", "title": "Chanson", "artist_ids": ["Low (band)"], "isrc": "us-abc-12-34567"},
-            {"track_id": "c", "title": "Song (Live)", "artist_ids": ["low"], "isrc": "USABC1234567"},
-            {"track_id": "d", "title": None, "artist_ids": None, "isrc": "USABC1234567"},
+            {"track_id": "a", "title": "Song", "artist_ids": ["low"], "isrc": ISRC},
+            {"track_id": "b", "title": "SONG - 2011 Remaster", "artist_ids": ["Low (band)"], "isrc": "us-abc-12-34567"},
+            {"track_id": "e", "title": "Song, Part One", "artist_ids": ["Low (band)"], "isrc": ISRC},
+            {"track_id": "c", "title": "Song (Live)", "artist_ids": ["low"], "isrc": ISRC},
+            {"track_id": "d", "title": None, "artist_ids": None, "isrc": ISRC},
         ]
     )
-    assert one == spelt == untitled != live
+    assert one == spelt == longer == untitled != live
+
+
+@pytest.mark.parametrize(("column", "value"), [("isrc", ISRC), ("mbid", MBID)])
+def test_an_id_does_not_join_titles_that_disagree(column: str, value: str) -> None:
+    one, other, untitled = recording_ids(
+        [
+            {"track_id": "a", "title": "Song", "artist_ids": ["low"], column: value},
+            {"track_id": "b", "title": "Dance", "artist_ids": ["can"], column: value},
+            {"track_id": "c", "title": None, "artist_ids": None, column: value},
+        ]
+    )
+    assert len({one, other, untitled}) == 3, "and whose untitled track it is, nobody knows"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(("isrc", v) for v in ("N/A", "none", "0", "-", "USABC123456", "12ABC1234567", "USABC0000000")),
+        *(("mbid", v) for v in ("None", "N/A", "m1", "00000000-0000-0000-0000-000000000000")),
+    ],
+)
+def test_an_id_that_is_none_joins_nothing(column: str, value: str) -> None:
+    rows = [{"track_id": f"t{n}", "title": "Intro", "artist_ids": [f"x{n}"], column: value} for n in range(3)]
+    assert len(set(recording_ids(rows))) == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Low", "LOW"),
+        ("Bj\u00f6rk", "Bjo\u0308rk"),
+        ("Simon & Garfunkel", "Simon and Garfunkel"),
+        (" Simon  &  Garfunkel ", "Simon&Garfunkel"),
+        ("Guns N\u2019 Roses", "Guns N' Roses"),
+        ("Jay\u2010Z", "Jay-Z"),
+    ],
+)
+def test_spellings_of_an_artists_name_are_one_artist(one: str, other: str) -> None:
+    rows = [{"track_id": n, "title": "Song", "artist_ids": [name]} for n, name in (("a", one), ("b", other))]
+    assert len(set(recording_ids(rows))) == 1
+
+
+@pytest.mark.parametrize(("one", "other"), [("AC/DC", "ACDC"), ("!!!", "???"), ("\u304b", "\u304c"), ("Low", "Lows")])
+def test_names_that_differ_in_more_are_two_artists(one: str, other: str) -> None:
+    rows = [{"track_id": n, "title": "Song", "artist_ids": [name]} for n, name in (("a", one), ("b", other))]
+    assert len(set(recording_ids(rows))) == 2
 
 
 def test_groups_are_transitive_across_ids_and_titles() -> None:
     ids = recording_ids(
         [
             {"track_id": "a", "title": "Song", "artist_ids": ["low"]},
-            {"track_id": "b", "title": "Song", "artist_ids": ["low"], "mbid": "M1"},
-            {"track_id": "c", "title": "Lied", "artist_ids": ["tief"], "mbid": "m1", "isrc": "X1"},
-            {"track_id": "d", "title": "Canto", "artist_ids": ["x"], "isrc": "X1"},
+            {"track_id": "b", "title": "Song", "artist_ids": ["low"], "mbid": MBID.upper()},
+            {"track_id": "c", "title": "The Song", "artist_ids": ["tief"], "mbid": MBID, "isrc": ISRC},
+            {"track_id": "d", "title": "The Song", "artist_ids": ["x"], "isrc": ISRC},
         ]
     )
     assert len(set(ids)) == 1

@@ -112,8 +112,17 @@ def test_one_track_a_recording_the_best() -> None:
 
 @pytest.mark.parametrize(("setting", "stands"), [(True, True), (None, True), (False, False)])
 def test_explicit_only_where_the_listener_allows_it(setting: bool | None, stands: bool) -> None:
-    made = discover(candidate("a", 0.9, explicit=True), candidate("b", 0.1), roster=roster("ann", explicit_ok=setting))
-    assert made == (["a", "b"] if stands else ["b"])
+    songs = candidate("a", 0.9, explicit=True), candidate("b", 0.1, explicit=False), candidate("who-knows", 0.05)
+    made = discover(*songs, roster=roster("ann", explicit_ok=setting))
+    assert made == (["a", "b", "who-knows"] if stands else ["b"]), (
+        "what nobody calls clean is not shown to who wants that"
+    )
+
+
+def test_a_blocked_artist_is_known_by_any_spelling_of_the_name() -> None:
+    song = candidate("song", 0.9, artist_ids=["Simon &  Garfunkel"])
+    other = candidate("other", 0.1, artist_ids=["Simon"])
+    assert discover(song, other, blocks=blocks(("block_artist", "SIMON AND GARFUNKEL "))) == ["other"]
 
 
 def test_what_is_released_after_the_night_waits() -> None:
