@@ -111,19 +111,15 @@ def split(frame: pl.DataFrame, shards: int, by: str = "listener_id") -> list[tup
 
 def specs(warehouse: Warehouse, shards: int, tables: Mapping[str, Sequence[Manifest]]) -> list[Spec]:
     """One spec a shard, for tables with M files read as N shards: file f of M holds shard s of N iff they agree mod min(M, N)."""
-    out = []
-    for shard in range(check_shards(shards)):
-        parts = {
-            table: tuple(
-                Part(f.path, f.shard, m.shards, m.date)
-                for m in manifests
-                for f in m.files
-                if f.rows and f.shard % min(m.shards, shards) == shard % min(m.shards, shards)
-            )
-            for table, manifests in tables.items()
-        }
-        out.append(Spec(warehouse.url, shard, shards, parts))
-    return out
+    parts: list[dict[str, list[Part]]] = [{t: [] for t in tables} for _ in range(check_shards(shards))]
+    for table, manifest in ((t, m) for t, manifests in tables.items() for m in manifests):
+        step = min(manifest.shards, shards)
+        for file in manifest.files:
+            if file.rows:
+                part = Part(file.path, file.shard, manifest.shards, manifest.date)
+                for shard in range(file.shard % step, shards, step):
+                    parts[shard][table].append(part)
+    return [Spec(warehouse.url, s, shards, {t: tuple(p) for t, p in found.items()}) for s, found in enumerate(parts)]
 
 
 class _Stream:

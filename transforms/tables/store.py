@@ -27,6 +27,7 @@ import pyarrow as pa
 from transforms.common.errors import UserError
 
 Token = str | int | None
+WHOLE_BYTES = 4 << 20  # an object up to this size comes in one request; of larger ones only what is read
 
 
 class Store(Protocol):
@@ -57,6 +58,9 @@ class Store(Protocol):
 
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly under a folder, sorted."""
+
+    def folders_with(self, prefix: str, name: str) -> list[str]:
+        """Those of these folders that hold an object of this name, sorted; nothing is read of it."""
 
     def delete(self, prefix: str) -> None:
         """Remove an object, or everything under a folder."""
@@ -171,6 +175,9 @@ class LocalStore:
         top = self._path(prefix)
         return sorted(p.name for p in top.iterdir() if p.is_dir()) if top.is_dir() else []
 
+    def folders_with(self, prefix: str, name: str) -> list[str]:
+        return [folder for folder in self.folders(prefix) if (self._path(prefix) / folder / name).is_file()]
+
     def delete(self, prefix: str) -> None:
         target = self._path(prefix)
         if target.is_dir():
@@ -240,17 +247,35 @@ class GcsStore:
         return True
 
     def open(self, path: str) -> pa.NativeFile:
-        return pa.BufferReader(self.read(path))
+        blob = self._bucket.get_blob(self._name(path))
+        if blob is None:
+            raise FileNotFoundError(path)
+        if blob.size <= WHOLE_BYTES:
+            return pa.BufferReader(blob.download_as_bytes(if_generation_match=blob.generation))
+        return pa.PythonFile(_Ranges(blob), mode="r")
 
     def paths(self, prefix: str) -> list[str]:
         skip = len(self._prefix) + 1 if self._prefix else 0
-        name = self._name(prefix)
-        return sorted(b.name[skip:] for b in self._client.list_blobs(self._bucket, prefix=f"{name}/" if name else None))
+        found = self._client.list_blobs(self._bucket, prefix=self._under(prefix) or None)
+        return sorted(b.name[skip:] for b in found)
 
     def folders(self, prefix: str) -> list[str]:
-        depth = len(PurePosixPath(prefix).parts) if prefix else 0
-        parts = (PurePosixPath(p).parts for p in self.paths(prefix))
-        return sorted({p[depth] for p in parts if len(p) > depth + 1})
+        under = self._under(prefix)
+        # the service cuts names at the first slash, so it tells one name a folder whatever lies below
+        found = self._client.list_blobs(self._bucket, prefix=under or None, delimiter="/")
+        below = {name for page in found.pages for name in page.prefixes}
+        return sorted(name.removeprefix(under).rstrip("/") for name in below)
+
+    def folders_with(self, prefix: str, name: str) -> list[str]:
+        under = self._under(prefix)
+        found = self._client.list_blobs(self._bucket, prefix=under or None, match_glob=f"{under}*/{name}")
+        parts = (PurePosixPath(blob.name.removeprefix(under)).parts for blob in found)
+        return sorted(p[0] for p in parts if len(p) == 2 and p[1] == name)
+
+    def _under(self, prefix: str) -> str:
+        """What the names of all objects below a folder begin with."""
+        name = self._name(prefix)
+        return f"{name}/" if name else ""
 
     def delete(self, prefix: str) -> None:
         names = [self._name(p) for p in (self.paths(prefix) or [prefix])]
@@ -258,6 +283,46 @@ class GcsStore:
 
     def leftovers(self) -> list[str]:
         return []  # an upload that ends early leaves no object
+
+
+class _Ranges:
+    """An object read in ranges, for Arrow: what is asked of it is what is fetched."""
+
+    closed = False
+
+    def __init__(self, blob: Any) -> None:
+        self._blob, self._at = blob, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = offset + (0, self._at, self._blob.size)[whence]
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        stop = self._blob.size if size < 0 else min(self._at + size, self._blob.size)
+        if stop <= self._at:
+            return b""
+        seen = self._blob.generation
+        data: bytes = self._blob.download_as_bytes(start=self._at, end=stop - 1, if_generation_match=seen)
+        self._at += len(data)
+        return data
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @lru_cache(maxsize=16)

@@ -103,13 +103,11 @@ class Warehouse:
 
     def dates(self, table: str) -> list[date]:
         """Dates that have a manifest, in order."""
-        begun = self.begun(table)
-        return [d for d in begun if self.store.read_with_token(f"{folder(table, d)}/{CURRENT}")[0] is not None]
+        return _dates(self.store.folders_with(table, CURRENT))
 
     def begun(self, table: str) -> list[date]:
         """Dates that have a folder, in order: also those for which nothing was ever committed."""
-        found = (_DATE.fullmatch(name) for name in self.store.folders(table))
-        return sorted(date.fromisoformat(m.group(1)) for m in found if m)
+        return _dates(self.store.folders(table))
 
     def newest(self, table: str, upto: date) -> Manifest | None:
         """The manifest of the newest date up to and including `upto`."""
@@ -142,7 +140,7 @@ class Warehouse:
             UserError: the file is missing or damaged.
         """
         with reading(path):
-            return pq.ParquetFile(self.store.open(path), page_checksum_verification=True)
+            return pq.ParquetFile(self.store.open(path), page_checksum_verification=True, pre_buffer=True)
 
     def read_files(self, files: Iterable[FileEntry], columns: Sequence[str] | None = None) -> list[pl.DataFrame]:
         """Each file as a frame, in manifest order."""
@@ -192,6 +190,11 @@ class Warehouse:
             empty = empty_frame(TABLES[table].arrow)
             return empty.select(columns) if columns is not None else empty
         return self._read_following(manifest, columns)
+
+
+def _dates(folders: Iterable[str]) -> list[date]:
+    found = (_DATE.fullmatch(name) for name in folders)
+    return sorted(date.fromisoformat(m.group(1)) for m in found if m)
 
 
 def standing(url: str) -> Warehouse:
