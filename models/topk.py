@@ -1,10 +1,9 @@
 """Exact top-K by dot product over a whole catalog, blocks of listeners at a time, with each listener's own exclusions.
 
 Sorting 200,000 scores for every listener costs more than computing them. TensorFlow multiplies, and keeps the maximum
-of every 32 tracks; only these maxima are searched. With e excluded tracks let t be the (K + e)-th largest maximum: at
-least K + e tracks score t or more, so the K best that are not excluded do too, and they all lie in blocks whose
-maximum does. A thousand scores are left to look at, sort and filter. Equal scores go to the smaller row, which in a
-`Vocabulary` is the order of hash(track_id). The next block of listeners is multiplied while this one is searched.
+of every 32 tracks. A compiled walk keeps the best K so far and looks into 32 tracks only where their maximum beats the
+worst of these. Equal scores go to the smaller row, which in a `Vocabulary` is the order of hash(track_id). The next block
+of listeners is multiplied while this one is searched.
 
     >>> ids, scores = top_k(np.float32([[1, 0]]), np.float32([[3, 0], [5, 0], [4, 0]]), k=2)
     >>> ids.tolist(), scores.tolist()
@@ -19,6 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 from scipy.sparse import csr_matrix
+
+from transforms.common.best import best_first, keep
+from transforms.common.compiled import compiled
 
 NONE = -1
 _WIDTH = 32
@@ -76,17 +78,15 @@ class TopK:
             raise ValueError(f"exclusions have shape {exclude.shape}; expected {(len(queries), self.n)}")
         ids = np.full((len(queries), k), NONE, np.int32)
         scores = np.full((len(queries), k), -np.inf, np.float32)
-        nothing = np.zeros(0, np.int32)
         excluded = np.zeros(self._blocks * _WIDTH, bool)
         excluded[len(self._kept) :] = True
+        own = (np.zeros(len(queries) + 1, np.int32), np.zeros(0, np.int32))
+        if exclude is not None:
+            own = (exclude.indptr, exclude.indices)
         for start, table, maxima in self._multiplied(queries):
-            for row in range(start, min(start + self.block, len(queries))):
-                gone = nothing if exclude is None else self._excluded(exclude, row)
-                excluded[gone] = True
-                places, best = _search(table[row - start], maxima[row - start], k, excluded, len(gone))
-                excluded[gone] = False
-                ids[row, : len(places)] = self._kept[places]
-                scores[row, : len(places)] = best
+            rows = min(self.block, len(queries) - start)
+            part = slice(start, start + rows)
+            _search(table, maxima, excluded, start, *own, self._place, self._kept, ids[part], scores[part])
         return ids, scores
 
     def _multiplied(self, queries: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -108,43 +108,49 @@ class TopK:
             if coming is not None:
                 yield coming.result()
 
-    def _excluded(self, exclude: csr_matrix, row: int) -> np.ndarray:
-        """Places in the score table of what a listener must not get."""
-        places = self._place[exclude.indices[exclude.indptr[row] : exclude.indptr[row + 1]]]
-        return places[places >= 0]
 
-
+@compiled
 def _search(
-    table: np.ndarray, maxima: np.ndarray, k: int, excluded: np.ndarray, exclusions: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Places and scores of one listener's best.
+    table: np.ndarray,
+    maxima: np.ndarray,
+    excluded: np.ndarray,
+    first: int,
+    indptr: np.ndarray,
+    indices: np.ndarray,
+    place_of: np.ndarray,
+    kept: np.ndarray,
+    ids: np.ndarray,
+    scores: np.ndarray,
+) -> None:
+    """Fill in the best of some listeners.
 
     Args:
-        table: float32 [blocks * 32], scores.
-        maxima: float32 [blocks].
-        excluded: bool [blocks * 32].
-        exclusions: how many of the listener's own are in it.
+        table: float32 [block, blocks * 32], scores by place.
+        maxima: float32 [block, blocks].
+        excluded: bool [blocks * 32], places that nobody gets; changed and changed back.
+        first: the first listener's row in `indptr`, where the rows of the catalog stand that each must not get.
+        place_of: int32 [n], place of a row of the catalog, NONE where nobody gets it; kept: the reverse.
+        ids, scores: [listeners, k], to fill.
     """
-    # Padding beyond the catalog scores 0 and is excluded: at most 31 more.
-    needed = k + exclusions + _WIDTH - 1
-    if needed * 2 < len(maxima):
-        threshold = np.partition(maxima, len(maxima) - needed)[len(maxima) - needed]
-        blocks = np.flatnonzero(maxima >= threshold)
-        inside = np.take(table.reshape(-1, _WIDTH), blocks, axis=0).ravel()
-        found = np.flatnonzero(inside >= threshold)
-        places, best = blocks[found // _WIDTH] * _WIDTH + found % _WIDTH, inside[found]
-        allowed = ~excluded[places]
-        places, best = places[allowed], best[allowed]
-    else:
-        places = np.flatnonzero(~excluded)
-        best = table[places]
-    # One integer that sorts as (score, best first; then place): a float's bits, turned over where it is negative.
-    bits = (best + np.float32(0)).view(np.int32).astype(np.int64)
-    keys = ~np.where(bits < 0, bits ^ 0x7FFFFFFF, bits) << 32 | places
-    if len(keys) > 2 * k:
-        keys = np.partition(keys, k)[:k]
-    places = np.sort(keys)[:k] & 0xFFFFFFFF
-    return places, table[places]
+    size, k = ids.shape
+    for row in range(size):
+        own = indices[indptr[first + row] : indptr[first + row + 1]]
+        for item in own:
+            if place_of[item] >= 0:
+                excluded[place_of[item]] = True
+        found = 0
+        for block in range(maxima.shape[1]):
+            if found == k and maxima[row, block] <= scores[row, 0]:
+                continue  # equal scores go to the smaller place, which came before
+            for place in range(block * _WIDTH, (block + 1) * _WIDTH):
+                if not excluded[place]:
+                    found = keep(scores[row], ids[row], found, k, table[row, place], place)
+        best_first(scores[row], ids[row], found)
+        for at in range(found):
+            ids[row, at] = kept[ids[row, at]]
+        for item in own:
+            if place_of[item] >= 0:
+                excluded[place_of[item]] = False
 
 
 def top_k(

@@ -17,60 +17,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from transforms.common.best import best_first, keep
 from transforms.common.compiled import compiled
 
 
 def parts(matrix: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """indptr, indices, data as the loops take them: as they are, where entries are float32."""
     return matrix.indptr, matrix.indices, np.asarray(matrix.data, np.float32)
-
-
-@compiled
-def _sift(scores: np.ndarray, items: np.ndarray, at: int, size: int) -> None:
-    """Let the entry at `at` sink in a heap whose root is the worst: the lowest score, the larger item among equals."""
-    score, item = scores[at], items[at]
-    while True:
-        child = 2 * at + 1
-        if child >= size:
-            break
-        right = child + 1
-        if right < size and (
-            scores[right] < scores[child] or (scores[right] == scores[child] and items[right] > items[child])
-        ):
-            child = right
-        if not (scores[child] < score or (scores[child] == score and items[child] > item)):
-            break
-        scores[at], items[at] = scores[child], items[child]
-        at = child
-    scores[at], items[at] = score, item
-
-
-@compiled
-def _keep(scores: np.ndarray, items: np.ndarray, size: int, k: int, score: float, item: int) -> int:
-    """Offer an entry to the best k so far; returns how many there are."""
-    if size < k:
-        at = size
-        while at > 0:
-            parent = (at - 1) // 2
-            if not (score < scores[parent] or (score == scores[parent] and item > items[parent])):
-                break
-            scores[at], items[at] = scores[parent], items[parent]
-            at = parent
-        scores[at], items[at] = score, item
-        return size + 1
-    if score > scores[0] or (score == scores[0] and item < items[0]):
-        scores[0], items[0] = score, item
-        _sift(scores, items, 0, size)
-    return size
-
-
-@compiled
-def _best_first(scores: np.ndarray, items: np.ndarray, size: int) -> None:
-    """Turn the heap into a list, best first."""
-    for last in range(size - 1, 0, -1):
-        scores[0], scores[last] = scores[last], scores[0]
-        items[0], items[last] = items[last], items[0]
-        _sift(scores, items, 0, last)
 
 
 @compiled
@@ -114,8 +67,8 @@ def product_top(
             score = total[item]
             total[item] = 0
             if score > 0:
-                found = _keep(scores[row], items[row], found, k, score, item)
-        _best_first(scores[row], items[row], found)
+                found = keep(scores[row], items[row], found, k, score, item)
+        best_first(scores[row], items[row], found)
         counts[row] = found
     return items, scores, counts
 
@@ -176,10 +129,10 @@ def stored_top(
         for at in range(indptr[row], indptr[row + 1]):
             item, score = indices[at], data[at]
             if score > 0 and item > 0 and not hidden[item]:
-                found = _keep(scores[start:], items[start:], found, k, score, item)
+                found = keep(scores[start:], items[start:], found, k, score, item)
         for at in range(x_indptr[row], x_indptr[row + 1]):
             hidden[x_indices[at]] = False
-        _best_first(scores[start:], items[start:], found)
+        best_first(scores[start:], items[start:], found)
         counts[row] = found
         start += found
     return items[:start], scores[:start], counts
