@@ -14,8 +14,8 @@ import polars as pl
 
 from pipelines.cli.show import titles
 from pipelines.recommender import promotion
-from pipelines.runtime.responses import without_estimates
 from transforms.common.hashing import stable_hash
+from transforms.evaluation.responses import without_estimates
 from transforms.gates.check import Check
 from transforms.gates.history import ACCEPTED, CHECKS
 from transforms.reporting.cost import CostSettings

@@ -34,7 +34,6 @@ import polars as pl
 import models  # noqa: F401  (sets the Keras version before TensorFlow is imported)
 from pipelines.ingest import ingest
 from pipelines.nightly import fold_to
-from pipelines.outcomes import recordings
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.scoring import Plan, Scorer
@@ -55,6 +54,7 @@ from transforms.listening.sessions import sessionize
 from transforms.metrics.intervals import intervals, paired_difference
 from transforms.metrics.ranking import score_lists
 from transforms.outcomes.join import with_recording
+from transforms.outcomes.nights import recordings
 from transforms.tables.chunks import Chunk, split
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse

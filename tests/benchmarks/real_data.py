@@ -30,7 +30,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipelines.outcomes import recordings
 from tests.benchmarks.peers import at_an_edge, peers
 from tests.benchmarks.real_splits import (
     WINDOWS,
@@ -50,6 +49,7 @@ from transforms.listening.plays import is_heard
 from transforms.metrics.intervals import intervals, paired_ratio
 from transforms.metrics.ranking import score_lists
 from transforms.outcomes.join import with_recording
+from transforms.outcomes.nights import recordings
 from transforms.tables.warehouse import Warehouse
 
 METRICS = ("ndcg@50", "recall@50", "hit@10")

@@ -12,12 +12,13 @@ from click.testing import CliRunner
 
 from pipelines.cli.main import cli
 from pipelines.cli.report import gather, report
-from pipelines.evaluate import days_after, evaluate
+from pipelines.evaluate import evaluate
 from pipelines.outcomes import outcomes
 from tests.pipelines.tiny import NIGHT, SETTINGS, TRACKS, build, candidates_of, listens_of, put, shelves_of
 from transforms.common.errors import UserError
 from transforms.listening.library import day_library
 from transforms.outcomes.join import join_outcomes
+from transforms.tables.as_of import days_logged_after
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 
@@ -96,7 +97,7 @@ def test_evaluating_again_does_nothing_and_a_night_without_a_morning_is_refused(
 def test_more_days_than_the_log_holds_are_measured_over_what_it_holds_and_it_says_so(
     place: Warehouse, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    held = days_after(place, NIGHT)
+    held = days_logged_after(place.url, NIGHT)
     assert held > 0
     evaluate(place.url, NIGHT, held, settings=SETTINGS)  # type: ignore[arg-type]
     exact = place.need("evaluation", NIGHT)

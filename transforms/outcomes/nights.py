@@ -1,0 +1,119 @@
+"""The nights that close on a date, and a chunk of their listeners joined with what was logged since.
+
+Which tables are read, what the log can tell at all, and the join of `transforms.outcomes.join` for each of several nights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, timedelta
+
+import polars as pl
+
+from transforms.common.errors import UserError
+from transforms.outcomes.join import Known, join_outcomes, with_recording
+from transforms.tables.as_of import AsOf
+from transforms.tables.chunks import Chunk
+from transforms.tables.manifest import Manifest
+from transforms.tables.warehouse import Warehouse
+
+COLUMNS = {
+    "candidates": ("listener_id", "track_id", "heard_before", "stage", "inclusion", "ranker_rank"),
+    "shelves": ("listener_id", "shelf_id", "version", "home_position", "items", "spares"),
+    "listens": ("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed", "shelf_id"),
+    "library": ("listener_id", "track_id", "heard", "saved"),
+}
+DATED = ("candidates", "shelves", "library")
+
+
+def closing(past: AsOf, horizons: Collection[int]) -> dict[int, date]:
+    """Horizon in days -> the stored night whose horizon closes on the view's date.
+
+    Raises:
+        UserError: no stored night closes then.
+    """
+    nights = {h: past.day - timedelta(h) for h in sorted(set(horizons))}
+    nights = {h: night for h, night in nights.items() if past.current("candidates", night)}
+    if not nights:
+        raise UserError(
+            f"no stored night closes on {past.day}; run a night some days before it, or choose a later date"
+        )
+    return nights
+
+
+def tables_of(past: AsOf, nights: Mapping[int, date]) -> dict[str, list[Manifest]]:
+    """The manifests to read: the nights' own tables, and what was logged in the days after the earliest of them.
+
+    `feedback` is there only if the log has any; without it, whether a track was saved cannot be known.
+    """
+    own = sorted(set(nights.values()))
+    since = own[0] + timedelta(1)
+    # a base is compacted from what came before it, so each night reads its own
+    libraries = {m.run_id: m for n in own if past.current("library", n) for m in past.library(n)}
+    found: dict[str, list[Manifest]] = {
+        "candidates": [past.need("candidates", n) for n in own],
+        "shelves": [m for n in own if (m := past.current("shelves", n))],
+        "library": list(libraries.values()),
+        "listens": past.between("listens", since),
+        "impressions": past.between("impressions", since),
+    }
+    if past.holds("feedback"):
+        found["feedback"] = past.between("feedback", since)
+    return found
+
+
+def what_log_knows(warehouse: Warehouse, listens: Sequence[Manifest]) -> Known:
+    """Whether any play says that it was completed or skipped, from the files' statistics alone."""
+    said = dict.fromkeys(("completed", "skipped"), False)
+    for entry in (f for m in listens for f in m.files if f.rows):
+        meta = warehouse.open_parquet(entry.path).metadata
+        where = {meta.schema.column(i).path: i for i in range(meta.num_columns)}
+        for name in said:
+            for group in range(meta.num_row_groups):
+                part = meta.row_group(group)
+                stats = part.column(where[name]).statistics
+                said[name] |= stats is None or stats.null_count < part.num_rows
+        if all(said.values()):
+            break
+    return Known(**said)
+
+
+def recordings(warehouse: str, catalog: Manifest | None) -> pl.DataFrame:
+    """track_id, recording_id of a catalog; none where there is no catalog, so that every track stands for itself."""
+    names = ["track_id", "recording_id"]
+    if catalog is None:
+        return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    return Warehouse(warehouse).read_manifest(catalog, names)
+
+
+def join_nights(
+    chunk: Chunk, nights: Mapping[int, date], recordings: pl.DataFrame, known: Known, feedback: bool
+) -> pl.DataFrame:
+    """Rows of table `outcomes` of a chunk's listeners, horizon by horizon.
+
+    Args:
+        chunk: tables of `tables_of`, those of DATED with their `date`.
+        nights: horizon in days -> night.
+        recordings: track_id, recording_id.
+        known: what the log can tell.
+        feedback: whether the log has any; without it `saved` is null.
+    """
+    library = with_recording(chunk["library"].filter((pl.col("heard") > 0) | pl.col("saved")), recordings)
+    shelved = set(chunk["shelves"]["date"].drop_nulls())
+    return pl.concat(
+        [
+            join_outcomes(
+                night,
+                horizon,
+                chunk["candidates"].filter(pl.col("date") == night),
+                chunk["listens"],
+                recordings,
+                shelves=chunk["shelves"].filter(pl.col("date") == night) if night in shelved else None,
+                impressions=chunk["impressions"],
+                feedback=chunk["feedback"] if feedback else None,
+                heard=library.filter(pl.col("date") <= night),
+                known=known,
+            )
+            for horizon, night in nights.items()
+        ]
+    )

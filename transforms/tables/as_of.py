@@ -1,0 +1,196 @@
+"""A warehouse as of the end of one date: the only reader that jobs have, so that no night can see what came after it.
+
+    past = as_of("./warehouse", date(2026, 1, 31))
+    past.newest("models")                  # the newest manifest up to the date
+    past.window("sessions", days=30)       # the last 30 dates, those that have a manifest
+    past.library()                         # base and deltas whose rows, merged, are the library of the date
+    past.catalog()                         # table `tracks`; `tracks_as_of` reads it without later releases
+    past.window("shelves", 28, until=past.day - timedelta(1))
+
+A date beyond the bound raises `LookAhead`: it is a mistake of the program and no user can mend it. A job that measures what
+became of a night has to look ahead, and names how far: `past.following(last)` reads the dates after the night up to `last`,
+and no other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import polars as pl
+
+from transforms.common.errors import UserError
+from transforms.tables.manifest import Manifest
+from transforms.tables.runs import RUN_MANIFEST
+from transforms.tables.schema import TABLES
+from transforms.tables.warehouse import Warehouse, days, folder
+
+
+class LookAhead(Exception):
+    """A job asked for a date outside the bounds of its view."""
+
+
+@dataclass(frozen=True)
+class AsOf:
+    """The dates of a warehouse up to and including `day`. Small and picklable.
+
+    Attributes:
+        warehouse: what is written to, and what workers open a manifest's files in; jobs read nothing through it.
+        day: the last date that can be read.
+    """
+
+    warehouse: Warehouse
+    day: date
+
+    @property
+    def url(self) -> str:
+        """The warehouse's folder or bucket."""
+        return self.warehouse.url
+
+    def current(self, table: str, day: date | None = None) -> Manifest | None:
+        """The manifest of a table on a date (default: the bound), None where there is none.
+
+        Raises:
+            LookAhead: the date is later than the bound.
+        """
+        return self.warehouse.current(table, self._within(day))
+
+    def need(self, table: str, day: date | None = None) -> Manifest:
+        """The manifest of a table on a date (default: the bound).
+
+        Raises:
+            UserError: there is none.
+            LookAhead: the date is later than the bound.
+        """
+        return self.warehouse.need(table, self._within(day))
+
+    def dates(self, table: str) -> list[date]:
+        """Dates of a table up to the bound, in order."""
+        return [d for d in self.warehouse.dates(table) if d <= self.day]
+
+    def holds(self, table: str) -> bool:
+        """Whether a table has any date at all, of whatever day: whether this log records such a thing."""
+        return bool(self.warehouse.dates(table))
+
+    def newest(self, table: str, before: date | None = None) -> Manifest | None:
+        """The newest manifest up to the bound, or before a date of it."""
+        last = self.day if before is None else min(self.day, before - timedelta(1))
+        return self.warehouse.newest(table, last)
+
+    def window(self, table: str, count: int, until: date | None = None) -> list[Manifest]:
+        """Manifests of the last `count` dates up to the bound (or up to `until`), in order."""
+        last = self._within(until)
+        return self.between(table, last - timedelta(count - 1), last)
+
+    def between(self, table: str, first: date, last: date | None = None) -> list[Manifest]:
+        """Manifests from one date to another (default: the bound), both included, in order."""
+        return [m for d in days(first, self._within(last)) if (m := self.warehouse.current(table, d))]
+
+    def every(self, table: str) -> list[Manifest]:
+        """All manifests of a table up to the bound, in order."""
+        return [m for d in self.dates(table) if (m := self.warehouse.current(table, d))]
+
+    def library(self, day: date | None = None) -> list[Manifest]:
+        """Manifests of the base and the deltas whose rows, merged, are the library of a date (default: the bound), base first.
+
+        Their rows may name a pair several times: `transforms.listening.library.merge` adds them up, listener by listener.
+
+        Raises:
+            UserError: there is no library on that date, or a part of it is gone.
+            LookAhead: the date is later than the bound.
+        """
+        own = self.need("library", day)
+        parts = []
+        for part in own.extra["chain"]:
+            at, run_id = date.fromisoformat(part["date"]), part["run_id"]
+            manifest = own if run_id == own.run_id else self.current("library", at)
+            if manifest is None or manifest.run_id != run_id:
+                manifest = self._of_run("library", at, run_id)
+            if manifest is None:
+                raise UserError(
+                    f"the library of {own.date} builds on run {run_id} of {at}, which is gone; remake it with "
+                    f"`nightshelf features --from {own.extra['chain'][0]['date']} --to {own.date}`"
+                )
+            parts.append(manifest)
+        return parts
+
+    def catalog(self) -> Manifest | None:
+        """Table `tracks`: see `newest_or_first`."""
+        return self.newest_or_first("tracks")
+
+    def listeners(self) -> Manifest | None:
+        """Table `listeners`: see `newest_or_first`."""
+        return self.newest_or_first("listeners")
+
+    def newest_or_first(self, table: str) -> Manifest | None:
+        """The newest manifest up to the bound, else the first after it.
+
+        A batch of listening is often ingested at once for many days, so its catalog may stand on a later date than an early
+        night. It is then read all the same, without the rows that are later than the night: tracks by their release
+        (`tracks_as_of`), listeners by the date they joined.
+        """
+        found = self.newest(table)
+        if found is not None:
+            return found
+        later = self.warehouse.dates(table)
+        return self.warehouse.current(table, later[0]) if later else None
+
+    def following(self, last: date) -> Following:
+        """The dates after the bound, up to and including `last`: the second bound of a job that measures a night."""
+        return Following(self, last)
+
+    def _of_run(self, table: str, day: date, run_id: str) -> Manifest | None:
+        """The manifest that a run left in its own folder."""
+        path = f"{folder(table, self._within(day))}/run={run_id}/{RUN_MANIFEST}"
+        try:
+            return Manifest.from_json(self.warehouse.store.read(path))
+        except FileNotFoundError:
+            return None
+
+    def _within(self, day: date | None) -> date:
+        if day is not None and day > self.day:
+            raise LookAhead(f"{day} is later than {self.day}, the last date that this job may read")
+        return day or self.day
+
+
+@dataclass(frozen=True)
+class Following:
+    """The dates after a night, up to and including `last`: what a night is measured with."""
+
+    past: AsOf
+    last: date
+
+    @property
+    def days(self) -> int:
+        """How many dates they are."""
+        return (self.last - self.past.day).days
+
+    def every(self, table: str) -> list[Manifest]:
+        """Manifests of a table on these dates, in order."""
+        return as_of(self.past.url, self.last).between(table, self.past.day + timedelta(1))
+
+    def catalog(self) -> Manifest | None:
+        """Table `tracks` as of the last of these dates, for the recordings of what was played on them."""
+        return as_of(self.past.url, self.last).catalog()
+
+
+def as_of(warehouse: str, day: date) -> AsOf:
+    """What a job of a date may read of the warehouse at a folder or bucket URL."""
+    return AsOf(Warehouse(warehouse), day)
+
+
+def days_logged_after(warehouse: str, day: date) -> int:
+    """Days of the log after a night; 0 where there are none. It is how far a measured night may look ahead."""
+    newest = Warehouse(warehouse).newest("listens", date.max)
+    return max(0, (newest.date - day).days) if newest else 0
+
+
+def tracks_as_of(warehouse: Warehouse, manifest: Manifest | None, day: date) -> pl.DataFrame:
+    """Table `tracks` without what was released after `day`; empty where there is no catalog.
+
+    A track without a release date is known once somebody has played it, which the fit's vocabulary decides.
+    """
+    if manifest is None:
+        return TABLES["tracks"].empty()
+    tracks = warehouse.read_manifest(manifest)
+    return tracks.filter(pl.col("released_on").is_null() | (pl.col("released_on") <= day))
