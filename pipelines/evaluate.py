@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import apache_beam as beam
 
+from pipelines.recommender.registry import unranked_sources
 from pipelines.runtime import logs
 from pipelines.runtime.jobs import launch
 from transforms.common.errors import UserError
@@ -71,7 +72,8 @@ def evaluate(warehouse: str, day: date, ahead: int = 7, *, settings: Settings, b
     stored = {"candidates": [candidates], "shelves": [shelves] if shelves else [], "library": library}
     counting = specs(past.warehouse, settings.shards, {"library": library})
     measuring = specs(past.warehouse, settings.shards, {**stored, "listens": after, **answers})
-    night = StoredNight(warehouse, day, ahead, catalog, settings.evaluation, settings.seed)
+    unranked = frozenset(unranked_sources())
+    night = StoredNight(warehouse, day, ahead, catalog, settings.evaluation, settings.seed, unranked)
 
     def define(root: beam.Pipeline) -> None:
         library = root | "Library" >> ReadChunks(counting, {"library": ("listener_id", "track_id")})

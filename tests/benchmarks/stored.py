@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 
 from pipelines.outcomes import outcomes
+from pipelines.recommender.ranker_examples import examples
 from pipelines.recommender.registry import SOURCES
 from pipelines.runtime.config import Settings
-from pipelines.train_ranker import examples
 from transforms.candidates.features import RANK_WEIGHT, of_unplayed, standardise
 from transforms.common.errors import UserError
 from transforms.metrics.ranking import score_lists

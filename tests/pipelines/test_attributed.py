@@ -12,7 +12,8 @@ import pytest
 from models.rankers.ranker import load
 from pipelines.outcomes import outcomes
 from pipelines.recommender.artefacts import fetch
-from pipelines.train_ranker import ATTRIBUTED, examples, train_ranker
+from pipelines.recommender.ranker_examples import ATTRIBUTED, examples
+from pipelines.train_ranker import train_ranker
 from tests.pipelines.tiny import put
 from tests.pipelines.world import END, NIGHT, SETTINGS, World
 from transforms.common.hashing import uniform

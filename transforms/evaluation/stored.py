@@ -70,6 +70,7 @@ class StoredNight:
         ahead: days after the night whose listens are its targets.
         catalog: table `tracks` as of the last of them.
         seed: of the sample of listeners and of the bootstrap.
+        unranked: sources whose candidates no ranker orders.
     """
 
     warehouse: str
@@ -78,6 +79,7 @@ class StoredNight:
     catalog: Manifest | None
     settings: EvaluationSettings
     seed: int
+    unranked: frozenset[str] = frozenset()
 
     def recordings(self) -> pl.DataFrame:
         """track_id, recording_id."""
@@ -139,7 +141,7 @@ def measure_chunk(night: StoredNight, chunk: Chunk, columns: Sequence[str], fact
     heard = heard.select("listener_id", item="recording_id").unique()
     segments = ours(library).group_by("listener_id").agg(segment=history_segment(pl.col("plays").sum()))
     targets = wanted(ours(chunk["listens"]), heard, facts, night.day, night.ahead)
-    lists = night_lists(ours(candidates), ours(shelves) if shelves.height else None)
+    lists = night_lists(ours(candidates), ours(shelves) if shelves.height else None, unranked=night.unranked)
     rows, shown = measure(lists, targets, heard, segments, facts)
     made = {"rows": rows, "exposures": shown, "targets": targets, "segments": segments}
     if "draws" in chunk.tables:
