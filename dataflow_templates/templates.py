@@ -158,15 +158,15 @@ def _train_ranker(o: Any, beam_args: Sequence[str]) -> None:
 
 
 def _score(o: Any, beam_args: Sequence[str]) -> None:
+    from pipelines.recommender.night import Asked
     from pipelines.score import score
 
+    fit = day(o.fit_date, "fit_date") if o.fit_date else None
     score(
         o.warehouse,
         day(o.date),
         settings=settings_of(o),
-        fit_date=day(o.fit_date, "fit_date") if o.fit_date else None,
-        candidates_only=o.candidates_only == "true",
-        greedy=o.greedy == "true",
+        asked=Asked(fit, candidates_only=o.candidates_only == "true", greedy=o.greedy == "true"),
         accept_gates=o.accept_gates == "true",
         beam_args=beam_args,
     )

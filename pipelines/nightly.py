@@ -229,6 +229,7 @@ def _score(
     greedy: bool = False,
     accept_gates: bool = False,
 ) -> None:
+    from pipelines.recommender.night import Asked
     from pipelines.score import score
 
     with stage(f"score {day}") as at:
@@ -236,9 +237,7 @@ def _score(
             warehouse,
             day,
             settings=settings,
-            fit_date=fit,
-            candidates_only=candidates_only,
-            greedy=greedy,
+            asked=Asked(fit, candidates_only=candidates_only, greedy=greedy),
             accept_gates=accept_gates,
             beam_args=beam_args,
         )

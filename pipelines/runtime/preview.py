@@ -17,6 +17,7 @@ import polars as pl
 from pipelines.runtime.identity import ids_of_file, known_as
 from pipelines.runtime.progress import stage
 from transforms.common.errors import UserError
+from transforms.tables.as_of import as_of
 from transforms.tables.runs import Run
 from transforms.tables.warehouse import Warehouse
 
@@ -56,6 +57,7 @@ def preview(
                 f"{told} on {day}; expected ids as they came with the log, one a line (with pseudonyms, and their key)"
             )
         click.echo(told)
+    from pipelines.recommender.night import Asked
     from pipelines.score import score
 
     with stage(f"preview {day}") as at:
@@ -63,10 +65,7 @@ def preview(
             warehouse,
             day,
             settings=settings,
-            fit_date=fit,
-            shelves=shelves,
-            only=known,
-            greedy=greedy,
+            asked=Asked(fit, greedy=greedy, shelves=shelves, only=known),
             beam_args=beam_args,
         )
         made = {run.table: rows_of(place, run) for run in runs}
@@ -102,14 +101,12 @@ def require_made(place: Warehouse, day: date, fit: date) -> None:
 def known_among(place: Warehouse, asked: Sequence[str], day: date) -> list[str]:
     """Those of some listeners whom a night scores: who is in its library or had joined by then, in the order asked."""
     from pipelines.cli.show import of_listeners
-    from pipelines.features import library_parts
-    from pipelines.runtime.catalog import newest_or_first
 
     if not asked:
         return []
-    who = ["listener_id"]
-    found = {one for part in library_parts(place, day) for one in of_listeners(place, part, asked, who)["listener_id"]}
-    listeners = newest_or_first(place, "listeners", day)
+    who, past = ["listener_id"], as_of(place.url, day)
+    found = {one for part in past.library() for one in of_listeners(place, part, asked, who)["listener_id"]}
+    listeners = past.listeners()
     if listeners is not None:
         rows = of_listeners(place, listeners, asked, [*who, "joined_on"])
         found |= set(rows.filter((pl.col("joined_on") <= day).fill_null(True))["listener_id"]) if rows.height else set()

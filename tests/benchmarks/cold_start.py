@@ -37,7 +37,6 @@ from pipelines.nightly import fold_to
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.scoring import Plan, Scorer
-from pipelines.runtime.catalog import all_tracks, newest_or_first
 from pipelines.runtime.config import Settings
 from pipelines.train import train
 from tests.benchmarks.real_data import workplace
@@ -55,6 +54,7 @@ from transforms.metrics.intervals import intervals, paired_difference
 from transforms.metrics.ranking import score_lists
 from transforms.outcomes.join import with_recording
 from transforms.outcomes.nights import recordings
+from transforms.tables.as_of import all_tracks, as_of
 from transforms.tables.chunks import Chunk, split
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
@@ -93,7 +93,7 @@ class Log:
     def read(cls, split: Split) -> Log:
         """Read a split's warehouse."""
         place = Warehouse(split.warehouse)
-        names = recordings(split.warehouse, newest_or_first(place, "tracks", split.night))
+        names = recordings(split.warehouse, as_of(place.url, split.night).catalog())
         days = [d for d in place.dates("listens") if d <= split.night + timedelta(split.ahead)]
         before = pl.concat([place.read("listens", d) for d in days if d <= split.night], how="diagonal")
         after = pl.concat([place.read("listens", d) for d in days if d > split.night], how="diagonal")
@@ -172,7 +172,7 @@ def feedback_of(place: Warehouse, night: date) -> pl.DataFrame:
 def known_of(place: Warehouse, night: date, listens: pl.DataFrame, tracks: pl.DataFrame, whole: bool) -> Chunk:
     """What scoring would read of everyone if the log had held these listens alone; feedback only if it is whole."""
     settings = Settings()
-    listed = newest_or_first(place, "listeners", night)
+    listed = as_of(place.url, night).listeners()
     people = place.read_manifest(listed) if listed else TABLES["listeners"].empty()
     feedback = feedback_of(place, night) if whole else TABLES["feedback"].empty()
     plays = listens.with_columns(date=pl.col("started_at").dt.date())
@@ -268,7 +268,7 @@ def report(
 def cold_listeners(log: Log, say: Say, kept: Sequence[int | None] = KEPT, strangers_in: Path | None = None) -> None:
     """Truncate every history while scoring; with a folder for the refitted models, strangers' histories alone."""
     place, night = Warehouse(log.split.warehouse), log.split.night
-    tracks = all_tracks(place, newest_or_first(place, "tracks", night))
+    tracks = all_tracks(place, as_of(place.url, night).catalog())
     people = log.before["listener_id"].unique().sort()
     part, fitted_on, models_at = "listeners", log.before, place
     if strangers_in is not None:
@@ -294,7 +294,7 @@ def cold_listeners(log: Log, say: Say, kept: Sequence[int | None] = KEPT, strang
 def cold_tracks(log: Log, work: Path, say: Say, audiences: Sequence[int] = AUDIENCES) -> None:
     """Take all but a few listeners of some tracks out of the log and fit again."""
     place, night = Warehouse(log.split.warehouse), log.split.night
-    tracks = all_tracks(place, newest_or_first(place, "tracks", night))
+    tracks = all_tracks(place, as_of(place.url, night).catalog())
     held = held_out(log)
     rows = log.targets["unheard"].filter(pl.col("item").is_in(held.implode()))
     for audience in (*audiences, None):
@@ -334,7 +334,7 @@ def refitted(
     gone = log.names.filter(pl.col("recording_id").is_in(items.implode()))["track_id"]
     frames = {"feedback": feedback_of(place, night).filter(~pl.col("target").is_in(gone.implode()))}
     for name in ("tracks", "listeners"):
-        listed = newest_or_first(place, name, night)
+        listed = as_of(place.url, night).newest_or_first(name)
         frames[name] = place.read_manifest(listed) if listed else TABLES[name].empty()
     for name, whole in frames.items():
         frame = whole.filter(~pl.col("listener_id").is_in(people.implode())) if name != "tracks" else whole

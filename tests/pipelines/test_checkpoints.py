@@ -11,7 +11,7 @@ import pytest
 from models import two_tower
 from models.checkpoints import Checkpoints
 from pipelines.cli.upkeep import clean
-from pipelines.runtime import checkpoints
+from pipelines.recommender import checkpoints
 from pipelines.train import train
 from tests.pipelines.world import NIGHT, SETTINGS, World, hashes
 from transforms.tables.store import LocalStore

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
-from apache_beam.pvalue import TaggedOutput
 from polars.testing import assert_frame_equal
 
 from pipelines.recommender.fitting import Evidence, Fitted, ModelSettings, fit
+from pipelines.recommender.histories import COLUMNS, HISTORIES, PLAYS, SESSIONS, STREAMS, Sampling, gather, tagged
 from pipelines.runtime.config import Settings
-from pipelines.train import COLUMNS, STREAMS, _Examples, _Sampling, _tagged, gather
 from pipelines.train_ranker import train_ranker
 from tests.pipelines.tiny import LISTENERS, frame, listens_of, put
 from transforms.common.arrays import load_arrays, save_arrays
@@ -62,23 +59,19 @@ def cut(chunk: Chunk, size: int) -> list[Chunk]:
 
 
 def sent(chunks: list[Chunk]) -> list[bytes]:
-    step = _Examples(1.0, 1, _Sampling(WINDOW[-1], 0.7), DAY, Settings().track_stats)
-    return [made for chunk in chunks for made in streams(step.process(chunk))]
-
-
-def streams(made: Iterator[Any]) -> Iterator[bytes]:
-    return (item for item in made if not isinstance(item, TaggedOutput))
+    sampling = Sampling(DAY, 1, 1.0, WINDOW[-1], 0.7, Settings().track_stats)
+    return [stream for chunk in chunks for stream in sampling.of_chunk(chunk)[0]]
 
 
 def test_however_listeners_are_cut_into_chunks_the_fit_reads_the_same(everybody: Chunk) -> None:
     whole = sent([everybody])
-    assert 20 < len(in_time(pl.concat(_tagged(whole, b"S")))) < 5 * len(LISTENERS)
+    assert 20 < len(in_time(pl.concat(tagged(whole, SESSIONS)))) < 5 * len(LISTENERS)
     for size in (1, 5):
         parts = sent(cut(everybody, size))
         for tag in STREAMS:
             assert gather(whole, tag).height > 0
             assert_frame_equal(gather(parts, tag), gather(whole, tag))
-        one, other = (in_time(pl.concat(_tagged(streams, b"S"))) for streams in (whole, parts))
+        one, other = (in_time(pl.concat(tagged(streams, SESSIONS))) for streams in (whole, parts))
         assert_frame_equal(one, other)
 
 
@@ -95,7 +88,7 @@ def test_where_there_is_nobody_the_evidence_is_empty_and_of_the_same_types(every
 def test_where_there_is_nobody_the_models_know_nobody_and_no_ranker_is_made(tmp_path: Path) -> None:
     none = {name: TABLES[name].empty() for name in ("tracks", "track_stats", "candidates", "outcomes")}
     nobody = Evidence(
-        gather([], b"L"), gather([], b"P"), none["tracks"], PAIRS, none["track_stats"], none["track_stats"]
+        gather([], HISTORIES), gather([], PLAYS), none["tracks"], PAIRS, none["track_stats"], none["track_stats"]
     )
     fitted = fit(nobody, SMALL, 1)
     fitted.save(tmp_path / "models")
@@ -108,7 +101,7 @@ def test_where_there_is_nobody_the_models_know_nobody_and_no_ranker_is_made(tmp_
 
 
 def test_models_that_an_older_version_wrote_are_an_error_of_one_sentence(everybody: Chunk, tmp_path: Path) -> None:
-    library, plays = (gather(sent([everybody]), tag) for tag in (b"L", b"P"))
+    library, plays = (gather(sent([everybody]), tag) for tag in (HISTORIES, PLAYS))
     tracks, stats = (TABLES[name].empty() for name in ("tracks", "track_stats"))
     fitted = fit(Evidence(library, plays, tracks, PAIRS, stats, stats), SMALL, 1)
     fitted.save(tmp_path)

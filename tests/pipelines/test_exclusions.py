@@ -9,13 +9,14 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from pipelines.exclusions import exclusions, exclusions_as_of
+from pipelines.exclusions import exclusions
 from pipelines.features import features
 from pipelines.runtime.config import Settings
 from tests.pipelines.tiny import LISTENERS, NIGHT, frame, listens_of, put
 from tests.pipelines.world import NIGHT as WORLD_NIGHT
 from tests.pipelines.world import World
 from transforms.listening.exclusions import union
+from transforms.tables.as_of import as_of
 from transforms.tables.warehouse import Warehouse
 
 FIRST = NIGHT - timedelta(5)
@@ -49,7 +50,7 @@ def say(place: Warehouse, day: date, *acts: dict) -> None:
 
 
 def out(place: Warehouse, day: date) -> pl.DataFrame:
-    return union([place.read_manifest(m) for m in exclusions_as_of(place, day)])
+    return union([place.read_manifest(m) for m in as_of(place.url, day).every("exclusions")])
 
 
 def test_nothing_is_made_where_nobody_excludes_anything(place: Warehouse) -> None:

@@ -10,13 +10,14 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from pipelines.features import features, library_parts
+from pipelines.features import features
 from pipelines.runtime.config import Settings
 from tests.transforms.listens import DAY1, MINUTE, at, dates_of, listens, play
 from transforms.common.errors import UserError
 from transforms.listening import co_listens, track_stats
 from transforms.listening.library import LibrarySettings, day_library, first_plays, merge, saved_library
 from transforms.listening.sessions import sessionize
+from transforms.tables.as_of import as_of
 from transforms.tables.chunks import split
 from transforms.tables.manifest import canonical
 from transforms.tables.runs import Written, finish, plan, write_frame
@@ -110,7 +111,7 @@ def stored(place: Warehouse, table: str) -> pl.DataFrame:
 
 
 def library(place: Warehouse, day: date) -> pl.DataFrame:
-    return merge([place.read_manifest(m) for m in library_parts(place, day)])
+    return merge([place.read_manifest(m) for m in as_of(place.url, day).library()])
 
 
 def test_one_job_gives_what_the_pure_functions_give(ranged, log, feedback, listeners):
@@ -138,7 +139,7 @@ def test_day_by_day_equals_the_range_and_compacts(ranged, warehouse, log, feedba
         assert [warehouse.need(table, d).version for d in DAYS] == [ranged.need(table, d).version for d in DAYS]
     assert_frame_equal(library(warehouse, DAYS[-1]), library(ranged, DAYS[-1]))
     # a base and at most two deltas, then a new base
-    assert [len(library_parts(warehouse, d)) for d in warehouse.dates("library")] == [1, 2, 3, 1]
+    assert [len(as_of(warehouse.url, d).library()) for d in warehouse.dates("library")] == [1, 2, 3, 1]
     before = log.filter(pl.col("date") <= DAYS[2])
     acts = feedback.filter(pl.col("at") < at(4, 0))
     assert_frame_equal(library(warehouse, DAYS[2]), merge([day_library(before), saved_library(acts)]))
@@ -147,7 +148,7 @@ def test_day_by_day_equals_the_range_and_compacts(ranged, warehouse, log, feedba
 def test_a_base_keeps_a_listeners_newest_pairs_in_full_and_counts_all(warehouse, log, feedback):
     few = SETTINGS.model_copy(update={"library": LibrarySettings(max_deltas=2, max_pairs=3)})
     features(warehouse.url, DAY1, DAYS[-1], few)
-    (base,) = library_parts(warehouse, DAYS[-1])
+    (base,) = as_of(warehouse.url, DAYS[-1]).library()
     assert base.settings["max_pairs"] == 3
     kept, whole = library(warehouse, DAYS[-1]), merge([day_library(log), saved_library(feedback)])
     counts = ["listener_id", "track_id", "plays", "heard", "saved"]
@@ -199,7 +200,7 @@ def test_listens_that_change_are_folded_into_every_later_library_of_the_range(wa
     features(warehouse.url, DAYS[2], DAYS[-1], SETTINGS)
     for day in warehouse.dates("library")[1:]:
         assert library(warehouse, day)["plays"].sum() == fewer.filter(pl.col("date") <= day).height
-    assert [len(library_parts(warehouse, d)) for d in DAYS[1:]] == [1, 2, 3, 1]
+    assert [len(as_of(warehouse.url, d).library()) for d in DAYS[1:]] == [1, 2, 3, 1]
 
 
 def put_listens_of(warehouse: Warehouse, day: date, log: pl.DataFrame) -> None:

@@ -13,17 +13,15 @@ from polars.testing import assert_frame_equal
 
 from models.rankers.ranker import load
 from pipelines.cli.report import gather
-from pipelines.exclusions import exclusions_as_of
-from pipelines.features import library_parts
 from pipelines.nightly import night
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.scoring import Plan, Scorer
-from pipelines.runtime.catalog import all_tracks
 from tests.pipelines.tiny import put
 from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, manifests, without
 from transforms.common.errors import UserError
 from transforms.reporting.models import table as models_took
+from transforms.tables.as_of import as_of, tracks_as_of
 from transforms.tables.chunks import Chunk
 from transforms.tables.order import ordered
 from transforms.tables.schema import TABLES
@@ -244,10 +242,10 @@ def test_the_night_equals_a_direct_computation_in_memory(world):
     since = NIGHT - timedelta(SETTINGS.candidates.session_days - 1)
     found = {
         "listeners": [place.newest("listeners", NIGHT)],
-        "library": library_parts(place, NIGHT),
+        "library": as_of(place.url, NIGHT).library(),
         "sessions": [place.current("sessions", d) for d in days(since, NIGHT)],
         "feedback": [place.current("feedback", d) for d in place.dates("feedback") if d <= NIGHT],
-        "exclusions": exclusions_as_of(place, NIGHT),
+        "exclusions": as_of(place.url, NIGHT).every("exclusions"),
     }
     tables = {}
     for table, parts in found.items():

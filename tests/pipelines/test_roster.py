@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from pipelines.features import library_parts
-from pipelines.runtime.roster import roster_size
 from tests.pipelines.tiny import LISTENERS, NIGHT, build, frame, put
+from transforms.tables.as_of import as_of
+from transforms.tables.roster import roster_size
 from transforms.tables.warehouse import Warehouse
 
 
@@ -23,14 +23,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 
 
 def test_who_joins_later_does_not_count(place: Warehouse) -> None:
-    library, listeners = library_parts(place, NIGHT), place.need("listeners", NIGHT)
+    library, listeners = as_of(place.url, NIGHT).library(), place.need("listeners", NIGHT)
     assert roster_size(place, library, listeners, NIGHT, enough=5) == len(LISTENERS) + 1
     assert roster_size(place, library, listeners, NIGHT + timedelta(1), enough=5) == len(LISTENERS) + 6
     assert roster_size(place, library, None, NIGHT, enough=5) == len(LISTENERS)
 
 
 def test_tables_that_cannot_hold_enough_are_not_read(place: Warehouse) -> None:
-    library = library_parts(place, NIGHT)
+    library = as_of(place.url, NIGHT).library()
     rows = sum(m.rows for m in library)
     gone = [m.model_copy(update={"files": ()}) for m in library]
     assert roster_size(place, gone, None, NIGHT, enough=rows) == rows

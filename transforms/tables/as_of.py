@@ -86,9 +86,9 @@ class AsOf:
         """Manifests from one date to another (default: the bound), both included, in order."""
         return [m for d in days(first, self._within(last)) if (m := self.warehouse.current(table, d))]
 
-    def every(self, table: str) -> list[Manifest]:
-        """All manifests of a table up to the bound, in order."""
-        return [m for d in self.dates(table) if (m := self.warehouse.current(table, d))]
+    def every(self, table: str, since: date = date.min) -> list[Manifest]:
+        """All manifests of a table up to the bound (from a date on), in order; the table's folder is listed."""
+        return [m for d in self.dates(table) if d >= since and (m := self.warehouse.current(table, d))]
 
     def library(self, day: date | None = None) -> list[Manifest]:
         """Manifests of the base and the deltas whose rows, merged, are the library of a date (default: the bound), base first.

@@ -1,0 +1,122 @@
+"""Listeners' histories as a fit reads them: Arrow streams without a listener's id, and a bounded sample of sessions.
+
+A chunk of listeners gives one stream of each of HISTORIES (library pairs), MARKETS and PLAYS (of a hashed share of listeners),
+and of SESSIONS (a hashed share of the newest sessions); a stream is bytes behind a one-byte tag. `gather` puts the streams of a
+tag together again, in an order that does not depend on how listeners were cut into chunks.
+
+    >>> parts = [stream(PLAYS, pl.DataFrame(schema=STREAMS[PLAYS]))]
+    >>> gather(parts, PLAYS).height, tagged(parts, MARKETS)
+    (0, [])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from transforms.candidates.popular import recency
+from transforms.common.hashing import stable_hash, uniform
+from transforms.listening.exclusions import taste, without_plays
+from transforms.listening.library import merge
+from transforms.listening.sessions import last_known
+from transforms.listening.track_stats import TrackStatsSettings
+from transforms.next_in_session.sample import in_time, sampled
+from transforms.tables.chunks import Chunk
+from transforms.tables.schema import TABLES
+
+HISTORIES, MARKETS, PLAYS, SESSIONS = b"L", b"M", b"P", b"S"
+STREAMS: dict[bytes, dict[str, type[pl.DataType]]] = {  # what is gathered where there is nobody to send anything
+    HISTORIES: {"track_id": pl.String, "value": pl.Int32, "recency": pl.Float32, "listener": pl.UInt64},
+    MARKETS: {"market": pl.String, "listener": pl.UInt64},
+    PLAYS: {"listener": pl.UInt64, "session": pl.Int64, "track_id": pl.String, "started_at": pl.Datetime("us", "UTC")},  # type: ignore[dict-item]
+}
+COLUMNS = {
+    "library": tuple(TABLES["library"].polars),
+    "sessions": ("listener_id", "started_at", "session_id", "open", "plays", "tracks"),
+    "listeners": ("listener_id", "market"),
+}
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Who and what is learned from. Picklable.
+
+    Attributes:
+        day: the fit date.
+        listeners: share of listeners, by hash.
+        first: the first date of the sessions that are sampled.
+        sessions: share of these sessions, by hash; 0 = nothing is learned of how sessions go on.
+    """
+
+    day: date
+    seed: int
+    listeners: float
+    first: date
+    sessions: float
+    popularity: TrackStatsSettings
+
+    def of_chunk(self, chunk: Chunk) -> tuple[list[bytes], Chunk | None]:
+        """The streams of a chunk, and its rows of table `session_sample` (None where nothing is learned of sessions)."""
+        library = taste(merge([chunk["library"]]), chunk["exclusions"])
+        kept = library.select("listener_id").unique()
+        kept = kept.filter(pl.Series(uniform(self.seed, "examples", kept["listener_id"]) < self.listeners))
+        popularity = self.popularity
+        pairs = library.join(kept, on="listener_id", how="semi").with_columns(
+            value=pl.col("heard") + pl.col("saved").cast(pl.Int32),
+            recency=recency(self.day, popularity.recent_half_life_days, popularity.window_days),
+        )
+        pairs = pairs.filter(pl.col("value") > 0).select("listener_id", "track_id", "value", "recency")
+        people = chunk["listeners"].drop_nulls("market").join(kept, on="listener_id", how="semi")
+        own = without_plays(chunk["sessions"].join(kept, on="listener_id", how="semi"), chunk["exclusions"])
+        streams = [
+            stream(HISTORIES, hashed(pairs)),
+            stream(MARKETS, hashed(people.select("listener_id", "market"))),
+            stream(PLAYS, session_plays(own)),
+        ]
+        if not self.sessions:
+            return streams, None
+        sessions = last_known(without_plays(chunk["sessions"], chunk["exclusions"]))
+        sample = sampled(sessions, self.first, self.sessions, self.seed)
+        streams.append(stream(SESSIONS, in_time(sample).drop("listener_id")))
+        return streams, Chunk(chunk.shard, {"session_sample": sample})
+
+
+def hashed(frame: pl.DataFrame) -> pl.DataFrame:
+    """The same rows with `listener`, a hash, for `listener_id`, sorted by it: order without meaning, and no person."""
+    return (
+        frame.with_columns(listener=pl.Series(stable_hash(frame["listener_id"], purpose="examples"), dtype=pl.UInt64))
+        .drop("listener_id")
+        .sort("listener", maintain_order=True)
+    )
+
+
+def session_plays(sessions: pl.DataFrame) -> pl.DataFrame:
+    """`listener`, `session` (start in microseconds), `track_id`, `started_at`, in order of play."""
+    plays = (
+        last_known(sessions)
+        .select("listener_id", session=pl.col("started_at").dt.epoch("us"), play="tracks")
+        .explode("play")
+        .drop_nulls("play")
+    )
+    fields = pl.col("play").struct.field("track_id", "started_at")
+    return hashed(plays.select("listener_id", "session", fields)).select(
+        "listener", "session", "track_id", "started_at"
+    )
+
+
+def stream(tag: bytes, frame: pl.DataFrame) -> bytes:
+    """A frame as a compressed Arrow stream behind its tag."""
+    return tag + frame.write_ipc_stream(None, compression="zstd").getvalue()
+
+
+def gather(parts: Sequence[bytes], tag: bytes) -> pl.DataFrame:
+    """The streams of one tag as one frame, by listener hash: the same whatever order the chunks came in."""
+    return pl.concat([pl.DataFrame(schema=STREAMS[tag]), *tagged(parts, tag)]).sort("listener", maintain_order=True)
+
+
+def tagged(parts: Sequence[bytes], tag: bytes) -> list[pl.DataFrame]:
+    """The streams of one tag, a frame each."""
+    return [pl.read_ipc_stream(p[1:]) for p in parts if p[:1] == tag]

@@ -1,0 +1,214 @@
+"""What scoring a night reads, makes and loads: planned where it is launched, loaded once a process. It runs without Beam.
+
+plan = plan_scoring(past, settings, Asked(), step_version)     None where the night is current
+scorer = plan.work.scorer()                                    models, ranker, catalog, `session_sample`
+for made in scorer.score(chunk): ...                           candidates, shelves, draws, vectors of its listeners
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Protocol
+
+from pipelines.recommender.artefacts import fetch
+from pipelines.recommender.fitting import READ_WHEN_SCORING, Fitted, ModelSettings
+from pipelines.recommender.scoring import UNTRAINED, Plan, Scorer
+from pipelines.recommender.settings import BootstrapSettings, CandidateSettings
+from transforms.shelves.settings import ShelvesSettings
+from transforms.tables.as_of import AsOf, tracks_as_of
+from transforms.tables.chunks import Spec, specs
+from transforms.tables.manifest import Manifest
+from transforms.tables.roster import roster_size
+from transforms.tables.runs import Run, plan
+from transforms.tables.upkeep import inputs_of
+from transforms.tables.warehouse import Warehouse
+
+TABLES = ("candidates", "draws", "listener_embeddings", "shelves")  # in commit order: readers enter at the last
+
+
+class NightSettings(Protocol):
+    """The settings that scoring reads."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def shards(self) -> int: ...
+    @property
+    def models(self) -> ModelSettings: ...
+    @property
+    def candidates(self) -> CandidateSettings: ...
+    @property
+    def shelves(self) -> ShelvesSettings: ...
+    @property
+    def bootstrap(self) -> BootstrapSettings: ...
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What of a night is asked for.
+
+    Attributes:
+        fit_date: use what was learned as of this date; None = the night itself.
+        candidates_only: stop after the candidates, as a night does that is made for the first ranker.
+        greedy: the ranker's order under eligibility rules only.
+        shelves, only: a preview of these shelves, of these listeners; nothing is committed.
+    """
+
+    fit_date: date | None = None
+    candidates_only: bool = False
+    greedy: bool = False
+    shelves: Sequence[str] = ()
+    only: Sequence[str] = ()
+
+    @property
+    def preview(self) -> bool:
+        """Whether nothing is to be committed."""
+        return bool(self.shelves or self.only)
+
+    @property
+    def tables(self) -> Sequence[str]:
+        """What is written, in the order of commit."""
+        if self.candidates_only:
+            return ("candidates",)
+        return [t for t in TABLES if not self.preview or t in ("candidates", "shelves")]
+
+
+WHOLE_NIGHT = Asked()
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What a worker needs to score chunks of the night. Picklable.
+
+    Attributes:
+        what: the night's plan.
+        before: the date of the newest earlier shelves.
+        sample: table `session_sample` of the fit date; None = shelves do not continue sessions.
+    """
+
+    warehouse: str
+    what: Plan
+    settings: ModelSettings
+    models: Manifest
+    ranker: Manifest | None
+    catalog: Manifest | None
+    sample: Manifest | None
+    before: date | None
+
+    def scorer(self) -> Scorer:
+        """Load everything, once a process.
+
+        Raises:
+            UserError: a file is damaged, or a model is later than the night.
+        """
+        from models.rankers.ranker import load
+
+        warehouse, day = Warehouse(self.warehouse), self.what.day
+        fitted = Fitted.load(fetch(self.warehouse, self.models, day), self.settings)
+        ranker = load(fetch(self.warehouse, self.ranker, day)) if self.ranker else None
+        tracks = tracks_as_of(warehouse, self.catalog, day)
+        sample = warehouse.read_manifest(self.sample) if self.sample and fitted.next_in_session else None
+        return Scorer(self.what, fitted, ranker, tracks, sample)
+
+
+@dataclass(frozen=True)
+class NightPlan:
+    """A night that has something to make: runs by table in the order of commit, shards, and the worker's part."""
+
+    runs: Sequence[Run]
+    specs: Sequence[Spec]
+    work: Scoring
+
+
+def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version: str) -> NightPlan | None:
+    """Plan the night of a view's date; None where it is current.
+
+    Raises:
+        UserError: the library or the models are missing, or a table is pinned.
+    """
+    fit = asked.fit_date or past.day
+    models = past.need("models", fit)
+    ranker = None if asked.candidates_only else past.current("rankers", fit)
+    sample = None if asked.candidates_only else past.current("session_sample", fit)
+    catalog, listeners = past.catalog(), past.listeners()
+    tables = tables_of(past, settings.candidates, asked, listeners)
+    own = [past.need("library"), *(m for t in ("sessions", "feedback", "exclusions", "shelves") for m in tables[t])]
+    runs = [
+        run
+        for table in asked.tables
+        if (
+            run := plan(
+                past.warehouse,
+                table,
+                past.day,
+                shards=settings.shards,
+                inputs=inputs_of(models, ranker, sample, catalog, listeners, *own),
+                settings=described(settings, asked, fit),
+                step_version=step_version,
+                seed=settings.seed,
+            )
+        )
+    ]
+    if not runs or (not asked.candidates_only and runs[-1].table != "shelves"):
+        return None
+    enough = min(settings.candidates.keep_all_below - 1, settings.bootstrap.listeners)
+    size = roster_size(past.warehouse, tables["library"], listeners, past.day, enough)
+    what = Plan(
+        day=past.day,
+        seed=settings.seed,
+        k=settings.candidates.per_source,
+        keep=1.0 if size < settings.candidates.keep_all_below else settings.candidates.keep_share,
+        sample=min(1.0, settings.bootstrap.listeners / max(size, 1)) if asked.candidates_only else 1.0,
+        shelves=not asked.candidates_only,
+        greedy=asked.greedy,
+        model_version=models.version,
+        ranker_version=ranker.version if ranker else None,
+        versions={run.table: run.version for run in runs},
+        settings=settings.shelves,
+        sources=settings.candidates.sources,
+        continuation=settings.candidates.continuation,
+        only=tuple(asked.only),
+        only_shelves=tuple(asked.shelves),
+    )
+    before = tables["shelves"][-1].date if tables["shelves"] else None
+    work = Scoring(past.url, what, settings.models, models, ranker, catalog, sample, before)
+    return NightPlan(runs, specs(past.warehouse, settings.shards, tables), work)
+
+
+def tables_of(
+    past: AsOf, settings: CandidateSettings, asked: Asked, listeners: Manifest | None
+) -> dict[str, list[Manifest]]:
+    """The listener-side tables that scoring reads, a chunk at a time."""
+    plain = asked.candidates_only or asked.greedy
+    return {
+        "listeners": [listeners] if listeners else [],
+        "library": past.library(),
+        "sessions": past.window("sessions", settings.session_days),
+        "feedback": past.every("feedback"),
+        "exclusions": past.every("exclusions"),
+        "shelves": [] if plain else past.window("shelves", settings.shelf_days, until=past.day - timedelta(1)),
+    }
+
+
+def described(settings: NightSettings, asked: Asked, fit: date) -> dict[str, Any]:
+    """What of the settings and of the request the tables' versions depend on."""
+    found: dict[str, Any] = {
+        "candidates": settings.candidates.model_dump(mode="json"),
+        "shelves": settings.shelves.model_dump(mode="json"),
+        "bootstrap": settings.bootstrap.model_dump(mode="json"),
+        "models": settings.models.model_dump(mode="json", include=set(READ_WHEN_SCORING)),
+        "greedy": asked.greedy,
+        "fit_date": fit.isoformat(),
+        "candidates_only": asked.candidates_only,
+    }
+    if asked.preview:
+        found |= {"preview_shelves": sorted(asked.shelves), "preview_listeners": len(asked.only)}
+    return dict(json.loads(json.dumps(found)))
+
+
+def ranker_kind(scorer: Scorer) -> str:
+    """The kind of the night's ranker, as its checks name it."""
+    return str(scorer.ranker.kind) if scorer.ranker else UNTRAINED

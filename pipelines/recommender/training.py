@@ -1,0 +1,227 @@
+"""Fitting a night's models: what is read, what is made, and the one fit on one worker. It runs without Beam.
+
+plan = plan_training(past, settings, step_version)     None where the models are current
+for written in plan.fit.run(plan.runs, streams): ...   files of `models`, then of `track_embeddings`
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+
+from models.registry import write_entry
+from pipelines.recommender import checkpoints
+from pipelines.recommender.artefacts import store_folder
+from pipelines.recommender.fitting import Evidence, Fitted, ModelSettings, fit
+from pipelines.recommender.histories import HISTORIES, MARKETS, PLAYS, SESSIONS, Sampling, gather, tagged
+from transforms.common.clock import count
+from transforms.listening import co_listens, track_stats
+from transforms.listening.co_listens import CoListenSettings
+from transforms.listening.track_stats import TrackStatsSettings
+from transforms.next_in_session.sample import newest
+from transforms.tables.as_of import AsOf, tracks_as_of
+from transforms.tables.chunks import Spec, specs, split
+from transforms.tables.manifest import Manifest
+from transforms.tables.records import used
+from transforms.tables.roster import roster_size
+from transforms.tables.runs import Run, Written, plan, write_frame
+from transforms.tables.upkeep import inputs_of
+from transforms.tables.warehouse import Warehouse
+
+TABLES = ("session_sample", "track_embeddings", "models")  # in commit order: the night enters at the models
+
+
+class TrainingSettings(Protocol):
+    """The settings that a fit reads."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def shards(self) -> int: ...
+    @property
+    def models(self) -> ModelSettings: ...
+    @property
+    def co_listens(self) -> CoListenSettings: ...
+    @property
+    def track_stats(self) -> TrackStatsSettings: ...
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What the worker that fits needs to know. Picklable.
+
+    Attributes:
+        catalog: table `tracks`, read without what was released after the day.
+        pairs, stats: co-listens and track statistics of the window.
+    """
+
+    warehouse: str
+    day: date
+    seed: int
+    models: ModelSettings
+    co_listens: CoListenSettings
+    popularity: TrackStatsSettings
+    catalog: Manifest | None
+    pairs: Sequence[Manifest]
+    stats: Sequence[Manifest]
+
+    def evidence(self, streams: Sequence[bytes]) -> Evidence:
+        """What the fit reads, from listeners' streams and the sums of the window."""
+        warehouse, co, popular = Warehouse(self.warehouse), self.co_listens, self.popularity
+        tracks = tracks_as_of(warehouse, self.catalog, self.day)
+        library, plays = gather(streams, HISTORIES), gather(streams, PLAYS)
+        samples = tagged(streams, SESSIONS)
+        seen = pl.concat([library["track_id"], plays["track_id"]]).unique()
+        dated = tracks.filter(pl.col("released_on").is_not_null() | pl.col("track_id").is_in(seen.implode()))
+        pairs = [(m.date, partial(warehouse.read_manifest, m)) for m in self.pairs]
+        stats = [(m.date, warehouse.read_manifest(m)) for m in self.stats]
+        return Evidence(
+            library,
+            plays,
+            dated,
+            co_listens.sum_window(pairs, self.day, co.half_life_days, co.window_days),
+            track_stats.sum_window(stats, self.day, popular.half_life_days, popular.window_days),
+            track_stats.sum_window(stats, self.day, popular.recent_half_life_days, popular.window_days),
+            pl.concat(samples) if samples else None,
+            gather(streams, MARKETS),
+        )
+
+    def run(self, runs: Sequence[Run], streams: Sequence[bytes]) -> Iterator[Written]:
+        """Fit once; files of the models, then vectors of tracks if there is a run for them."""
+        by_table = {run.table: run for run in runs}
+        model = by_table["models"]
+        evidence = self.evidence(streams)
+        with checkpoints.kept(self.warehouse, model.version) as kept:
+            fitted = fit(evidence, self.models, self.seed, kept)
+        count(fitted.took)
+        with tempfile.TemporaryDirectory() as scratch:
+            fitted.save(Path(scratch))
+            write_entry(
+                scratch,
+                name="retrieval",
+                version=model.version,
+                fit_date=self.day,
+                inputs=model.inputs,
+                settings=self.models.model_dump(mode="json"),
+                seed=self.seed,
+                metrics=fitted.metrics(),
+            )
+            for entry in store_folder(model, Path(scratch)):
+                yield Written(model.table, model.day.isoformat(), entry)
+        if "track_embeddings" in by_table:
+            run = by_table["track_embeddings"]
+            for shard, frame in split(embeddings(fitted, model.version), run.shards, by="track_id"):
+                yield Written(run.table, run.day.isoformat(), write_frame(run, shard, frame))
+        yield used()
+
+
+def embeddings(fitted: Fitted, version: str) -> pl.DataFrame:
+    """Table `track_embeddings` of the models that have vectors."""
+    ids = fitted.vocabulary.ids
+    frames = []
+    for name, model in (("als", fitted.als), ("two_tower", fitted.two_tower)):
+        if model is None:
+            continue
+        vectors = np.asarray(model.item_factors if name == "als" else model.items, np.float32)
+        known = np.flatnonzero(np.any(vectors != 0, axis=1))
+        known = known[known > 0]
+        frames.append(
+            pl.DataFrame(
+                {
+                    "model": pl.repeat(name, len(known), eager=True),
+                    "model_version": pl.repeat(version, len(known), eager=True),
+                    "track_id": ids.gather(known),
+                    "vector": pl.Series(vectors[known]).arr.to_list(),
+                }
+            )
+        )
+    return pl.concat(frames)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A fit that has something to do.
+
+    Attributes:
+        runs: of the tables that are not current, the models last.
+        models: the last of them.
+        specs: shards of the histories.
+    """
+
+    runs: Sequence[Run]
+    models: Run
+    specs: Sequence[Spec]
+    sampling: Sampling
+    fit: Fit
+
+
+def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> Training | None:
+    """Plan the fit of a view's date; None where its models are current.
+
+    Raises:
+        UserError: the date has no library, or a table is pinned.
+    """
+    day, window = past.day, settings.co_listens.window_days
+    library = past.library()
+    read = {table: past.window(table, window) for table in ("sessions", "co_listens", "track_stats")}
+    catalog, listeners, out = past.catalog(), past.listeners(), past.every("exclusions")
+    files = (m for found in read.values() for m in found)
+    inputs = inputs_of(past.need("library"), catalog, listeners, *out, *files)
+    described = {
+        "models": settings.models.model_dump(mode="json"),
+        "co_listens": settings.co_listens.model_dump(mode="json"),
+        "track_stats": settings.track_stats.model_dump(mode="json"),
+    }
+    runs = {
+        table: plan(
+            past.warehouse,
+            table,
+            day,
+            shards=settings.shards,
+            inputs=inputs,
+            settings=described,
+            step_version=step_version,
+            seed=settings.seed,
+        )
+        for table in TABLES
+    }
+    models = runs["models"]
+    if models is None:
+        return None
+    most = settings.models.sample_listeners
+    share = min(1.0, most / max(roster_size(past.warehouse, library, None, day, enough=most), 1))
+    people = [listeners] if listeners else []
+    tables = {"library": library, "sessions": read["sessions"], "exclusions": out, "listeners": people}
+    first, sessions = sampled_sessions([(m.date, m.rows) for m in read["sessions"]], day, settings.models)
+    return Training(
+        [run for run in runs.values() if run is not None],
+        models,
+        specs(past.warehouse, settings.shards, tables),
+        Sampling(day, settings.seed, share, first, sessions, settings.track_stats),
+        Fit(
+            past.url,
+            day,
+            settings.seed,
+            settings.models,
+            settings.co_listens,
+            settings.track_stats,
+            catalog,
+            read["co_listens"],
+            read["track_stats"],
+        ),
+    )
+
+
+def sampled_sessions(counts: Sequence[tuple[date, int]], day: date, models: ModelSettings) -> tuple[date, float]:
+    """First date and share of the sessions that are sampled, from how many each date has; a share of 0 where none is learned."""
+    if not models.use_next_in_session or not counts:
+        return day, 0.0
+    return newest(counts, models.next_in_session.sessions)
