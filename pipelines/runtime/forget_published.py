@@ -11,11 +11,11 @@ from collections.abc import Collection, Iterator, Sequence
 
 from google.cloud import bigquery
 
-from pipelines.publish import Target, label, target, told
 from transforms.privacy.forget import prints
 from transforms.privacy.forgotten import Forgotten
 from transforms.privacy.traces import WORD, Traces
 from transforms.tables import bigquery as bq
+from transforms.tables.bigquery_client import Target, label, refusals, target
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import RUN_MANIFEST
 from transforms.tables.schema import TABLES
@@ -48,7 +48,7 @@ def forget_published(
         declared = TABLES.get(parts[0]) if parts else None
         if parts is None or declared is None or item.table_type != "TABLE":
             continue
-        with told(f"forget in {parts[0]} of {parts[1]}"):
+        with refusals(f"forget in {parts[0]} of {parts[1]}"):
             columns = {f.name for f in at.client.get_table(item.reference).schema}
             statement = bq.forget_statement(at.dataset, declared, item.table_id, columns)
             if statement is None:

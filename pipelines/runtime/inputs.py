@@ -50,8 +50,8 @@ def gathered(
     if not tables:
         yield files, []
         return
-    from pipelines.publish import client_of
     from transforms.formats import bigquery as source
+    from transforms.tables.bigquery_client import client_of
 
     known, seen = [], ledger(place)
     exports: list[Export] = []
