@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
+
+from transforms.common.errors import UserError
 
 EPOCH = date(1970, 1, 1)
 DAY_MS = 86_400_000
@@ -75,3 +78,16 @@ class SimulationSettings(BaseModel, frozen=True, extra="forbid"):
         """Listener indices of a block, int64."""
         low = number * self.block_size
         return np.arange(low, min(low + self.block_size, self.listeners), dtype=np.int64)
+
+
+def world_settings(**given: Any) -> SimulationSettings:
+    """Settings of a world, from what a command was given.
+
+    Raises:
+        UserError: a size out of range; it names the option.
+    """
+    try:
+        return SimulationSettings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"--{'.'.join(map(str, first['loc']))}: {first['msg']}, found {first['input']!r}") from None
