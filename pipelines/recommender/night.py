@@ -18,7 +18,7 @@ from pipelines.recommender.fitting import READ_WHEN_SCORING, Fitted, ModelSettin
 from pipelines.recommender.scoring import UNTRAINED, Plan, Scorer
 from pipelines.recommender.settings import BootstrapSettings, CandidateSettings
 from transforms.shelves.settings import ShelvesSettings
-from transforms.tables.as_of import AsOf, tracks_as_of
+from transforms.tables.as_of import AsOf, all_tracks
 from transforms.tables.chunks import Spec, specs
 from transforms.tables.manifest import Manifest
 from transforms.tables.roster import roster_size
@@ -109,7 +109,7 @@ class Scoring:
         warehouse, day = Warehouse(self.warehouse), self.what.day
         fitted = Fitted.load(fetch(self.warehouse, self.models, day), self.settings)
         ranker = load(fetch(self.warehouse, self.ranker, day)) if self.ranker else None
-        tracks = tracks_as_of(warehouse, self.catalog, day)
+        tracks = all_tracks(warehouse, self.catalog)
         sample = warehouse.read_manifest(self.sample) if self.sample and fitted.next_in_session else None
         return Scorer(self.what, fitted, ranker, tracks, sample)
 

@@ -27,7 +27,7 @@ from transforms.listening import co_listens, track_stats
 from transforms.listening.co_listens import CoListenSettings
 from transforms.listening.track_stats import TrackStatsSettings
 from transforms.next_in_session.sample import newest
-from transforms.tables.as_of import AsOf, tracks_as_of
+from transforms.tables.as_of import AsOf, all_tracks, known_by
 from transforms.tables.chunks import Spec, specs, split
 from transforms.tables.manifest import Manifest
 from transforms.tables.records import used
@@ -59,7 +59,7 @@ class Fit:
     """What the worker that fits needs to know. Picklable.
 
     Attributes:
-        catalog: table `tracks`, read without what was released after the day.
+        catalog: table `tracks`, of which the tracks known by the day are fitted.
         pairs, stats: co-listens and track statistics of the window.
     """
 
@@ -76,17 +76,16 @@ class Fit:
     def evidence(self, streams: Sequence[bytes]) -> Evidence:
         """What the fit reads, from listeners' streams and the sums of the window."""
         warehouse, co, popular = Warehouse(self.warehouse), self.co_listens, self.popularity
-        tracks = tracks_as_of(warehouse, self.catalog, self.day)
+        tracks = all_tracks(warehouse, self.catalog)
         library, plays = gather(streams, HISTORIES), gather(streams, PLAYS)
         samples = tagged(streams, SESSIONS)
         seen = pl.concat([library["track_id"], plays["track_id"]]).unique()
-        dated = tracks.filter(pl.col("released_on").is_not_null() | pl.col("track_id").is_in(seen.implode()))
         pairs = [(m.date, partial(warehouse.read_manifest, m)) for m in self.pairs]
         stats = [(m.date, warehouse.read_manifest(m)) for m in self.stats]
         return Evidence(
             library,
             plays,
-            dated,
+            known_by(tracks, self.day, seen),
             co_listens.sum_window(pairs, self.day, co.half_life_days, co.window_days),
             track_stats.sum_window(stats, self.day, popular.half_life_days, popular.window_days),
             track_stats.sum_window(stats, self.day, popular.recent_half_life_days, popular.window_days),

@@ -21,7 +21,7 @@ from tests.pipelines.tiny import put
 from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, manifests, without
 from transforms.common.errors import UserError
 from transforms.reporting.models import table as models_took
-from transforms.tables.as_of import as_of
+from transforms.tables.as_of import all_tracks, as_of
 from transforms.tables.chunks import Chunk
 from transforms.tables.order import ordered
 from transforms.tables.schema import TABLES

@@ -4,7 +4,7 @@
     past.newest("models")                  # the newest manifest up to the date
     past.window("sessions", days=30)       # the last 30 dates, those that have a manifest
     past.library()                         # base and deltas whose rows, merged, are the library of the date
-    past.catalog()                         # table `tracks`; `tracks_as_of` reads it without later releases
+    past.catalog()                         # table `tracks`; `known_by` are the tracks that the night knows
     past.window("shelves", 28, until=past.day - timedelta(1))
 
 A date beyond the bound raises `LookAhead`: it is a mistake of the program and no user can mend it. A job that measures what
@@ -126,8 +126,8 @@ class AsOf:
         """The newest manifest up to the bound, else the first after it.
 
         A batch of listening is often ingested at once for many days, so its catalog may stand on a later date than an early
-        night. It is then read all the same, without the rows that are later than the night: tracks by their release
-        (`tracks_as_of`), listeners by the date they joined.
+        night. It is then read all the same; what a later row may do follows from its own date: a track's release (`known_by`),
+        the date a listener joined.
         """
         found = self.newest(table)
         if found is not None:
@@ -185,12 +185,16 @@ def days_logged_after(warehouse: str, day: date) -> int:
     return max(0, (newest.date - day).days) if newest else 0
 
 
-def tracks_as_of(warehouse: Warehouse, manifest: Manifest | None, day: date) -> pl.DataFrame:
-    """Table `tracks` without what was released after `day`; empty where there is no catalog.
+def all_tracks(warehouse: Warehouse, manifest: Manifest | None) -> pl.DataFrame:
+    """Table `tracks`, whatever is released when; empty where there is no catalog."""
+    return TABLES["tracks"].empty() if manifest is None else warehouse.read_manifest(manifest)
 
-    A track without a release date is known once somebody has played it, which the fit's vocabulary decides.
+
+def known_by(tracks: pl.DataFrame, day: date, played: pl.Series) -> pl.DataFrame:
+    """The tracks that a night knows: released by its date, or played by somebody.
+
+    They are what may be recommended. The facts of all others are kept beside them, since a fact that is left out (who
+    performs a track, where it may be played, that it is explicit, which recording it is) would count as unknown, and no rule
+    could hold on it.
     """
-    if manifest is None:
-        return TABLES["tracks"].empty()
-    tracks = warehouse.read_manifest(manifest)
-    return tracks.filter(pl.col("released_on").is_null() | (pl.col("released_on") <= day))
+    return tracks.filter((pl.col("released_on") <= day).fill_null(False) | pl.col("track_id").is_in(played.implode()))
