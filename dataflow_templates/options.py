@@ -67,7 +67,7 @@ DAYS = Text(r"[1-9][0-9]{0,3}", "a number of days from 1 to 9999")
 SWITCH = Text(r"true|false", "true or false", "BOOLEAN", ("true", "false"))
 NAMES = Text(rf"{_TABLE}(?:,{_TABLE})*", "names of tables, separated by commas")
 # An export of one person names that person in an option, which everybody sees who sees the job: local command only.
-FORMAT = _one_of(*(f for f in (*FORMATS, "bigquery") if f != "spotify-history"))
+FORMAT = _one_of(*(f.name for f in FORMATS if not f.of_one), "bigquery")
 
 
 class TemplateOptions(PipelineOptions):

@@ -18,7 +18,7 @@ from pipelines.runtime.jobs import described_only, launch
 from transforms.common.errors import UserError
 from transforms.formats.base import Options
 from transforms.formats.files import InputFile
-from transforms.formats.formats import FORMATS, check, pieces
+from transforms.formats.formats import FORMATS, LogFormat, check, named, pieces
 from transforms.formats.mapping import Mapping, load_mapping
 from transforms.ingest.batch import Batch, ledger, plan_batch
 from transforms.listening.feedback import KINDS, UNKNOWN
@@ -117,7 +117,7 @@ def ingest(
 
     Args:
         warehouse: folder or bucket URL.
-        format: one of FORMATS, or bigquery: then inputs are tables, project.dataset.table, and so may be the other
+        format: name of one of FORMATS, or bigquery: then inputs are tables, project.dataset.table, and so may be the other
             files, as bigquery:project.dataset.table.
         inputs: files or globs.
         mapping: mapping file, for csv, parquet and bigquery.
@@ -141,32 +141,30 @@ def ingest(
         from pipelines.runtime.config import Settings as Defaults
 
         settings = Defaults()
-    if format not in (*FORMATS, BIGQUERY):
-        raise UserError(f"--format: expected one of {', '.join((*FORMATS, BIGQUERY))}, found {format!r}.")
-    if anonymous and format != "sessions":
-        raise UserError(f"--anonymous: expected the format sessions, found {format!r}, whose listeners have names.")
-    if format == "sessions" and end_date is None:
+    fmt = named("parquet" if format == BIGQUERY else format)
+    if anonymous and not fmt.untimed:
+        raise UserError(f"--anonymous: expected a format without times, found {format!r}, whose listeners have names.")
+    if fmt.untimed and end_date is None:
         raise UserError(
             "--end-date: expected the date of each listener's last session, since sessions have no times; found none."
         )
     place = Warehouse(warehouse)
     end = end_date or _today(place)
-    options = Options(end, _mapping(format, mapping), anonymous, listener)
+    options = Options(end, _mapping(fmt, mapping), anonymous, listener)
     others = {"tracks": tracks, "listeners": listeners_file, "feedback": feedback, "impressions": impressions}
     later = described_only(beam_args)
     with gathered(place, format, inputs, others, options.mapping, client, keep=later) as (files, tables_known):
-        fmt = "parquet" if format == BIGQUERY else format
         fresh, left = _new(files, ledger(place))
         known = (*tables_known, *(f.name for f in left if not f.empty))
         empty = tuple(f.name for f in left if f.empty)  # all are equal, so one may be known
         result = Ingested(known=known, empty=empty)
         if fresh:
             logs = [f for f in fresh if f.role == "log"]
-            looked = {file: check(fmt, file, options, alone=len(logs) == 1) for file in logs}
+            looked = {file: check(fmt.name, file, options, alone=len(logs) == 1) for file in logs}
             empty = (*(f.name for f in fresh if f.empty or looked.get(f) == 0), *empty)
             batch = plan_batch(
                 place,
-                fmt,
+                fmt.name,
                 fresh,
                 options,
                 settings=settings.ingest,
@@ -272,12 +270,13 @@ def _new(files: Sequence[InputFile], known: Set[tuple[str, str]]) -> tuple[list[
     return list(fresh.values()), left
 
 
-def _mapping(fmt: str, path: str | None) -> Mapping | None:
+def _mapping(fmt: LogFormat, path: str | None) -> Mapping | None:
     if path is None:
         return None
-    if fmt not in ("csv", "parquet", BIGQUERY):
+    if not fmt.mapped:
+        taking = ", ".join((*(row.name for row in FORMATS if row.mapped), BIGQUERY))
         raise UserError(
-            f"--mapping: expected the format csv, parquet or bigquery, found {fmt!r}, whose columns are known."
+            f"--mapping: expected one of the formats {taking}, found {fmt.name!r}, whose columns are known."
         )
     try:
         return load_mapping(Path(path).read_text(), path)

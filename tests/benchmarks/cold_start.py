@@ -46,7 +46,7 @@ from transforms.common.hashing import stable_hash, uniform
 from transforms.evaluation.baseline_tuning import with_sessions
 from transforms.evaluation.baselines import Training, most_popular, recommend
 from transforms.evaluation.measure import Facts, night_lists, of_target, popularity_partial, wanted
-from transforms.formats.base import PLAY_COLUMNS
+from transforms.formats.columns import PLAY_COLUMNS
 from transforms.listening.library import day_library, first_plays, merge, saved_library
 from transforms.listening.plays import is_heard
 from transforms.listening.sessions import sessionize

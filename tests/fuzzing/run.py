@@ -27,6 +27,7 @@ from transforms.common.errors import UserError
 from transforms.formats import formats
 from transforms.formats.base import Options, Parsed
 from transforms.formats.files import InputFile
+from transforms.formats.readers import Lines
 from transforms.formats.text import blocks
 from transforms.ingest.cleaning import IngestSettings, clean
 
@@ -181,7 +182,9 @@ def _cleaned(plays: pl.DataFrame) -> None:
 def _same_by_blocks(fmt: str, case: cases.Case, size: int, options: Options, parsed: list[Parsed]) -> None:
     """However a file is cut into blocks, the same lines come out the same."""
     data = case.data if not case.data.startswith(b"\x1f\x8b") else gzip.decompress(case.data)
-    cut = list(formats._parse_text(fmt, blocks(io.BytesIO(data), "mutated", size), options))
+    reader = formats.named(fmt).reader
+    assert isinstance(reader, Lines)
+    cut = list(reader.blocks(blocks(io.BytesIO(data), "mutated", size), options))
 
     def told(parts: list[Parsed]) -> tuple[list[object], list[object]]:
         plays = [

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
-if TYPE_CHECKING:
-    from transforms.formats.mapping import Mapping as ColumnMapping
+from transforms.formats.columns import CATALOG_COLUMNS, PLAY_COLUMNS, REJECT_COLUMNS
+from transforms.formats.mapping import Mapping as ColumnMapping
 
 REASONS: dict[str, str] = {
     "broken_line": "the line has too few or too many columns, or is not JSON, or a quote in it never closes",
@@ -38,36 +38,6 @@ REASONS: dict[str, str] = {
     "forgotten": "the listener was forgotten; nothing of the line is kept",
     "unknown_kind": "an act of feedback of a kind that is not known, or an impression that is neither item nor spare",
     "bad_target": "a time range that ends before it begins, or lies beyond the calendar",
-}
-
-PLAY_COLUMNS: dict[str, pl.DataType] = {
-    "listener_id": pl.String(),
-    "track_id": pl.String(),
-    "started_at": pl.Datetime("us", "UTC"),
-    "ms_played": pl.Int32(),
-    "skipped": pl.Boolean(),
-    "completed": pl.Boolean(),
-    "context": pl.String(),
-    "shelf_id": pl.String(),
-    "device_id": pl.String(),
-    "shuffle": pl.Boolean(),
-    "platform": pl.String(),
-    "country": pl.String(),
-}
-CATALOG_COLUMNS: dict[str, pl.DataType] = {
-    "title": pl.String(),
-    "artist_ids": pl.List(pl.String()),
-    "album_id": pl.String(),
-    "duration_ms": pl.Int32(),
-    "isrc": pl.String(),
-    "mbid": pl.String(),
-    "tags": pl.List(pl.String()),
-}
-REJECT_COLUMNS: dict[str, pl.DataType] = {
-    "line": pl.Int64(),
-    "reason": pl.String(),
-    "raw": pl.String(),
-    "listener_id": pl.String(),
 }
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic_core import PydanticUndefined
 
-from transforms.formats.base import PLAY_COLUMNS
+from transforms.formats.columns import PLAY_COLUMNS
 from transforms.formats.mapping import REQUIRED, TRACK_COLUMNS, Mapping
 from transforms.formats.tables import required_columns
 from transforms.formats.times import UNIT_MEANINGS

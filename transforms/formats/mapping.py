@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from transforms.common import safe_yaml
 from transforms.common.errors import UserError
-from transforms.formats.base import PLAY_COLUMNS
+from transforms.formats.columns import PLAY_COLUMNS
 from transforms.formats.times import TimeUnit
 
 REQUIRED = ("listener_id", "track_id", "started_at")

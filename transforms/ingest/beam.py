@@ -24,7 +24,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.common.background import Background
 from transforms.formats.base import merge_catalog
-from transforms.formats.formats import Piece, parse_log, read_table
+from transforms.formats.formats import parse_log, read_table
+from transforms.formats.pieces import Piece
 from transforms.formats.tables import EVENT_TIME, one_each, rows_of
 from transforms.gates import measure
 from transforms.ingest.batch import Batch, Late, account, late_from, passed

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from transforms.formats.base import REJECT_COLUMNS, Parsed
+from transforms.formats.base import Parsed
+from transforms.formats.columns import REJECT_COLUMNS
 from transforms.privacy.forgotten import REASON, Forgotten, prints_of
 from transforms.privacy.pseudonyms import Pseudonyms
 
