@@ -30,7 +30,9 @@ from transforms.listening.exclusions import taste, without_plays
 from transforms.listening.library import merge
 from transforms.listening.sessions import last_known
 from transforms.shelves.assemble import assemble
+from transforms.shelves.popularity import Popular
 from transforms.shelves.settings import Night, ShelvesSettings
+from transforms.shelves.tracks import Tracks
 from transforms.tables.chunks import Chunk
 
 UNTRAINED = "blend"
@@ -89,12 +91,13 @@ class Scorer:
         sessions = sample if plan.shelves else None
         self.sources = fitted.sources(self.catalog, plan.day, plan.sources, plan.continuation, sessions)
         self.following = next((source for source in self.sources if isinstance(source, NextInSession)), None)
-        self.facts = tracks.select(
-            "track_id", "recording_id", "artist_ids", "album_id", "released_on", "markets", "explicit"
-        )
-        self.popular = self._popular()
+        if plan.shelves:
+            self.tracks = Tracks.build(tracks, self.catalog.track_ids[1:].tolist())
+            self.track_of_item = self.tracks.rows(pl.Series(self.catalog.track_ids.tolist(), dtype=pl.String))
+            self.popular = Popular.of(self._popular(), self.tracks)
 
     def _popular(self) -> pl.DataFrame:
+        """The most popular tracks of each market and of everywhere."""
         popularity = self.fitted.learned.popularity
         ids = pl.Series(self.catalog.track_ids.tolist(), dtype=pl.String)
         frames = []
@@ -111,8 +114,7 @@ class Scorer:
                     }
                 )
             )
-        found = pl.concat(frames).with_columns(market=pl.col("market").replace("", None))
-        return found.join(self.facts, on="track_id", how="left", maintain_order="left")
+        return pl.concat(frames)
 
     def score(self, chunk: Chunk) -> Iterator[Chunk]:
         """The night's rows of a chunk's listeners; handed on whenever they fill `FLUSH_BYTES`."""
@@ -173,6 +175,7 @@ class Scorer:
                 made = assemble(
                     self._for_shelves(block, scored),
                     here,
+                    tracks=self.tracks,
                     night=Night(
                         plan.day,
                         plan.versions.get("shelves", ""),
@@ -185,7 +188,6 @@ class Scorer:
                     previous=previous if previous is not None and previous.height else None,
                     popular=self.popular,
                     library=self._known(here, library),
-                    catalog=self.facts,
                     explain=partial(self._reasons, block, scored),
                 )
             wanted = pl.col("shelf_id").is_in(plan.only_shelves) if plan.only_shelves else pl.lit(True)
@@ -231,7 +233,7 @@ class Scorer:
             self._continued(block, scored)
             .drop("recording")
             .join(own, on=["row", "item"], how="left", maintain_order="left")
-            .join(self.facts, on="track_id", how="left", maintain_order="left")
+            .with_columns(pl.Series("track", self.track_of_item[scored["item"].to_numpy()]))
         )
 
     def _continued(self, block: Block, scored: pl.DataFrame) -> pl.DataFrame:
@@ -249,14 +251,11 @@ class Scorer:
         return told.select("listener_id", "track_id", "source", "reason", "reason_ref")
 
     def _known(self, roster: pl.DataFrame, library: pl.DataFrame) -> pl.DataFrame:
-        """Everything ever heard or sampled, by recording."""
-        mine = library.join(roster, on="listener_id", how="semi").join(
-            self.facts.select("track_id", "recording_id"), on="track_id", how="left"
-        )
+        """Everything ever heard or sampled."""
         heard = (pl.col("heard") > 0) | pl.col("saved")
-        return mine.select(
+        return library.join(roster, on="listener_id", how="semi").select(
             "listener_id",
-            recording_id=pl.coalesce("recording_id", "track_id"),
+            "track_id",
             heard=heard,
             sampled_at=pl.when(~heard).then("last_played_at"),
             last_heard_at=pl.when(heard).then("last_played_at"),

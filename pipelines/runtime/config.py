@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models.settings import RankerSettings
 from pipelines.recommender.fitting import ModelSettings
+from pipelines.recommender.registry import by_name
 from pipelines.recommender.settings import BootstrapSettings, CandidateSettings
 from transforms.evaluation.measure import EvaluationSettings
 from transforms.gates.settings import GateSettings
@@ -19,6 +20,7 @@ from transforms.listening.sessions import SessionSettings
 from transforms.listening.track_stats import TrackStatsSettings
 from transforms.outcomes.join import OutcomeSettings
 from transforms.reporting.cost import CostSettings
+from transforms.shelves.columns import known_columns
 from transforms.shelves.settings import ShelvesSettings
 from transforms.tables.upkeep import RetentionSettings
 
@@ -53,4 +55,10 @@ class Settings(BaseModel):
     def _power_of_two(cls, value: int) -> int:
         if value & (value - 1):
             raise ValueError("must be a power of two, so that it can double on any date")
+        return value
+
+    @field_validator("shelves")
+    @classmethod
+    def _columns_are_known(cls, value: ShelvesSettings) -> ShelvesSettings:
+        value.check_columns(known_columns(by_name()))
         return value

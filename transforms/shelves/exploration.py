@@ -13,18 +13,19 @@ however listeners are split into blocks.
 
     >>> open_positions(30, 3)
     [8, 15, 23]
-    >>> probabilities(np.array([1.0, 1.0, 0.0]), np.array([0, 2]), epsilon=0.1, tau=1.0).tolist()
-    [0.5, 0.5, 1.0]
+    >>> probabilities(np.float32([1.0, 1.0]), 0.1, 1.0).tolist()
+    [0.5, 0.5]
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.common.hashing import uniform
+from transforms.common.compiled import compiled
+from transforms.common.compiled_hashing import uniform_of
+from transforms.common.hashing import hash_text
 
 
 def open_positions(size: int, open_slots: int) -> list[int]:
@@ -32,71 +33,52 @@ def open_positions(size: int, open_slots: int) -> list[int]:
     return [-(-j * size // (open_slots + 1)) for j in range(1, open_slots + 1)]
 
 
-def probabilities(scores: np.ndarray, starts: np.ndarray, epsilon: float, tau: float) -> np.ndarray:
-    """Probability of each track of several pools laid end to end.
+def draw_state(seed: int, date: dt.date, shelf_id: str, slot: int) -> np.uint64:
+    """Where the random numbers of a slot's draws start: see `hashing.uniform`."""
+    return np.uint64(hash_text(f"{seed}/draw/{date.isoformat()}/{shelf_id}/{slot}"))
+
+
+@compiled
+def probabilities(scores: np.ndarray, epsilon: float, tau: float) -> np.ndarray:
+    """Probability of each track of a pool.
 
     Args:
-        scores: float[n]; NaN (no score) counts as the lowest score of its pool.
-        starts: int[pools], where each pool begins, ascending, none empty.
+        scores: float32[n], n > 0; NaN (no score) counts as the lowest score of the pool.
         epsilon: share of the probability that is uniform.
         tau: temperature, in units of the scores.
 
     Returns:
-        float64[n], summing to 1 over each pool.
+        float64[n], summing to 1.
     """
-    sizes = np.diff(np.append(starts, len(scores)))
-    known = np.asarray(scores, dtype=np.float64)
-    low = np.minimum.reduceat(np.where(np.isnan(known), np.inf, known), starts)
-    known = np.where(np.isnan(known), np.repeat(np.where(np.isinf(low), 0.0, low), sizes), known)
-    weight = np.exp((known - np.repeat(np.maximum.reduceat(known, starts), sizes)) / tau)
-    softmax = weight / np.repeat(np.add.reduceat(weight, starts), sizes)
-    return (1.0 - epsilon) * softmax + epsilon / np.repeat(sizes, sizes)
+    n = len(scores)
+    low, high = np.inf, -np.inf
+    for score in scores:
+        if not np.isnan(score):
+            low, high = min(low, float(score)), max(high, float(score))
+    if np.isinf(low):
+        low = high = 0.0
+    weight, total = np.empty(n), 0.0
+    for i in range(n):
+        weight[i] = np.exp(((low if np.isnan(scores[i]) else float(scores[i])) - high) / tau)
+        total += weight[i]
+    return (1.0 - epsilon) * weight / total + epsilon / n
 
 
-@dataclass(frozen=True)
-class Draw:
-    """What a slot of several shelves drew.
-
-    Attributes:
-        chosen: int[pools], index into the flat pools of the track drawn.
-        p: float64[n], probability of every track of the flat pools.
-    """
-
-    chosen: np.ndarray
-    p: np.ndarray
-
-
-def draw(
-    scores: np.ndarray,
-    starts: np.ndarray,
-    *,
-    listeners: np.ndarray,
-    tracks: np.ndarray,
-    epsilon: float,
-    tau: float,
-    seed: int,
-    date: dt.date,
-    shelf_id: str,
-    slot: int,
-) -> Draw:
-    """Draw one track from each pool.
+@compiled
+def draw(p: np.ndarray, listener: np.uint64, tracks: np.ndarray, state: np.uint64) -> int:
+    """The place in a pool that is drawn.
 
     Args:
-        scores: float[n], pools laid end to end.
-        starts: int[pools], where each begins, none empty.
-        listeners: int64[n], a stable hash of each pool's listener, repeated over its tracks.
-        tracks: int64[n], a stable hash of each track.
-        epsilon: see `probabilities`.
-        tau: see `probabilities`.
-        seed: the run's seed.
-        date: the night.
-        shelf_id: shelf.
-        slot: the slot's position on the shelf, from 1.
+        p: probability of each track.
+        listener: stable hash of the listener.
+        tracks: uint64, stable hash of each track.
+        state: of `draw_state`.
     """
-    p = probabilities(scores, starts, epsilon, tau)
-    u = uniform(seed, f"draw/{date.isoformat()}/{shelf_id}/{slot}", listeners, tracks)
-    with np.errstate(divide="ignore"):
-        key = np.log(p) - np.log(-np.log(u))
-    # Equal keys (p = 0 twice) fall to the smaller track hash, so that the order of the pool never counts.
-    order = np.lexsort((tracks, -key, np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(scores))))))
-    return Draw(chosen=order[starts], p=p)
+    best, chosen = -np.inf, 0
+    for i in range(len(p)):
+        u = uniform_of(state, listener, tracks[i])
+        with_luck = (np.log(p[i]) if p[i] > 0 else -np.inf) - np.log(-np.log(u))
+        # Equal keys (p = 0 twice) fall to the smaller track hash, so that the order of the pool never counts.
+        if with_luck > best or i == 0 or (with_luck == best and tracks[i] < tracks[chosen]):
+            best, chosen = with_luck, i
+    return chosen

@@ -10,15 +10,14 @@ Example: ann's Discover of three items, the second drawn from four tracks, becom
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
-from itertools import chain
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from transforms.shelves.filling import Filled, SlotDraws
+from transforms.shelves.filling import STATUS, Made
+from transforms.shelves.gathering import Rows
 from transforms.shelves.home import arms, home_order
 from transforms.shelves.settings import ExplorationSettings, Night, ShelvesSettings, next_refresh
 from transforms.tables.schema import TABLES
@@ -32,65 +31,51 @@ class Assembled(NamedTuple):
     stages: pl.DataFrame
 
 
-class MadeShelf(Protocol):
-    """One listener's finished shelf."""
-
-    status: str
-    status_reason: str | None
-    refresh_date: dt.date
-    filled: Filled
-
-
-Entry = tuple[int, int, MadeShelf, np.ndarray]
-
-
 def shelves_frame(
-    listener_ids: Sequence[str],
-    rows: pl.DataFrame,
-    entries: Sequence[Entry],
+    rows: Rows,
+    made: Sequence[Made],
+    shown: np.ndarray,
+    texts: pl.DataFrame,
+    last_heard: np.ndarray,
     settings: ShelvesSettings,
     night: Night,
 ) -> pl.DataFrame:
-    """Table `shelves`: one row an entry, in the entries' order."""
-    by_number = settings.shelves
+    """Table `shelves`: one row a listener and shelf, in the order of both ids.
+
+    Args:
+        shown, texts: what `texts_of_shown` gives.
+        last_heard: int64 by row, microseconds since 1970; -1 = never.
+    """
+    by_id = sorted(made, key=lambda one: one.shelf.shelf_id)
+    n, k = len(rows.listener_ids), len(by_id)
+    listener_ids = pl.Series("listener_id", rows.listener_ids, dtype=pl.String)
+    status = np.array([one.status for one in by_id], np.int8).reshape(k, n).T.ravel()
     heads = pl.DataFrame(
         {
-            "entry": np.arange(len(entries), dtype=np.int64),
-            "listener_id": [listener_ids[listener] for listener, *_ in entries],
-            "shelf_id": [by_number[number].shelf_id for _, number, *_ in entries],
-            "status": [made.status for _, _, made, _ in entries],
-            "status_reason": [made.status_reason for _, _, made, _ in entries],
-            "refresh_date": [made.refresh_date for _, _, made, _ in entries],
-        },
-        schema_overrides={
-            "listener_id": pl.String,
-            "shelf_id": pl.String,
-            "status": pl.String,
-            "status_reason": pl.String,
-            "refresh_date": pl.Date,
-        },
+            "listener_id": listener_ids.gather(np.repeat(np.arange(n), k)),
+            "shelf_id": pl.Series([one.shelf.shelf_id for one in by_id] * n, dtype=pl.String),
+            "status": pl.Series(STATUS, dtype=pl.String).gather(status),
+            "status_reason": pl.Series([one.why[i] for i in range(n) for one in by_id], dtype=pl.String),
+            "refresh_date": pl.Series([one.refreshed[i] for i in range(n) for one in by_id], dtype=pl.Date),
+        }
     )
     kinds = pl.DataFrame(
         {
-            "shelf_id": [s.shelf_id for s in by_number],
-            "surface": [s.surface for s in by_number],
-            "title": [s.title for s in by_number],
-            "until": [next_refresh(s.refresh, night.date) for s in by_number],
+            "shelf_id": [one.shelf.shelf_id for one in by_id],
+            "surface": [one.shelf.surface for one in by_id],
+            "title": [one.shelf.title for one in by_id],
+            "until": [next_refresh(one.shelf.refresh, night.date) for one in by_id],
         }
     )
-    resting = [n for n, s in enumerate(by_number) if s.rest_days]
     swap = 0.0 if night.greedy else settings.home_swap
-    home = home_order(listener_ids, by_number, swap, night.seed, night.date)
+    home = home_order(rows.listener_ids, settings.shelves, swap, night.seed, night.date)
     experiment = settings.experiment
-    arm = (
-        arms(listener_ids, experiment) if experiment else pl.Series("arm", [None] * len(listener_ids), dtype=pl.String)
-    )
-    dealt = pl.DataFrame({"listener_id": pl.Series(list(listener_ids), dtype=pl.String), "arm": arm})
+    arm = arms(rows.listener_ids, experiment) if experiment else pl.Series("arm", [None] * n, dtype=pl.String)
     frame = (
         heads.join(kinds, on="shelf_id", how="left", maintain_order="left")
         .join(home, on=["listener_id", "shelf_id"], how="left", maintain_order="left")
-        .join(dealt, on="listener_id", how="left", maintain_order="left")
         .with_columns(
+            arm=arm.gather(np.repeat(np.arange(n), k)),
             run_date=pl.lit(night.date),
             version=pl.lit(night.version),
             data_cutoff=pl.lit(night.data_cutoff),
@@ -98,110 +83,131 @@ def shelves_frame(
             valid_until=(pl.col("until") + pl.duration(days=1)).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
             experiment=pl.lit(experiment.name if experiment else None, dtype=pl.String),
             model_version=pl.lit(night.model_version),
+            items=_lists(rows, by_id, shown, texts, last_heard, spares=False),
+            spares=_lists(rows, by_id, shown, texts, last_heard, spares=True),
         )
         .drop("until")
     )
-    for column in ("items", "spares"):
-        frame = frame.join(
-            _lists(rows, entries, column, resting), on="entry", how="left", maintain_order="left"
-        ).with_columns(pl.col(column).fill_null([]))
     schema = TABLES["shelves"].polars
     return frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
 
 
-def _lists(rows: pl.DataFrame, entries: Sequence[Entry], column: str, resting: list[int]) -> pl.DataFrame:
-    """Entry and its items (or spares) as a list of structs in order."""
-    picked = [made.filled.items if column == "items" else made.filled.spares for _, _, made, _ in entries]
-    sizes = np.fromiter(map(len, picked), dtype=np.int64, count=len(picked))
-    row = np.fromiter(chain.from_iterable(picked), dtype=np.int64, count=int(sizes.sum()))
-    entry = np.repeat(np.arange(len(entries)), sizes)
-    position = np.arange(len(row)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + 1
-    number = np.repeat(np.fromiter((n for _, n, *_ in entries), dtype=np.int64, count=len(entries)), sizes)
-    score = np.full(len(row), np.nan, dtype=np.float32)
-    for n in np.unique(number):
-        here = number == n
-        score[here] = next(scores for _, m, _, scores in entries if m == n)[row[here]]
+def _lists(
+    rows: Rows, made: Sequence[Made], shown: np.ndarray, texts: pl.DataFrame, last_heard: np.ndarray, *, spares: bool
+) -> pl.Series:
+    """Items (or spares) of every listener and shelf, by listener, as lists of structs in order."""
+    n = len(rows.listener_ids)
+    parts = [one.spares if spares else one.items for one in made]
+    widths = [part.shape[1] for part in parts]
+    grid = np.concatenate(parts, axis=1) if parts else np.zeros((n, 0), np.int64)
+    filled = grid >= 0
+    row = grid[filled]
+    of_shelf = np.repeat(np.arange(len(made)), widths)
+    number = np.broadcast_to(of_shelf, grid.shape)[filled]
+    place = np.concatenate([np.zeros(0, np.int64), *(np.arange(width) for width in widths)])
+    score = np.full(len(row), np.nan, np.float32)
+    for at, one in enumerate(made):
+        here = number == at
+        score[here] = one.scores[row[here]]
     propensity = np.full(len(row), np.nan)
-    if column == "items":
-        propensity = np.fromiter(
-            chain.from_iterable(made.filled.propensities for _, _, made, _ in entries), dtype=np.float64, count=len(row)
-        )
-    facts = rows.select("track_id", "artist_ids", "source", "reason", "reason_ref", "last_heard_at")[row]
-    fields = [f.name for f in TABLES["shelves"].polars[column].inner.fields]  # type: ignore[attr-defined]
-    return (
-        facts.with_columns(
-            entry=pl.Series(entry),
-            position=pl.Series(position).cast(pl.Int32),
-            score=pl.Series(score).fill_nan(None),
-            propensity=pl.Series(propensity).cast(pl.Float32).fill_nan(None),
-            explored=pl.Series(~np.isnan(propensity)),
-            # A shelf of what was long not heard has a reason of its own for what the library found.
-            reason=pl.when(pl.Series(np.isin(number, resting)) & (pl.col("reason") == "you_keep_playing"))
-            .then(pl.lit("not_heard_lately"))
-            .otherwise("reason"),
-        )
-        .group_by("entry", maintain_order=True)
-        .agg(pl.struct(fields).alias(column))
+    if not spares and made:
+        propensity = np.concatenate([one.propensities for one in made], axis=1)[filled]
+    resting = pl.Series(np.array([one.shelf.rests for one in made], np.bool_)[number])
+    told = texts[np.searchsorted(shown, row)]
+    fields = TABLES["shelves"].polars["items"].inner  # type: ignore[attr-defined]
+    structs = pl.DataFrame(
+        {
+            "position": pl.Series(np.broadcast_to(place, grid.shape)[filled] + 1).cast(pl.Int32),
+            "track_id": rows.tracks.ids.gather(rows.track[row]),
+            "artist_ids": rows.tracks.artist_lists.gather(rows.track[row]),
+            "score": pl.Series(score).fill_nan(None),
+            "source": told["source"],
+            "reason": told["reason"],
+            "reason_ref": told["reason_ref"],
+            "propensity": pl.Series(propensity).cast(pl.Float32).fill_nan(None),
+            "explored": pl.Series(~np.isnan(propensity)),
+            "last_heard_at": pl.Series(last_heard[row]).replace(-1, None).cast(pl.Datetime("us", "UTC")),
+        }
+    ).with_columns(
+        # A shelf of what was long not heard has a reason of its own for what the library found.
+        reason=pl.when(resting & (pl.col("reason") == "you_keep_playing"))
+        .then(pl.lit("not_heard_lately"))
+        .otherwise("reason")
     )
+    sizes = np.zeros((n, len(made)), np.int64)
+    np.add.at(sizes, (np.nonzero(filled)[0], number), 1)
+    values = structs.select(pl.struct(f.name for f in fields.fields).cast(fields)).to_series()
+    return as_lists(values, sizes.ravel())
 
 
-def draws_frame(
-    listener_ids: Sequence[str],
-    rows: pl.DataFrame,
-    draws: Sequence[SlotDraws],
-    exploration: ExplorationSettings,
-    night: Night,
-) -> pl.DataFrame:
+def as_lists(values: pl.Series, sizes: np.ndarray) -> pl.Series:
+    """The values as lists of these sizes, one after the other; a list may be empty."""
+    group = pl.Series("group", np.repeat(np.arange(len(sizes)), sizes))
+    lists = pl.DataFrame([group, values.alias("value")]).group_by("group", maintain_order=True).agg("value")
+    every = pl.DataFrame({"group": np.arange(len(sizes))}).join(lists, on="group", how="left", maintain_order="left")
+    return every["value"].fill_null([])
+
+
+def draws_frame(rows: Rows, made: Sequence[Made], exploration: ExplorationSettings, night: Night) -> pl.DataFrame:
     """Table `draws`: one row a drawn slot, pools best first."""
     schema = TABLES["draws"].polars
     policy = f"epsilon_softmax(epsilon={exploration.epsilon:g}, tau={exploration.tau:g}, pool={exploration.pool})"
-    names = pl.Series("listener_id", list(listener_ids), dtype=pl.String)
-    tracks = rows["track_id"]
+    names = pl.Series("listener_id", rows.listener_ids, dtype=pl.String)
+    ids = rows.tracks.ids
     parts = []
-    for d in draws:
-        sizes = np.diff(np.append(d.starts, len(d.rows)))
-        pools = (
-            pl.DataFrame(
+    for one in made:
+        for listeners, filled, slots in one.draws:
+            who, slot = np.nonzero(filled.drawn >= 0)
+            if not len(who):
+                continue
+            pools = filled.pools[who, slot]
+            inside = pools >= 0
+            flat = pools[inside]
+            structs = pl.DataFrame(
                 {
-                    "one": np.repeat(np.arange(len(d.starts)), sizes),
-                    "track_id": tracks[d.rows],
-                    "score": pl.Series(d.scores).fill_nan(None),
-                    "probability": d.p.astype(np.float32),
+                    "track_id": ids.gather(rows.track[flat]),
+                    "score": pl.Series(one.scores[flat]).fill_nan(None),
+                    "probability": filled.chances[who, slot][inside].astype(np.float32),
                 }
+            ).to_struct()
+            drawn = filled.drawn[who, slot]
+            chance = filled.chances[who, slot][pools == drawn[:, None]]
+            parts.append(
+                pl.DataFrame(
+                    {
+                        "listener_id": names.gather(listeners[who]),
+                        "slot": slots[slot],
+                        "track_id": ids.gather(rows.track[drawn]),
+                        "propensity": chance,
+                        "pool": as_lists(structs, inside.sum(axis=1)),
+                    }
+                ).with_columns(
+                    shelf_id=pl.lit(one.shelf.shelf_id), policy=pl.lit(policy), seed=pl.lit(night.seed, dtype=pl.Int64)
+                )
             )
-            .group_by("one", maintain_order=True)
-            .agg(pool=pl.struct("track_id", "score", "probability"))
-        )
-        won = np.repeat(d.chosen, sizes) == d.rows
-        parts.append(
-            pools.select(
-                listener_id=names[d.listeners],
-                shelf_id=pl.lit(d.shelf_id),
-                slot=pl.lit(d.slot, dtype=pl.Int32),
-                track_id=tracks[d.chosen],
-                propensity=pl.Series(d.p[won].astype(np.float32)),
-                pool="pool",
-                policy=pl.lit(policy),
-                seed=pl.lit(night.seed, dtype=pl.Int64),
-            )
-        )
     if not parts:
         return TABLES["draws"].empty()
     return (
-        pl.concat(parts)
+        pl.concat(parts, how="diagonal")
         .select(pl.col(name).cast(dtype) for name, dtype in schema.items())
         .sort("listener_id", "shelf_id", "slot")
     )
 
 
-def stages_frame(listener_ids: Sequence[str], rows: pl.DataFrame, entries: Sequence[Entry]) -> pl.DataFrame:
+def stages_frame(rows: Rows, made: Sequence[Made]) -> pl.DataFrame:
     """(listener_id, track_id, stage): `placed` where any shelf holds it as an item, else `spare`."""
-    placed = [row for _, _, made, _ in entries for row in made.filled.items]
-    spare = [row for _, _, made, _ in entries for row in made.filled.spares]
-    stage = pl.Series("stage", ["placed"] * len(placed) + ["spare"] * len(spare), dtype=pl.String)
+    placed = np.concatenate([np.zeros(0, np.int64), *(one.items[one.items >= 0] for one in made)])
+    spare = np.concatenate([np.zeros(0, np.int64), *(one.spares[one.spares >= 0] for one in made)])
+    row = np.concatenate([placed, spare])
+    names = pl.Series("listener_id", rows.listener_ids, dtype=pl.String)
     return (
-        rows.select("listener_id", "track_id")[placed + spare]
-        .with_columns(stage)
+        pl.DataFrame(
+            {
+                "listener_id": names.gather(rows.listener[row]),
+                "track_id": rows.tracks.ids.gather(rows.track[row]),
+                "stage": pl.Series(["placed"] * len(placed) + ["spare"] * len(spare), dtype=pl.String),
+            }
+        )
         .sort("listener_id", "track_id", "stage")
         .unique(["listener_id", "track_id"], keep="first", maintain_order=True)
     )

@@ -11,96 +11,157 @@ in standard deviations, so the third track comes first, then the second.
 
 from __future__ import annotations
 
-import datetime as dt
+from dataclasses import dataclass
 
-import polars as pl
+import numpy as np
 
-from transforms.shelves.rows import CANDIDATE, POPULAR
-from transforms.shelves.settings import ShelfSettings
+from transforms.common.compiled import compiled
+from transforms.shelves.gathering import CANDIDATE, POPULAR, Rows
+from transforms.shelves.shelf import ShelfSettings
 
-_COUNTS = ("plays", "decayed_plays")
+BY_POPULARITY = {"score_popular": 1.0}
+COUNTS = ("plays", "decayed_plays")
 _LATER = 100.0  # from what is preferred down to the best of the others: far enough that hardly a draw crosses it
 
 
-def order_columns(shelves: tuple[ShelfSettings, ...]) -> list[str]:
-    """Every column some shelf orders by or requires, besides the score of the popular."""
-    named = {name for shelf in shelves for name in (*shelf.order, *shelf.requires, *_preferred(shelf))}
-    return sorted(named | {"score_popular", "ranker_score"})
+@dataclass(frozen=True)
+class Pool:
+    """Rows in a shelf's order.
+
+    Attributes:
+        rows: int64, by listener, then best first.
+        bounds: int64[listeners + 1], where each listener's begin.
+        scores: float32 by place in `rows`, NaN where there is none.
+        versions: rows left out because another version of the recording stands higher.
+    """
+
+    rows: np.ndarray
+    bounds: np.ndarray
+    scores: np.ndarray
+    versions: np.ndarray
 
 
-def passes(shelf: ShelfSettings, cutoff: dt.datetime) -> pl.Expr:
-    """The rules a row must pass for this shelf, wherever it comes from (candidates, popular or carried)."""
-    rule = pl.col("refused").is_null()
-    if shelf.pool == "unheard":
-        rule &= ~pl.col("heard") & ~pl.col("sampled_lately")
-    return rule
-
-
-def pool(rows: pl.DataFrame, shelf: ShelfSettings, cutoff: dt.datetime, cooled: pl.DataFrame | None) -> pl.DataFrame:
-    """The rows this shelf may take, in its order.
+def pool(rows: Rows, shelf: ShelfSettings, fates: np.ndarray) -> Pool:
+    """The rows that a shelf may take: those of its section that no rule removed.
 
     Args:
-        rows: judged rows, sorted by listener and hash of track, numbered by `row`.
+        rows: the block.
         shelf: the shelf.
-        cutoff: end of the night's date, UTC.
-        cooled: (listener_id, recording_id) shown on this shelf too lately, or None.
-
-    Returns:
-        listener, row, recording, score (float32), sorted by listener, then best first.
+        fates: by row, 0 where no rule removed it.
     """
-    chosen = rows.filter(
-        (pl.col("origin") == (POPULAR if shelf.pool == "popular" else CANDIDATE)) & passes(shelf, cutoff)
-    )
-    if shelf.pool == "heard":
-        chosen = chosen.filter("heard")
-    if shelf.requires:
-        chosen = chosen.filter(pl.any_horizontal(pl.col(name) > 0 for name in shelf.requires))
-    for name in _preferred(shelf):
-        chosen = chosen.filter((pl.col(name) >= 0).fill_null(True))
-    if shelf.rest_days:
-        chosen = chosen.filter(pl.col("last_heard_at") <= cutoff - dt.timedelta(days=shelf.rest_days))
-    if shelf.min_plays:
-        chosen = chosen.filter((pl.col("plays") >= shelf.min_plays) | pl.col("saved"))
-    if cooled is not None and cooled.height:
-        chosen = chosen.join(cooled, on=["listener_id", "recording_id"], how="anti", maintain_order="left")
-    return in_order_of(chosen, shelf.order, shelf.preferred)
+    return in_order_of(rows, _passing(rows, POPULAR if shelf.pool == "popular" else CANDIDATE, fates), shelf)
 
 
-def fallback_pool(rows: pl.DataFrame, shelf: ShelfSettings, cutoff: dt.datetime) -> pl.DataFrame:
-    """The popular tracks of the market that this shelf's rules allow, in the form of `pool`."""
-    chosen = rows.filter((pl.col("origin") == POPULAR) & passes(shelf, cutoff))
-    return in_order_of(chosen, {"score_popular": 1.0})
+def fallback_pool(rows: Rows, fates: np.ndarray) -> Pool:
+    """The popular tracks of the market that no rule removed."""
+    return in_order_of(rows, _passing(rows, POPULAR, fates), None)
 
 
-def in_order_of(rows: pl.DataFrame, order: dict[str, float], preferred: str | None = None) -> pl.DataFrame:
+def _passing(rows: Rows, origin: int, fates: np.ndarray) -> np.ndarray:
+    here = rows.within(origin)
+    return np.flatnonzero(fates[here] == 0) + here.start
+
+
+def in_order_of(rows: Rows, chosen: np.ndarray, shelf: ShelfSettings | None) -> Pool:
     """Score and sort rows within each listener; keep the best row of each recording.
 
-    Where a listener has rows that are preferred, these are scored by that column and come first.
+    Args:
+        chosen: int64, ascending rows of one section.
+        shelf: whose order; None = by popularity.
     """
-    if len(order) == 1:
-        (name, weight), *_ = order.items()
-        score = pl.col(name) * weight
-    else:
-        score = pl.sum_horizontal(_standardised(name) * weight for name, weight in order.items())
-    if preferred is not None:
-        first = (pl.col(preferred) > 0).fill_null(False)
-        some = first.any().over("listener")
-        below = score - score.max().over("listener") - _LATER
-        score = pl.when(first).then(preferred).otherwise(pl.when(some).then(below).otherwise(score))
-    return (
-        rows.select("listener", "row", "recording", score=score.cast(pl.Float32))
-        .sort("listener", "score", "row", descending=[False, True, False], nulls_last=True)
-        .filter(pl.struct("listener", "recording").is_first_distinct())
+    listener = rows.listener[chosen]
+    bounds = np.searchsorted(listener, np.arange(len(rows.listener_ids) + 1))
+    score = scores(rows, chosen, bounds, BY_POPULARITY if shelf is None else shelf.order)
+    if shelf is not None and shelf.preferred is not None:
+        score = _preferred(score, rows.column(shelf.preferred)[chosen], bounds)
+    score = score.astype(np.float32)
+    order, count = _best_first(score, bounds, rows.piece[chosen], rows.pieces)
+    kept = np.repeat(bounds[:-1], count) + _within(count)
+    versions = np.setdiff1d(np.arange(len(chosen)), kept, assume_unique=True)
+    return Pool(
+        chosen[order[kept]],
+        np.concatenate([[0], np.cumsum(count)]).astype(np.int64),
+        score[order[kept]],
+        chosen[order[versions]],
     )
 
 
-def _preferred(shelf: ShelfSettings) -> tuple[str, ...]:
-    return () if shelf.preferred is None else (shelf.preferred,)
+def scores(rows: Rows, chosen: np.ndarray, bounds: np.ndarray, order: dict[str, float]) -> np.ndarray:
+    """One column times its weight, or the weighted sum of several standardised within each listener."""
+    if len(order) == 1:
+        ((name, weight),) = order.items()
+        return rows.column(name)[chosen] * np.float32(weight)
+    total = np.zeros(len(chosen))
+    for name, weight in order.items():
+        value = rows.column(name)[chosen].astype(np.float64)
+        total += weight * _standardised(np.log(value + 1) if name in COUNTS else value, bounds)
+    return total
 
 
-def _standardised(name: str) -> pl.Expr:
-    value = pl.col(name).cast(pl.Float64)
-    if name in _COUNTS:
-        value = (value + 1).log()
-    spread = value.std(ddof=0).over("listener")
-    return ((value - value.mean().over("listener")) / pl.when(spread > 0).then(spread)).fill_null(0.0)
+@compiled
+def _standardised(value: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Deviations from the listener's mean, 0 where unknown or where all are equal."""
+    out = np.zeros(len(value))
+    for n in range(len(bounds) - 1):
+        count, total = 0, 0.0
+        for at in range(bounds[n], bounds[n + 1]):
+            if not np.isnan(value[at]):
+                count += 1
+                total += value[at]
+        if count == 0:
+            continue
+        mean, squares = total / count, 0.0
+        for at in range(bounds[n], bounds[n + 1]):
+            if not np.isnan(value[at]):
+                squares += (value[at] - mean) ** 2
+        spread = np.sqrt(squares / count)
+        if spread > 0:
+            for at in range(bounds[n], bounds[n + 1]):
+                if not np.isnan(value[at]):
+                    out[at] = (value[at] - mean) / spread
+    return out
+
+
+@compiled
+def _preferred(score: np.ndarray, wanted: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """What is preferred by its own column; where a listener has some, the others a long way below."""
+    out = score.astype(np.float64)
+    for n in range(len(bounds) - 1):
+        some, best = False, -np.inf
+        for at in range(bounds[n], bounds[n + 1]):
+            some = some or wanted[at] > 0
+            if not np.isnan(out[at]):
+                best = max(best, out[at])
+        if some:
+            for at in range(bounds[n], bounds[n + 1]):
+                out[at] = wanted[at] if wanted[at] > 0 else out[at] - best - _LATER
+    return out
+
+
+@compiled
+def _best_first(score: np.ndarray, bounds: np.ndarray, piece: np.ndarray, pieces: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places by listener, first the best of each recording in order, then the others; and how many of the first kind."""
+    order, count = np.empty(len(score), np.int64), np.zeros(len(bounds) - 1, np.int64)
+    seen = np.zeros(pieces, np.bool_)
+    for n in range(len(bounds) - 1):
+        first, last = bounds[n], bounds[n + 1]
+        key = -score[first:last]
+        for at in range(last - first):
+            if np.isnan(key[at]):
+                key[at] = np.inf
+        kept, others = 0, last
+        for at in np.argsort(key, kind="mergesort"):
+            if not seen[piece[first + at]]:
+                seen[piece[first + at]] = True
+                order[first + kept] = first + at
+                kept += 1
+            else:
+                others -= 1
+                order[others] = first + at
+        count[n] = kept
+    return order, count
+
+
+def _within(count: np.ndarray) -> np.ndarray:
+    """0..count[n]-1 for each n, end to end."""
+    return np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)

@@ -1,73 +1,27 @@
-"""Settings of the shelves: one entry a shelf, in the order in which they settle repeats and stand on their surface.
+"""Settings of all shelves: one entry a shelf, in the order in which they settle repeats and stand on their surface.
 
-A new shelf is a new entry: which rows it may take (`pool`, `requires`, `rest_days`, `min_plays`), what orders them,
-how many of one artist, how many slots stay open for draws, how often it changes.
-
-    >>> [shelf.shelf_id for shelf in ShelvesSettings().shelves]
-    ['discover-weekly', 'on-repeat', 'rediscover', 'popular-now', 'now-playing']
-    >>> ShelvesSettings().shelf("discover-weekly").refresh
-    'monday'
+>>> [shelf.shelf_id for shelf in ShelvesSettings().shelves]
+['discover-weekly', 'on-repeat', 'rediscover', 'popular-now', 'now-playing']
+>>> ShelvesSettings().shelf("discover-weekly").refresh
+'monday'
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from transforms.common.errors import UserError
+from transforms.shelves.defaults import DEFAULT
+from transforms.shelves.merging import merged
+from transforms.shelves.rules.registry import nearest
+from transforms.shelves.shelf import Refresh, ShelfSettings
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-Refresh = Literal["daily", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-
-
-class ShelfSettings(BaseModel, frozen=True, extra="forbid"):
-    """One shelf."""
-
-    shelf_id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="the same every week")
-    title: str = Field(min_length=1, description="title to show")
-    surface: str = Field(default="home", description="where it stands; no recording stands twice on one surface")
-    size: int = Field(default=20, ge=1, le=500, description="items")
-    spares: int = Field(default=10, ge=0, le=500, description="tracks that follow when an item cannot be played")
-    pool: Literal["unheard", "heard", "any", "popular"] = Field(
-        default="unheard",
-        description="candidates never heard, heard before, all of them, or the most popular of the market",
-    )
-    requires: tuple[str, ...] = Field(
-        default=(), description="a candidate needs a positive value in one of these columns"
-    )
-    preferred: str | None = Field(
-        default=None,
-        description="candidates with a positive value in this column come first, in its order; a negative one keeps a "
-        "candidate off",
-    )
-    order: dict[str, float] = Field(
-        default={"ranker_score": 1.0},
-        min_length=1,
-        description="what orders it: one column as it is, or weights of columns standardised within the listener",
-    )
-    artist_cap: int | None = Field(
-        default=2, ge=1, description="tracks of one credited artist, items and spares; null = any"
-    )
-    open_slots: int = Field(default=3, ge=0, le=50, description="slots filled by draws, spread over the shelf")
-    refresh: Refresh = Field(default="daily", description="daily, or the weekday on which its items are chosen anew")
-    cool_down_days: int = Field(
-        default=0, ge=0, le=365, description="days a recording shown on this shelf stays away from it"
-    )
-    rest_days: int = Field(default=0, ge=0, description="days since the recording was last heard, at least")
-    min_plays: int = Field(default=0, ge=0, description="plays of the track, at least (a saved track passes)")
-    fallback: Literal["always", "no-history"] = Field(
-        default="always",
-        description="popular tracks stand in whenever nothing passes, or only for listeners without history",
-    )
-
-    @model_validator(mode="after")
-    def _open_slots_fit(self) -> ShelfSettings:
-        if self.open_slots >= self.size and self.open_slots:
-            raise ValueError(f"open_slots ({self.open_slots}) must be less than size ({self.size})")
-        return self
 
 
 class ExplorationSettings(BaseModel, frozen=True, extra="forbid"):
@@ -95,73 +49,26 @@ class ExperimentSettings(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
-_DEFAULT = (
-    ShelfSettings(
-        shelf_id="discover-weekly",
-        title="Discover Weekly",
-        size=30,
-        spares=20,
-        pool="unheard",
-        artist_cap=2,
-        refresh="monday",
-        cool_down_days=28,
-    ),
-    ShelfSettings(
-        shelf_id="on-repeat",
-        title="On Repeat",
-        pool="heard",
-        order={"decayed_plays": 1.0, "activation": 1.0, "ranker_score": 0.5},
-        artist_cap=4,
-        fallback="no-history",
-    ),
-    ShelfSettings(
-        shelf_id="rediscover",
-        title="Rediscover",
-        pool="heard",
-        order={"plays": 1.0, "ranker_score": 0.5},
-        artist_cap=3,
-        rest_days=60,
-        min_plays=3,
-        fallback="no-history",
-    ),
-    ShelfSettings(
-        shelf_id="popular-now",
-        title="Popular now",
-        pool="popular",
-        order={"score_popular": 1.0},
-        artist_cap=2,
-        # The same for everyone in a market: a draw here would tell nothing about a listener.
-        open_slots=0,
-    ),
-    ShelfSettings(
-        shelf_id="now-playing",
-        title="Now Playing",
-        surface="now-playing",
-        pool="any",
-        requires=("rank_next_in_session", "score_next_tracks", "score_last_session", "rank_sequence"),
-        preferred="continues",
-        order={
-            "score_next_in_session": 1.0,
-            "score_next_tracks": 1.0,
-            "score_last_session": 0.5,
-            "score_sequence": 1.0,
-            "ranker_score": 0.5,
-        },
-        artist_cap=6,
-    ),
-)
-
-
 class ShelvesSettings(BaseModel, frozen=True, extra="forbid"):
     """All shelves, how they explore, and the rules they share."""
 
-    shelves: tuple[ShelfSettings, ...] = Field(default=_DEFAULT, min_length=1, description="the shelves, in order")
+    shelves: tuple[ShelfSettings, ...] = Field(
+        default=DEFAULT,
+        min_length=1,
+        description="the shelves, in order: all of them as a list, or a mapping by shelf id of what differs from these",
+    )
     exploration: ExplorationSettings = Field(default=ExplorationSettings(), description="draws of open slots")
-    sampled_days: int = Field(default=90, ge=0, description="days an unheard track stays out of Discover once sampled")
     home_swap: float = Field(
         default=0.1, ge=0, le=1, description="share of listeners for whom two neighbour shelves swap"
     )
     experiment: ExperimentSettings | None = Field(default=None, description="the running experiment, if any")
+
+    @field_validator("shelves", mode="before")
+    @classmethod
+    def _changes_are_laid_over_the_defaults(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            return merged([shelf.model_dump(mode="json", exclude_unset=True) for shelf in DEFAULT], given)
+        return given
 
     @model_validator(mode="after")
     def _ids_are_distinct(self) -> ShelvesSettings:
@@ -170,6 +77,20 @@ class ShelvesSettings(BaseModel, frozen=True, extra="forbid"):
         if twice:
             raise ValueError(f"shelf ids must be distinct, found twice: {', '.join(twice)}")
         return self
+
+    def check_columns(self, known: Collection[str]) -> None:
+        """Refuse a shelf that names a column of the candidates which nothing makes: it would be empty for everybody.
+
+        Raises:
+            ValueError: names the shelf, the column and the nearest known one.
+        """
+        for shelf in self.shelves:
+            for name in shelf.columns:
+                if name not in known and not name.startswith("f_"):
+                    raise ValueError(
+                        f"shelf {shelf.shelf_id!r} names the column {name!r}, which no source, ranker or listener's "
+                        f"history gives{nearest(name, known)}"
+                    )
 
     def shelf(self, shelf_id: str) -> ShelfSettings:
         """The shelf with this id.

@@ -186,7 +186,7 @@ def test_a_shelf_of_own_music_stays_empty_rather_than_popular() -> None:
 def test_a_rediscovered_track_says_it_was_not_heard_lately() -> None:
     old = candidate("a", 0.9, heard_before=True, plays=9, last_heard_at=days_ago(99), source="library")
     both = frame(old)
-    rest = one_shelf(pool="heard", rest_days=60)
+    rest = one_shelf(pool="heard", rules={"rest": {"days": 60}})
     assert shelf(make(both, settings=rest))["items"][0]["reason"] == "not_heard_lately"
     item = shelf(make(both, settings=one_shelf(pool="heard")))["items"][0]
     assert (item["reason"], item["last_heard_at"]) == ("you_keep_playing", days_ago(99))
@@ -213,7 +213,7 @@ def test_who_is_asked_for_reasons_is_told_what_stands_where_tracks_rest() -> Non
         asked.update({track: rests for _, track, rests in pairs.rows()})
         return pairs.with_columns(source=pl.lit("library"), reason=pl.lit("you_keep_playing"), reason_ref=pl.lit("h"))
 
-    repeat, rest = (one_shelf(pool="heard", size=1, spares=0, rest_days=n).shelves[0] for n in (0, 60))
+    repeat, rest = (one_shelf(pool="heard", size=1, spares=0, rules=n).shelves[0] for n in ({}, {"rest": {"days": 60}}))
     rest = rest.model_copy(update={"shelf_id": "rest"})
     settings = ShelvesSettings(shelves=(repeat, rest))
     make(frame(candidate("a", 0.9, **old), candidate("b", 0.8, **old)), settings=settings, explain=explain)
@@ -297,7 +297,7 @@ def test_no_rule_is_ever_broken(seed: int) -> None:
 @given(seed=st.integers(0, 10_000))
 def test_caps_hold_for_every_credited_artist_and_no_recording_repeats_on_a_surface(seed: int) -> None:
     made = night_of(seed)
-    caps = {shelf.shelf_id: shelf.artist_cap for shelf in SMALL.shelves}
+    caps = {shelf.shelf_id: shelf.cap("artist_cap") for shelf in SMALL.shelves}
     items = placed(made)
     for (_, shelf_id), group in items.group_by("listener_id", "shelf_id"):
         counts = Counter(artist for artists in group["artist_ids"] for artist in artists)

@@ -90,7 +90,7 @@ def test_when_nothing_is_left_it_is_chosen_anew() -> None:
 @pytest.mark.parametrize("told_by", ["candidates", "library"])
 def test_an_item_heard_since_gives_way(told_by: str) -> None:
     heard = frame(candidate("a", 6, heard_before=True), candidate("f", 1))
-    library = pl.DataFrame({"listener_id": ["ann"], "recording_id": ["r-a"]})
+    library = pl.DataFrame({"listener_id": ["ann"], "track_id": ["a"]})
     # No candidate tells the recordings of b, c and d any more, so the catalog does.
     catalog = pl.DataFrame({"track_id": list("abcdef"), "recording_id": [f"r-{name}" for name in "abcdef"]})
     if told_by == "candidates":
@@ -149,19 +149,19 @@ def test_a_daily_shelf_is_never_carried() -> None:
 
 
 def test_greedy_carries_and_cools_nothing() -> None:
-    cooled = one_shelf(size=3, spares=2, refresh="monday", cool_down_days=28)
+    cooled = one_shelf(size=3, spares=2, refresh="monday", rules={"cool_down": {"days": 28}})
     made = make(NEW, Night(TUESDAY, greedy=True), settings=cooled, previous=monday())
     assert tracks(made) == ["new", "a", "b"]
 
 
 @pytest.mark.parametrize(("weeks", "expected"), [(1, ["new", "d", "e"]), (5, ["new", "a", "b"])])
 def test_what_was_shown_stays_away_for_the_cool_down(weeks: int, expected: list[str]) -> None:
-    cooled = one_shelf(size=3, spares=2, refresh="monday", cool_down_days=28)
+    cooled = one_shelf(size=3, spares=2, refresh="monday", rules={"cool_down": {"days": 28}})
     assert tracks(make(NEW, Night(MONDAY + weeks * 7 * DAY), settings=cooled, previous=monday())) == expected
 
 
 def test_another_version_of_what_was_shown_stays_away_too() -> None:
-    cooled = one_shelf(size=3, cool_down_days=28)
+    cooled = one_shelf(size=3, rules={"cool_down": {"days": 28}})
     later = frame(candidate("a-live", 9.0, recording_id="r-a"), candidate("z", 1.0))
     catalog = pl.DataFrame({"track_id": ["a"], "recording_id": ["r-a"]})
     made = make(later, Night(MONDAY + 7 * DAY), settings=cooled, previous=monday(), catalog=catalog)

@@ -45,7 +45,7 @@ def test_a_heard_track_takes_all_tracks_of_its_recording_with_it() -> None:
 
 
 def test_a_recording_heard_according_to_the_library_is_heard_though_no_candidate_says_so() -> None:
-    library = pl.DataFrame({"listener_id": ["ann", "bob"], "recording_id": ["r-a", "r-b"]})
+    library = pl.DataFrame({"listener_id": ["ann", "bob"], "track_id": ["a", "b"]})
     assert discover(candidate("a", 0.9), candidate("b", 0.8), library=library) == ["b"]
 
 
@@ -132,7 +132,7 @@ def test_what_is_released_after_the_night_waits() -> None:
 
 
 def test_the_rules_hold_for_fallbacks_too() -> None:
-    library = pl.DataFrame({"listener_id": ["ann"], "recording_id": ["r-p2"]})
+    library = pl.DataFrame({"listener_id": ["ann"], "track_id": ["p2"]})
     made = make(
         frame(),
         settings=one_shelf(),
@@ -159,7 +159,7 @@ def test_rediscover_wants_plays_long_ago_of_any_version() -> None:
             candidate("old-version", 0.7, recording_id="r", last_heard_at=days_ago(99), **loved),
             candidate("new-version", 0.6, recording_id="r", last_heard_at=days_ago(2), **loved),
         ),
-        settings=one_shelf(pool="heard", rest_days=60, min_plays=3),
+        settings=one_shelf(pool="heard", rules={"rest": {"days": 60}, "min_plays": {"plays": 3}}),
     )
     assert tracks(made) == ["long-ago"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import polars as pl
 
 from transforms.shelves.assemble import assemble
 from transforms.shelves.output import Assembled
+from transforms.shelves.popularity import Popular
 from transforms.shelves.settings import Night, ShelfSettings, ShelvesSettings
+from transforms.shelves.tracks import COLUMNS, Tracks
 
 MONDAY = dt.date(2024, 5, 6)
 TUESDAY = dt.date(2024, 5, 7)
@@ -100,13 +103,47 @@ def blocks(*acts: tuple[str, str], listener: str = "ann") -> pl.DataFrame:
 def one_shelf(**changes: Any) -> ShelvesSettings:
     """Settings of a single Discover-like shelf without draws."""
     plain: dict[str, Any] = {"shelf_id": "discover", "title": "Discover", "size": 10, "spares": 0, "open_slots": 0}
+    if "artist_cap" in changes:
+        most = changes.pop("artist_cap")
+        changes["rules"] = {**changes.get("rules", {}), "artist_cap": {"most": most} if most else False}
     return ShelvesSettings(shelves=(ShelfSettings(**(plain | changes)),))
 
 
+def catalog_of(*frames: pl.DataFrame | None) -> pl.DataFrame:
+    """Everything these frames say of tracks, the first to name a track being right."""
+    known = {**_SCHEMA, "tags": pl.List(pl.String), "album_id": pl.String, "duration_ms": pl.Int32}
+    facts = [c for c in COLUMNS if c in known]
+    parts = [
+        f.select(pl.col(c).cast(COLUMNS[c]) for c in facts if c in f.columns).unique("track_id", keep="first")
+        for f in frames
+        if f is not None and f.height
+    ]
+    every = pl.concat(parts, how="diagonal") if parts else pl.DataFrame(schema={"track_id": pl.String})
+    return every.unique("track_id", keep="first", maintain_order=True)
+
+
 def make(candidates: pl.DataFrame, night: Night | None = None, **inputs: Any) -> Assembled:
-    """`assemble` with ann as the only listener and Monday as the night, unless told otherwise."""
+    """`assemble` with ann as the only listener and Monday as the night, unless told otherwise.
+
+    The catalog is what candidates and popular tracks say of themselves. A `catalog` that is given lists all there is:
+    what it lacks may stand on a shelf only while it is a candidate.
+    """
     inputs.setdefault("roster", roster("ann"))
-    return assemble(candidates, night=night or Night(MONDAY, "v1"), **inputs)
+    pops, catalog = inputs.pop("popular", None), inputs.pop("catalog", None)
+    shown = inputs.get("previous")
+    others = [candidates["track_id"]] + ([] if shown is None else [_shown(shown)])
+    tracks = Tracks.build(catalog_of(catalog, candidates, pops), pl.concat(others))
+    listed = tracks.ids if catalog is None else catalog["track_id"]
+    tracks = replace(tracks, listed=tracks.ids.is_in(listed.implode()).to_numpy())
+    return assemble(
+        candidates, night=night or Night(MONDAY, "v1"), tracks=tracks, popular=Popular.of(pops, tracks), **inputs
+    )
+
+
+def _shown(previous: pl.DataFrame) -> pl.Series:
+    """Tracks of earlier shelves."""
+    both = previous.select(item=pl.col("items").list.concat("spares")).explode("item", keep_nulls=False)
+    return both["item"].struct.field("track_id")
 
 
 def shelf(made: Assembled | pl.DataFrame, shelf_id: str = "discover", listener: str = "ann") -> dict[str, Any]:

@@ -1,0 +1,95 @@
+"""Settings of shelves: one field of one shelf can be changed, and what is misspelt is said with the nearest name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipelines.runtime.config import Settings
+from pipelines.runtime.settings_file import parse, to_yaml
+from transforms.common.errors import UserError
+from transforms.shelves.settings import ShelvesSettings
+
+DEFAULTS = ShelvesSettings()
+IDS = [shelf.shelf_id for shelf in DEFAULTS.shelves]
+
+
+def changed(**shelves: Any) -> ShelvesSettings:
+    return ShelvesSettings.model_validate({"shelves": {name.replace("_", "-"): c for name, c in shelves.items()}})
+
+
+def test_one_field_of_one_shelf_changes_and_nothing_else() -> None:
+    made = changed(discover_weekly={"size": 40})
+    assert made.shelf("discover-weekly") == DEFAULTS.shelf("discover-weekly").model_copy(update={"size": 40})
+    assert [s for s in made.shelves if s.shelf_id != "discover-weekly"] == list(DEFAULTS.shelves[1:])
+
+
+def test_one_parameter_of_one_rule_changes_and_a_rule_can_be_added_or_switched_off() -> None:
+    rules = changed(rediscover={"rules": {"rest": {"days": 90}, "artist_cap": False, "duration": {"most": 600}}})
+    assert rules.shelf("rediscover").rules == {
+        "artist_cap": False,
+        "rest": {"days": 90},
+        "min_plays": {"plays": 3},
+        "duration": {"least": 0, "most": 600},
+    }
+    assert rules.shelf("rediscover").cap("artist_cap") is None
+
+
+def test_a_shelf_is_added_at_the_end_or_before_another_and_taken_out() -> None:
+    late = {"title": "Late night", "pool": "heard"}
+    assert [s.shelf_id for s in changed(late=late).shelves] == [*IDS, "late"]
+    moved = changed(late={**late, "before": "on-repeat"}, popular_now=False)
+    assert [s.shelf_id for s in moved.shelves] == ["discover-weekly", "late", *IDS[1:3], *IDS[4:]]
+    assert moved.shelf("late").cap("artist_cap") == 2, "what a shelf does not say is as usual"
+
+
+def test_a_list_names_all_shelves() -> None:
+    made = ShelvesSettings.model_validate({"shelves": [{"shelf_id": "only", "title": "Only"}]})
+    assert [s.shelf_id for s in made.shelves] == ["only"]
+
+
+def test_what_config_prints_is_read_again_as_it_was() -> None:
+    settings = Settings.model_validate({"shelves": {"shelves": {"rediscover": {"rules": {"artist_cap": False}}}}})
+    assert parse(Settings, to_yaml(settings), "printed") == settings
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"on-repeat": {"rules": {"artst_cap": {"most": 3}}}}, "no rule 'artst_cap'; did you mean 'artist_cap'"),
+        ({"on-repeat": {"rules": {"rest": {"day": 3}}}}, "day"),
+        ({"on-repeat": {"rules": {"market": False}}}, "'market' holds on every shelf"),
+        ({"on-repeat": {"rules": ["rest"]}}, "rules by name"),
+        ({"on-repeat": {"rest_days": 3}}, "rest_days is a rule now"),
+        ({"on-repat": {"size": 3}}, "'on-repat' is new and needs a title; the shelves that are there: discover-weekly"),
+        ({"on-repat": False}, "'on-repat' is to be taken out"),
+        ({"on-repeat": 3}, "expected its fields"),
+        ({"on-repeat": {"before": "no-such"}}, "before 'no-such'"),
+        ({"on-repeat": {"shelf_id": "other"}}, "names itself 'other'"),
+    ],
+)
+def test_what_is_wrong_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ShelvesSettings.model_validate({"shelves": change})
+
+
+@pytest.mark.parametrize("where", ["requires", "order", "preferred"])
+def test_a_misspelt_column_is_refused_when_settings_are_loaded_and_the_nearest_is_offered(where: str) -> None:
+    value: Any = {"requires": ["rank_artist"], "order": {"rank_artist": 1.0}, "preferred": "rank_artist"}[where]
+    text = f"shelves: {{shelves: {{discover-weekly: {{{where}: {value!r}}}}}}}"
+    with pytest.raises(
+        UserError, match=r"'discover-weekly' names the column 'rank_artist'.*did you mean 'rank_artists'"
+    ):
+        parse(Settings, text, "settings.yaml")
+
+
+def test_every_default_shelf_gives_a_reason_of_its_own_for_being_empty() -> None:
+    reasons = [shelf.why() for shelf in DEFAULTS.shelves]
+    assert len(set(reasons)) == len(reasons)
+    assert changed(rediscover={"rules": {"rest": {"days": 90}}}).shelf("rediscover").why() == (
+        "nothing played often was left alone for 90 days"
+    )
+    assert changed(new={"title": "New", "requires": ["rank_albums"]}).shelf("new").why() == (
+        "no unheard candidate of albums passes the rules"
+    )

@@ -1,0 +1,28 @@
+"""The columns of candidates that a shelf may name: what sources, the ranker and the listener's own history give.
+
+>>> known = known_columns(["als", "popular"])
+>>> "rank_als" in known, "score_popular" in known, "rank_artist" in known
+(True, True, False)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+OF_RANKER = (
+    "ranker_score",
+    "ranker_rank",
+    "p_listened",
+    "p_completed",
+    "p_saved",
+    "p_returned",
+    "p_attributed",
+)
+OF_HISTORY = ("plays", "saved", "activation", "decayed_plays", "heard_before")
+CONTINUES = "continues"  # the session's continuation where the shelf is nothing else; negative keeps a track off
+
+
+def known_columns(sources: Iterable[str]) -> frozenset[str]:
+    """Every column that a night may have, whichever of its sources are switched on."""
+    of_sources = {f"{kind}_{name}" for name in sources for kind in ("rank", "score")}
+    return frozenset({*of_sources, *OF_RANKER, *OF_HISTORY, CONTINUES})

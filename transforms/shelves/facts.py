@@ -1,0 +1,168 @@
+"""What rules may read of a block's rows: of the night, of the listener, of the track, and of both together.
+
+Everything is an array by row and computed when a rule first asks for it.
+
+    facts.heard           any track of the recording was heard
+    facts.column("plays") what the candidates say, NaN where they say nothing
+    facts.act("dislike")  whether there is such feedback on the recording
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from transforms.common.compiled import compiled
+from transforms.shelves.gathering import CANDIDATE, CARRIED, Inputs, Rows
+from transforms.shelves.known import Known
+from transforms.shelves.settings import Night
+from transforms.shelves.tracks import Bag, Tracks
+
+
+class Facts:
+    """Facts of a block's rows."""
+
+    def __init__(self, inputs: Inputs, rows: Rows, known: Known, night: Night) -> None:
+        self.rows, self.known, self.night = rows, known, night
+        self.tracks: Tracks = rows.tracks
+        self.listener, self.track, self.piece = rows.listener, rows.track, rows.piece
+        self._roster, self._previous = inputs.roster, inputs.previous
+        self._shown: dict[tuple[str, int], np.ndarray] = {}
+
+    @property
+    def cutoff_us(self) -> int:
+        """The end of the night's date, microseconds since 1970."""
+        return int(self.night.data_cutoff.timestamp()) * 1_000_000
+
+    @property
+    def night_number(self) -> int:
+        """The night's date, days since 1970-01-01."""
+        return (self.night.date - dt.date(1970, 1, 1)).days
+
+    def column(self, name: str) -> np.ndarray:
+        """float32 by row, NaN where nothing is known."""
+        return self.rows.column(name)
+
+    def act(self, kind: str) -> np.ndarray:
+        """Whether the listener gave such feedback on any track of the recording."""
+        return self.known.acts[kind][self.piece]
+
+    def artist_act(self, kind: str) -> np.ndarray:
+        """Whether the listener gave such feedback on any artist credited."""
+        keys = self.known.artist_acts[kind]
+        count = max(len(self.tracks.artists.names), 1)
+        return _any_code(self.listener, self.track, self.tracks.artists.bounds, self.tracks.artists.codes, keys, count)
+
+    @cached_property
+    def heard(self) -> np.ndarray:
+        """Any track of the recording was heard or is owned."""
+        return self.known.heard[self.piece]
+
+    @cached_property
+    def sampled(self) -> np.ndarray:
+        """int64: last play of the recording that was no more than sampled, microseconds since 1970; -1 = never."""
+        return self.known.sampled[self.piece]
+
+    @cached_property
+    def last_heard(self) -> np.ndarray:
+        """int64: last play of the recording that was heard, likewise."""
+        return self.known.last_heard[self.piece]
+
+    @cached_property
+    def artist_heard(self) -> np.ndarray:
+        """Any track of the block's rows that credits one of the artists was heard by the listener."""
+        artists, heard = self.tracks.artists, np.flatnonzero(self.heard)
+        count = max(len(artists.names), 1)
+        sizes = np.diff(artists.bounds)[self.track[heard]]
+        first = artists.bounds[self.track[heard]] - (np.cumsum(sizes) - sizes)
+        at = np.repeat(first, sizes) + np.arange(int(sizes.sum()))
+        keys = np.unique(np.repeat(self.listener[heard].astype(np.int64), sizes) * count + artists.codes[at])
+        return _any_code(self.listener, self.track, artists.bounds, artists.codes, keys, count)
+
+    @cached_property
+    def gone(self) -> np.ndarray:
+        """Carried rows of a track that the catalog does not list and that is no candidate of the listener any more."""
+        out = np.zeros(len(self.rows), np.bool_)
+        here = self.rows.within(CARRIED)
+        lost = np.flatnonzero(~self.tracks.listed[self.track[here]]) + here.start
+        if len(lost):
+            own, n = self.rows.within(CANDIDATE), np.int64(max(len(self.tracks), 1))
+            keys = self.listener[own] * n + self.track[own]
+            out[lost] = ~np.isin(self.listener[lost] * n + self.track[lost], keys)
+        return out
+
+    @cached_property
+    def explicit_ok(self) -> np.ndarray:
+        """bool by listener; unknown = yes."""
+        return self._roster["explicit_ok"].fill_null(True).to_numpy()
+
+    @cached_property
+    def elsewhere(self) -> np.ndarray:
+        """The track plays in some markets, and the listener's is none of them."""
+        markets: Bag = self.tracks.markets
+        code = markets.code(self._roster["market"])
+        code[self._roster["market"].is_null().to_numpy()] = -2
+        return _plays_elsewhere(self.listener, self.track, markets.bounds, markets.codes, code)
+
+    def shown(self, shelf_id: str, days: int) -> np.ndarray:
+        """The recording stood on the shelf on a night of the last days."""
+        key = (shelf_id, days)
+        if key not in self._shown:
+            pieces = np.zeros(self.rows.pieces, np.bool_)
+            if self._previous is not None and not self.night.greedy:
+                age = (pl.lit(self.night.date) - pl.col("run_date")).dt.total_days()
+                items = (
+                    self._previous.filter((pl.col("shelf_id") == shelf_id) & (age > 0) & (age <= days))
+                    .select("listener", "items")
+                    .explode("items", keep_nulls=False)
+                    .select("listener", pl.col("items").struct.field("track_id"))
+                )
+                track = self.tracks.rows(items["track_id"])
+                there = track >= 0
+                who = items["listener"].to_numpy()[there]
+                found = self.rows.find(who, self.tracks.recording[track[there]])
+                pieces[found[found >= 0]] = True
+            self._shown[key] = pieces
+        return self._shown[key][self.piece]
+
+
+@compiled
+def _plays_elsewhere(
+    listener: np.ndarray, track: np.ndarray, bounds: np.ndarray, codes: np.ndarray, market: np.ndarray
+) -> np.ndarray:
+    out = np.zeros(len(listener), np.bool_)
+    for row in range(len(listener)):
+        wanted = market[listener[row]]
+        first, last = bounds[track[row]], bounds[track[row] + 1]
+        if first == last or wanted == -2:
+            continue
+        out[row] = True
+        for at in range(first, last):
+            if codes[at] == wanted:
+                out[row] = False
+                break
+    return out
+
+
+@compiled
+def _any_code(
+    listener: np.ndarray, track: np.ndarray, bounds: np.ndarray, codes: np.ndarray, keys: np.ndarray, count: int
+) -> np.ndarray:
+    """Whether listener * count + any code of the track is among the ascending keys."""
+    out = np.zeros(len(listener), np.bool_)
+    if len(keys) == 0:
+        return out
+    for row in range(len(listener)):
+        low = np.searchsorted(keys, np.int64(listener[row]) * count)
+        if low == len(keys) or keys[low] >= np.int64(listener[row] + 1) * count:
+            continue
+        for at in range(bounds[track[row]], bounds[track[row] + 1]):
+            wanted = np.int64(listener[row]) * count + codes[at]
+            found = np.searchsorted(keys, wanted)
+            if found < len(keys) and keys[found] == wanted:
+                out[row] = True
+                break
+    return out

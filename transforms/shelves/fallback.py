@@ -1,0 +1,60 @@
+"""What stands on a shelf when nothing of the listener's own can: popular tracks of their market, or the reason why it is empty.
+
+A listener without history gets what is popular, and so does a listener for whom nothing passes, where the shelf allows it.
+Fallbacks are filled last: they must not take a track from a shelf that means it. Of a listener without history every shelf
+is one, so the first in the settings has the best of what is popular; shelves that stand in for such listeners only (On
+Repeat) come after all others.
+
+    >>> [shelf.shelf_id for shelf in in_order_of_fallback(ShelvesSettings().shelves)][-2:]     # doctest: +SKIP
+    ['on-repeat', 'rediscover']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from transforms.shelves.filling import EMPTY, FALLBACK, OPEN, Board, Made
+from transforms.shelves.pools import fallback_pool, pool
+from transforms.shelves.shelf import ShelfSettings
+
+NO_HISTORY = "no listening history yet"
+NOTHING_LEFT = "; nothing popular is left under the rules"
+
+
+def in_order_of_fallback(shelves: Sequence[ShelfSettings]) -> list[ShelfSettings]:
+    """The shelves in the order in which they choose among what is popular."""
+    return sorted(shelves, key=stands_in)
+
+
+def stands_in(shelf: ShelfSettings) -> bool:
+    """Whether popular tracks are here only because there is no history: the shelf's title promises something else."""
+    return shelf.pool != "popular" and shelf.fallback == "no-history"
+
+
+def fill_fallback(board: Board, made: Made, has_history: np.ndarray) -> None:
+    """Popular tracks for every listener whose shelf is open, where it allows them, and the reason where it stays empty.
+
+    Args:
+        board: with every shelf filled that can be.
+        made: the shelf.
+        has_history: bool by listener.
+    """
+    shelf = made.shelf
+    open_ = np.flatnonzero(made.status == OPEN)
+    asks = shelf.pool != "popular" and shelf.fallback == "always"
+    allowed = open_ if asks else open_[~has_history[open_]]
+    if len(allowed):
+        if shelf.pool == "popular":
+            chosen = pool(board.rows, shelf, made.fates)
+        else:
+            chosen = fallback_pool(board.rows, board.judge.fates(shelf.as_fallback()))
+        board.fill(made, chosen, allowed, FALLBACK, drawing=False)
+    tried = set(allowed.tolist())
+    for listener in open_.tolist():
+        why = shelf.why() if has_history[listener] else NO_HISTORY
+        if made.status[listener] == OPEN:
+            made.status[listener] = EMPTY
+            why += NOTHING_LEFT if listener in tried else ""
+        made.why[listener] = why

@@ -1,0 +1,111 @@
+"""What a listener did with each recording, over all its tracks, and what they said of it.
+
+Everything is kept by piece, the number of a listener's recording among a block's rows, so that a remaster of a heard
+track is heard. Of what no row is about nothing needs to be known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from transforms.common.text import name_key
+from transforms.shelves.feedback import ON_ARTISTS, ON_TRACKS, OWNED
+from transforms.shelves.gathering import CANDIDATE, Inputs, Rows
+
+NEVER = -1
+
+
+@dataclass(frozen=True)
+class Known:
+    """By piece.
+
+    Attributes:
+        heard: any track of the recording was heard, or is owned.
+        sampled: last play that was no more than sampled, microseconds since 1970; `NEVER`.
+        last_heard: last play that was heard, likewise.
+        acts: by kind of feedback on tracks, whether there is one.
+        artist_acts: by kind of feedback on artists, listener * artists + code of each, ascending.
+        has_history: bool by listener, whether there is anything to be personal about.
+    """
+
+    heard: np.ndarray
+    sampled: np.ndarray
+    last_heard: np.ndarray
+    acts: dict[str, np.ndarray]
+    artist_acts: dict[str, np.ndarray]
+    has_history: np.ndarray
+
+
+def known_of(inputs: Inputs, rows: Rows) -> Known:
+    """Fold candidates, library and feedback.
+
+    Without a library the listener's candidates must tell who has a history, and any that is not merely popular does.
+    """
+    pieces, listeners = rows.pieces, len(rows.listener_ids)
+    heard = np.zeros(pieces, np.bool_)
+    sampled, last_heard = np.full(pieces, NEVER, np.int64), np.full(pieces, NEVER, np.int64)
+    history = np.zeros(listeners, np.bool_)
+
+    here = rows.within(CANDIDATE)
+    piece, listener = rows.piece[here], rows.listener[here]
+    before = rows.column("heard_before")[here] > 0
+    heard[piece[before]] = True
+    history[listener[before]] = True
+    for name, into in (("sampled_at", sampled), ("last_heard_at", last_heard)):
+        if name in rows.times:
+            at = rows.times[name]
+            np.maximum.at(into, piece, at)
+            history[listener[at > NEVER]] = True
+
+    tracks, blocks = inputs.tracks, inputs.blocks
+    acts = {}
+    for kind in ON_TRACKS:
+        said = blocks.filter(pl.col("kind") == kind)
+        who = said["listener"].to_numpy()
+        about = _recordings(tracks.rows(said["target"]), tracks.recording)
+        found = rows.find(who, about)
+        acts[kind] = np.zeros(pieces, np.bool_)
+        acts[kind][found[found >= 0]] = True
+        if kind == OWNED:
+            history[who] = True
+    heard |= acts[OWNED]
+    artist_acts = {}
+    for kind in ON_ARTISTS:
+        said = blocks.filter(pl.col("kind") == kind)
+        code = tracks.artists.code(said.select(name_key(pl.col("target"))).to_series())
+        keys = said["listener"].to_numpy().astype(np.int64) * max(len(tracks.artists.names), 1) + code
+        artist_acts[kind] = np.unique(keys[code >= 0])
+
+    if inputs.library is None:
+        found = (rows.texts[0]["source"].ne_missing("popular")).to_numpy()
+        history[listener[found]] = True
+    else:
+        _add_library(inputs.library, inputs, rows, heard, sampled, last_heard)
+        history[inputs.library["listener"].to_numpy()] = True
+    return Known(heard, sampled, last_heard, acts, artist_acts, history)
+
+
+def _add_library(
+    library: pl.DataFrame, inputs: Inputs, rows: Rows, heard: np.ndarray, sampled: np.ndarray, last_heard: np.ndarray
+) -> None:
+    tracks = inputs.tracks
+    track = library["track"].to_numpy() if "track" in library.columns else tracks.rows(library["track_id"])
+    piece = rows.find(library["listener"].to_numpy(), _recordings(track, tracks.recording))
+    there = piece >= 0
+    piece = piece[there]
+    if "heard" in library.columns:
+        was = library["heard"].cast(pl.Boolean).fill_null(False).to_numpy()[there]
+    else:
+        was = np.ones(len(piece), np.bool_)
+    heard[piece[was]] = True
+    for name, into in (("sampled_at", sampled), ("last_heard_at", last_heard)):
+        if name in library.columns:
+            np.maximum.at(into, piece, library[name].dt.epoch("us").fill_null(NEVER).to_numpy()[there])
+
+
+def _recordings(track: np.ndarray, recording: np.ndarray) -> np.ndarray:
+    """The recording of each track, -1 where the track is -1."""
+    return np.where(track >= 0, recording[track], -1) if len(recording) else np.full(len(track), -1)

@@ -1,0 +1,188 @@
+"""What shelves need to know of tracks, as arrays: built once a process, so that a block of listeners handles integers only.
+
+A track is a number, its row here, in the order of hash(track_id), then track_id: the order among equals. Recording,
+artists, album and tags are dense codes. A track that the catalog does not list (a log without a catalog, say) has a
+recording of its own and nothing else.
+
+    >>> tracks = Tracks.build(pl.DataFrame({"track_id": ["a", "b"], "recording_id": ["r", "r"]}), ["c"])
+    >>> len(tracks), tracks.rows(pl.Series(["zz"])).tolist()
+    (3, [-1])
+    >>> a, b = tracks.rows(pl.Series(["a", "b"])).tolist()
+    >>> int(tracks.recording[a]) == int(tracks.recording[b])
+    True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from transforms.common.hashing import stable_hash
+from transforms.common.text import name_key
+
+UNKNOWN_DATE = np.iinfo(np.int32).min
+COLUMNS: dict[str, pl.DataType] = {
+    "track_id": pl.String(),
+    "recording_id": pl.String(),
+    "artist_ids": pl.List(pl.String()),
+    "album_id": pl.String(),
+    "released_on": pl.Date(),
+    "markets": pl.List(pl.String()),
+    "explicit": pl.Boolean(),
+    "duration_ms": pl.Int32(),
+    "tags": pl.List(pl.String()),
+}
+
+
+@dataclass(frozen=True)
+class Bag:
+    """Codes of each of n tracks, laid end to end: those of track i are codes[bounds[i]:bounds[i + 1]].
+
+    Attributes:
+        bounds: int64[n + 1].
+        codes: int32, ascending within a track, each once.
+        names: the values, sorted; code c stands for names[c]. Of artists these are the keys by which names are compared.
+        spelt: of each value one spelling, as it came.
+    """
+
+    bounds: np.ndarray
+    codes: np.ndarray
+    names: pl.Series
+    spelt: pl.Series
+
+    @classmethod
+    def of(cls, lists: pl.Series, key: Callable[[pl.Expr], pl.Expr] = lambda value: value) -> Bag:
+        """The bag of a list column of strings, of which those with one key are one value."""
+        pairs = (
+            pl.DataFrame({"row": np.arange(len(lists)), "spelt": lists})
+            .explode("spelt", keep_nulls=False)
+            .drop_nulls()
+            .with_columns(value=key(pl.col("spelt")))
+            .drop_nulls()
+        )
+        spelt = pairs.group_by("value").agg(pl.col("spelt").min()).sort("value")
+        names, pairs = spelt["value"], pairs.select("row", "value").unique()
+        coded = pairs.select("row", code=pl.col("value").rank("dense").cast(pl.Int32) - 1).sort("row", "code")
+        bounds = np.searchsorted(coded["row"].to_numpy(), np.arange(len(lists) + 1))
+        return cls(bounds.astype(np.int64), coded["code"].to_numpy().astype(np.int32), names, spelt["spelt"])
+
+    def code(self, names: pl.Series) -> np.ndarray:
+        """int32 code of each name, -1 where no track has it."""
+        if not len(self.names) or not len(names):
+            return np.full(len(names), -1, np.int32)
+        filled = names.cast(pl.String).fill_null("")
+        at = np.minimum(np.asarray(self.names.search_sorted(filled)), len(self.names) - 1)
+        same = (self.names.gather(at) == filled).to_numpy() & names.is_not_null().to_numpy()
+        return np.where(same, at, -1).astype(np.int32)
+
+    @cached_property
+    def tracks(self) -> tuple[np.ndarray, np.ndarray]:
+        """The other way round: bounds by code, and the rows of the tracks that have it, ascending."""
+        rows = np.repeat(np.arange(len(self.bounds) - 1), np.diff(self.bounds))
+        order = np.argsort(self.codes, kind="stable")
+        return np.searchsorted(self.codes[order], np.arange(len(self.names) + 1)), rows[order].astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Tracks 0..n-1.
+
+    Attributes:
+        ids: their ids, in order of hash.
+        hashes: uint64, ascending.
+        listed: whether the catalog lists the track; all true without a catalog.
+        recording: int32, equal for tracks that are the same music.
+        artists, tags, markets: bags; a track without markets plays everywhere.
+        artist_lists: artist ids as they stand in the catalog, for output.
+        album: int32, -1 unknown.
+        explicit: bool; a track of which nobody says that it is clean is explicit.
+        released: int32, days since 1970-01-01, `UNKNOWN_DATE` where unknown.
+        duration: int32 milliseconds, -1 unknown.
+    """
+
+    ids: pl.Series
+    hashes: np.ndarray
+    listed: np.ndarray
+    recording: np.ndarray
+    recordings: int
+    artists: Bag
+    tags: Bag
+    markets: Bag
+    artist_lists: pl.Series
+    album: np.ndarray
+    explicit: np.ndarray
+    released: np.ndarray
+    duration: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def build(cls, catalog: pl.DataFrame | None, also: Sequence[str] | pl.Series = ()) -> Tracks:
+        """Tracks of a catalog and of a list of ids.
+
+        Args:
+            catalog: table `tracks`; of its columns only track_id is needed. None or empty: there is no catalog.
+            also: ids of tracks that may stand on shelves although the catalog lacks them.
+        """
+        told = pl.DataFrame(schema=COLUMNS) if catalog is None else _completed(catalog)
+        others = pl.Series("track_id", also, dtype=pl.String).unique()
+        every = pl.concat(
+            [
+                told.with_columns(listed=pl.lit(True)),
+                others.to_frame()
+                .filter((pl.col("track_id") != "") & ~pl.col("track_id").is_in(told["track_id"].implode()))
+                .with_columns(listed=pl.lit(told.is_empty())),
+            ],
+            how="diagonal",
+        )
+        every = every.with_columns(pl.Series("hash", stable_hash(every["track_id"]))).sort("hash", "track_id")
+        recording = every.select(pl.coalesce("recording_id", "track_id").rank("dense").cast(pl.Int32) - 1).to_series()
+        album = every["album_id"].rank("dense").cast(pl.Int32) - 1
+        return cls(
+            ids=every["track_id"],
+            hashes=every["hash"].to_numpy(),
+            listed=every["listed"].to_numpy(),
+            recording=recording.to_numpy(),
+            recordings=recording.n_unique() + 1,
+            artists=Bag.of(every["artist_ids"], name_key),
+            tags=Bag.of(every["tags"]),
+            markets=Bag.of(every["markets"]),
+            artist_lists=every["artist_ids"],
+            album=album.fill_null(-1).to_numpy(),
+            explicit=every["explicit"].fill_null(True).to_numpy(),
+            released=every["released_on"].cast(pl.Int32).fill_null(UNKNOWN_DATE).to_numpy(),
+            duration=every["duration_ms"].fill_null(-1).to_numpy(),
+        )
+
+    def rows(self, track_ids: pl.Series) -> np.ndarray:
+        """int32 row of each id, -1 where there is no such track."""
+        if not len(track_ids) or not len(self):
+            return np.full(len(track_ids), -1, np.int32)
+        arrow = track_ids.cast(pl.String).fill_null("").to_arrow(compat_level=pl.CompatLevel.oldest())
+        encoded = arrow.dictionary_encode()
+        distinct = pl.Series(encoded.dictionary.to_pylist(), dtype=pl.String)
+        hashes = stable_hash(distinct)
+        at = np.searchsorted(self.hashes, hashes)
+        found = np.full(len(distinct), -1, np.int32)
+        while True:  # more than once only where two ids have one hash
+            inside = (at < len(self)) & (found < 0)
+            inside[inside] &= self.hashes[at[inside]] == hashes[inside]
+            if not inside.any():
+                break
+            here = np.flatnonzero(inside)
+            same = (self.ids.gather(at[here]) == distinct.gather(here)).to_numpy()
+            found[here[same]] = at[here[same]]
+            at = at + 1
+        return found[encoded.indices.to_numpy()]
+
+
+def _completed(catalog: pl.DataFrame) -> pl.DataFrame:
+    return catalog.select(
+        pl.col(name).cast(kind) if name in catalog.columns else pl.lit(None, dtype=kind).alias(name)
+        for name, kind in COLUMNS.items()
+    ).unique("track_id", keep="first", maintain_order=True)
