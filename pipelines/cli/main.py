@@ -12,6 +12,7 @@ import click
 
 from pipelines.cli.beam_options import BeamCommand
 from pipelines.cli.care import COMMANDS
+from pipelines.cli.live import live
 from pipelines.cli.options import (
     DAY,
     Commands,
@@ -242,7 +243,7 @@ def print_config(config: str | None) -> None:
     click.echo(to_yaml(settings_of(config)), nl=False)
 
 
-for one in COMMANDS:
+for one in (live, *COMMANDS):
     cli.add_command(one)
 
 

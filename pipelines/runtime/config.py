@@ -22,6 +22,7 @@ from transforms.outcomes.join import OutcomeSettings
 from transforms.reporting.cost import CostSettings
 from transforms.shelves.columns import known_columns
 from transforms.shelves.settings import ShelvesSettings
+from transforms.simulation.live_settings import LiveSettings
 from transforms.tables.upkeep import RetentionSettings
 
 CLOSED = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +50,7 @@ class Settings(BaseModel):
     gates: GateSettings = Field(GateSettings(), description="checks before anything becomes current or is published")
     cost: CostSettings = Field(CostSettings(), description="the machine whose price the report reckons with")
     retention: RetentionSettings = Field(RetentionSettings(), description="what `clean` may delete")
+    live: LiveSettings = Field(LiveSettings(), description="how the listeners of `nightshelf live` behave")
 
     @field_validator("shards")
     @classmethod
