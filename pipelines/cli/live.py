@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import click
-import polars as pl
 
 from pipelines.cli.beam_options import BeamCommand
 from pipelines.cli.options import config_option, settings_of
@@ -41,7 +40,8 @@ def live(ctx: click.Context, **o: Any) -> None:
 
     plan = Plan(o["listeners"], o["tracks"], o["days"], o["history"], o["fit_every"], o["seed"], o["shows"])
     lived = run(plan, o["out"], settings=settings_of(o["config"]), beam_args=ctx.args)
-    total = lived.select(pl.col("possible", "sessions", "shown", "played", "finished").sum()).row(0, named=True)
+    names = ("possible", "sessions", "shown", "played", "finished")
+    total = {name: int(lived[name].sum()) for name in names}
     click.echo(
         f"{lived.height} days: {total['sessions']:,} of {total['possible']:,} sessions took place "
         f"({total['sessions'] / max(total['possible'], 1):.1%}); {total['shown']:,} items shown, {total['played']:,} played, "

@@ -23,7 +23,6 @@ from transforms.simulation.raw_log import COLUMNS, SOURCES
 from transforms.simulation.settings import DAY_MS
 from transforms.simulation.tastes import PLATFORMS
 from transforms.simulation.visits import Visits
-from transforms.tables.schema import TABLES
 
 HOME = "home"
 SHELF_KIND = SOURCES.index("shelf")
@@ -161,11 +160,17 @@ def impressions_of(
         own = [start.get(s, visits.session_start[s]) for s in sessions.tolist()]
         at = np.array(own, dtype=np.int64)[looked.visit] - 3000
         parts.append(menu.rows[looked.entry].with_columns(shown_at=_times(at)))
-    table = TABLES["impressions"]
-    if not parts:
-        return table.empty()
-    shown = pl.concat(parts).with_columns(item_or_spare=pl.lit("item"))
-    return shown.select(pl.col(c).cast(t) for c, t in table.polars.items()).sort(table.key)
+    shown = pl.concat(parts) if parts else menu.rows.clear().with_columns(shown_at=_times(np.zeros(0, dtype=np.int64)))
+    return shown.select(
+        "listener_id",
+        "surface",
+        "shelf_id",
+        "version",
+        "track_id",
+        pl.col("position").cast(pl.Int32),
+        pl.lit("item").alias("item_or_spare"),
+        "shown_at",
+    ).sort("listener_id", "shown_at", "surface", "shelf_id", "position")
 
 
 def _first(group: np.ndarray, values: np.ndarray) -> tuple[list[int], list[int]]:
