@@ -81,13 +81,13 @@ class State:
         for name in (f.name for f in fields(self) if f.name != "satisfaction"):
             pairs: Pairs = getattr(self, name)
             arrays |= {f"{name}_codes": pairs.codes, f"{name}_values": pairs.values}
-        np.savez(sink, **arrays)  # type: ignore[arg-type]
+        np.savez(sink, allow_pickle=False, **arrays)  # type: ignore[arg-type]
         return sink.getvalue()
 
     @classmethod
     def loads(cls, content: bytes) -> State:
         """What `dumps` wrote."""
-        with np.load(io.BytesIO(content)) as arrays:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             pairs = {
                 f.name: Pairs(arrays[f"{f.name}_codes"], arrays[f"{f.name}_values"])
                 for f in fields(cls)
