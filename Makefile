@@ -89,6 +89,7 @@ types: install
 docs: install
 	$(BIN)/python -m transforms.tables.docs > docs/tables.md
 	$(BIN)/python -m transforms.formats.docs > docs/mapping.md
+	$(BIN)/python -m pipelines.cli.night_docs > docs/night.md
 	$(BIN)/python -m dataflow_templates.metadata
 
 bench: install

@@ -131,20 +131,16 @@ def run_night(ctx: click.Context, **o: Any) -> None:
     With --shelf or --listeners only a preview: the night's library and the models of its fit date are used as they
     stand, no date is folded, nothing is fitted or committed, and its shelves are printed.
     """
+    day, settings, more = o["day"].date(), settings_of(o["config"]), {"greedy": o["greedy"], "beam_args": ctx.args}
+    if o["shelves"] or o["listeners"]:
+        from pipelines.cli.preview import preview
+
+        who = {"listeners_file": o["listeners"], "pseudonym_key_file": o["pseudonym_key_file"]}
+        preview(o["warehouse"], day, as_date(o["fit_date"]) or day, settings, shelves=list(o["shelves"]), **who, **more)
+        return
     from pipelines.nightly import night
 
-    night(
-        o["warehouse"],
-        as_date(o["day"]),  # type: ignore[arg-type]
-        settings_of(o["config"]),
-        fit_date=as_date(o["fit_date"]),
-        shelves=list(o["shelves"]),
-        listeners_file=o["listeners"],
-        pseudonym_key_file=o["pseudonym_key_file"],
-        greedy=o["greedy"],
-        accept_gates=o["accept_gates"],
-        beam_args=ctx.args,
-    )
+    night(o["warehouse"], day, settings, fit_date=as_date(o["fit_date"]), accept_gates=o["accept_gates"], **more)
 
 
 @cli.command(cls=BeamCommand)
@@ -178,7 +174,7 @@ def features(ctx: click.Context, first: datetime, last: datetime, warehouse: str
 @click.pass_context
 def backfill(ctx: click.Context, first: datetime, last: datetime, warehouse: str, config: str | None) -> None:
     """Remake what `status` names as out of date, for every night of a range."""
-    from pipelines.nightly import backfill as run
+    from pipelines.backfill import backfill as run
     from pipelines.runtime.jobs import watched
 
     in_order(first, last)

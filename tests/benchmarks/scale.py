@@ -137,14 +137,15 @@ def _ingest(shards: int, scratch: Path) -> list[Record]:
 
 def _learn(shards: int, scratch: Path) -> list[Record]:
     """What a night learns from: all days but the last, and the models of them."""
-    from pipelines.nightly import fold_to, take_out
+    from pipelines.exclusions import exclusions
+    from pipelines.night_steps import fold_to
     from pipelines.runtime.jobs import watched
     from pipelines.train import train
 
     settings, warehouse, before = _light(shards), str(scratch / "warehouse"), END - timedelta(1)
     with watched() as records:
         fold_to(warehouse, before, settings, ())
-        take_out(warehouse, before, settings, ())
+        exclusions(warehouse, before, settings=settings)
         train(warehouse, before, settings=settings)
     return records
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +15,13 @@ from google.cloud.dataflow_v1beta3.types import LaunchFlexTemplateParameter
 from dataflow_templates.metadata import actions
 from dataflow_templates.schedule import body, main, schedule
 from dataflow_templates.templates import TEMPLATES
-from pipelines import nightly
+from pipelines.nightly import NIGHT, WORKFLOW
 from tests.dataflow_templates.interpreter import Raised, Workflow
 from tests.dataflow_templates.service import Service
 from transforms.common.errors import UserError
 
-NIGHT = Path(__file__).parent.parent.parent / "dataflow_templates" / "night"
-WORKFLOW = yaml.safe_load((NIGHT / "workflow.yaml").read_text())
+FOLDER = Path(__file__).parent.parent.parent / "dataflow_templates" / "night"
+DECLARED = yaml.safe_load((FOLDER / "workflow.yaml").read_text())
 MORNING = datetime(2026, 2, 1, 1, 30, tzinfo=UTC)
 NAMES = {
     "PROJECT": "music",
@@ -34,57 +33,27 @@ NAMES = {
     "SERVICE_ACCOUNT": "nights@music.iam.gserviceaccount.com",
 }
 SCHEDULED = schedule(NAMES)["argument"]
-LATER = ("ingest", "evaluate", "publish")  # what the workflow has and a local night leaves to other commands
 
 
 def walk(service: Service, argument: dict[str, Any]) -> Any:
-    return Workflow(WORKFLOW, service.calls, MORNING, "music").run(argument)
+    return Workflow(DECLARED, service.calls, MORNING, "music").run(argument)
 
 
 def templates_of(service: Service) -> list[str]:
     return [launched["template"] for launched in service.launched]
 
 
-def order_in_code() -> tuple[list[str], list[str]]:
-    """The jobs of an earlier night and of the night itself, in the order in which `pipelines.nightly` starts them."""
-    functions = {n.name: n for n in ast.parse(inspect.getsource(nightly)).body if isinstance(n, ast.FunctionDef)}
-
-    def jobs(name: str) -> list[str]:
-        found: list[str] = []
-
-        class Walk(ast.NodeVisitor):
-            def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-                module = (node.module or "").rpartition(".")[2]
-                if module in TEMPLATES:
-                    found.append(module)
-
-            def visit_Call(self, node: ast.Call) -> None:
-                called = node.func.id if isinstance(node.func, ast.Name) else ""
-                if called == "require_listens":
-                    found.append("check")
-                if called in functions and called not in (name, "bootstrap_night"):
-                    found.extend(jobs(called))
-                self.generic_visit(node)
-
-        for statement in functions[name].body:
-            Walk().visit(statement)
-        return found
-
-    return jobs("bootstrap_night"), jobs("night")
-
-
 def test_the_jobs_come_in_the_order_of_a_local_night() -> None:
     service = Service()
     walk(service, SCHEDULED)
-    _, night = order_in_code()
-    assert [t for t in templates_of(service) if t not in LATER] == night
-    assert templates_of(service) == ["ingest", *night, "evaluate", "publish"]
+    assert templates_of(service) == [step.job for step in WORKFLOW if step.job in TEMPLATES]
+    assert [step.job for step in NIGHT] == [step.job for step in WORKFLOW if step.start]
 
 
 def test_nights_to_learn_from_are_made_first_and_in_the_order_of_a_local_one() -> None:
     service = Service()
     walk(service, {**SCHEDULED, "bootstrap_dates": ["2026-01-10", "2026-01-17"]})
-    earlier, _ = order_in_code()
+    earlier = [step.job for step in NIGHT if step.earlier]
     for past in ("2026-01-10", "2026-01-17"):
         made = [j for j in service.launched if j["parameters"].get("date") == past]
         assert [j["template"] for j in made if j["template"] != "outcomes"] == earlier
@@ -198,7 +167,7 @@ def test_a_job_is_awaited_and_two_of_one_name_never_run_at_once() -> None:
 
 
 def test_the_airflow_graph_has_the_same_jobs_in_the_same_order() -> None:
-    tree = ast.parse((NIGHT / "airflow_night.py").read_text())
+    tree = ast.parse((FOLDER / "airflow_night.py").read_text())
     compile(tree, "airflow_night.py", "exec")
     value = next(n.value for n in tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "JOBS")
     jobs = [(e.elts[0].value, {k.value for k in e.elts[1].keys}) for e in value.elts]  # type: ignore[attr-defined]

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from pipelines.backfill import backfill
 from pipelines.cli.main import cli
 from pipelines.cli.report import report
-from pipelines.nightly import backfill, night
+from pipelines.nightly import night
 from pipelines.publish import publish
 from pipelines.recommender.scoring import Scorer
 from pipelines.runtime import check

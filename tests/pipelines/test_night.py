@@ -12,6 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from models.rankers.ranker import load
+from pipelines.cli.preview import preview
 from pipelines.cli.report import gather
 from pipelines.nightly import night
 from pipelines.recommender.artefacts import fetch
@@ -199,7 +200,7 @@ def test_previews_commit_nothing(world, tmp_path, capsys):
     who = place.read("shelves", NIGHT)["listener_id"].unique().sort()[:3].to_list()
     (tmp_path / "ids.txt").write_text("\n".join(who) + "\n")
     wanted = ["rediscover", "popular-now"]
-    night(place.url, NIGHT, SETTINGS, shelves=wanted, listeners_file=str(tmp_path / "ids.txt"))
+    preview(place.url, NIGHT, NIGHT, SETTINGS, shelves=wanted, listeners_file=str(tmp_path / "ids.txt"))
     assert {k: m.to_json() for k, m in manifests(place).items()} == {
         k: m.to_json() for k, m in manifests(world.place).items()
     }
@@ -216,7 +217,7 @@ def test_previews_commit_nothing(world, tmp_path, capsys):
     assert_frame_equal(rows.select(key).sort(key), committed.select(key).sort(key))
     assert_same_order(rows, committed)
     with pytest.raises(UserError, match="unknown shelf"):
-        night(place.url, NIGHT, SETTINGS, shelves=["nosuch"])
+        preview(place.url, NIGHT, NIGHT, SETTINGS, shelves=["nosuch"])
 
 
 def test_a_fit_date_scores_a_later_night_with_the_models_as_of_then(world, tmp_path):

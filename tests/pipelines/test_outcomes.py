@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines.nightly import join_outcomes, to_join
+from pipelines.night_steps import join_outcomes
 from pipelines.runtime.config import Settings
+from pipelines.runtime.schedule import Night, to_join
 from tests.pipelines.tiny import NIGHT, build, candidates_of, put
 from transforms.outcomes.join import OutcomeSettings
 from transforms.tables.warehouse import Warehouse
@@ -24,6 +25,10 @@ def place(tmp_path: Path) -> Warehouse:
     return build(tmp_path)
 
 
+def join(place: Warehouse, settings: Settings) -> None:
+    join_outcomes(Night(place.url, END, END, settings, horizon=1))
+
+
 def joined(place: Warehouse) -> dict[int, list[int]]:
     """Days after the night -> the horizons of the outcomes of that date."""
     days = place.dates("outcomes")
@@ -31,7 +36,7 @@ def joined(place: Warehouse) -> dict[int, list[int]]:
 
 
 def test_each_horizon_of_a_night_is_joined_when_it_closes_and_only_once(place: Warehouse) -> None:
-    join_outcomes(place.url, END, BOTH, ())
+    join(place, BOTH)
     assert joined(place) == {1: [1], 7: [7]}
     assert to_join(place, END, {1, 7}) == {}
     assert to_join(place, END - timedelta(1), {1, 3, 7}) == {NIGHT + timedelta(3): [3]}, "not yet closed"
@@ -41,10 +46,10 @@ def test_a_horizon_that_is_added_is_made_up_on_dates_that_have_outcomes(place: W
     put(
         place, "candidates", END - timedelta(1), candidates_of()
     )  # a second night, a day before the first one's week ends
-    join_outcomes(place.url, END, SHORT, ())
+    join(place, SHORT)
     assert joined(place) == {1: [1], 7: [1]}
     before = place.read("outcomes", END)
-    join_outcomes(place.url, END, BOTH, ())
+    join(place, BOTH)
     assert joined(place) == {1: [1], 7: [1, 7]}
     kept = place.read("outcomes", END).filter(horizon=1)
     assert kept.equals(before), "what had been joined is as it was"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli.main import cli
-from pipelines.nightly import night
+from pipelines.cli.preview import preview
 from pipelines.runtime.settings_file import to_yaml
 from tests.pipelines.world import END, NIGHT, SETTINGS, World, manifests
 from transforms.common.errors import UserError
@@ -31,7 +31,7 @@ def test_a_date_that_is_not_folded_is_neither_folded_nor_fitted_for_a_preview(pl
     with pytest.raises(
         UserError, match=rf"is not folded; make it with `nightshelf run --date {END}`, or preview {NIGHT}"
     ):
-        night(place.url, END, SETTINGS, shelves=["on-repeat"], listeners_file=str(tmp_path / "one.txt"))
+        preview(place.url, END, END, SETTINGS, shelves=["on-repeat"], listeners_file=str(tmp_path / "one.txt"))
     assert manifests(place) == before
     assert sorted(place.dates("library"))[-1] == NIGHT
 
@@ -43,9 +43,9 @@ def test_without_models_of_its_fit_date_a_preview_names_a_night_that_has_some(wo
     with pytest.raises(
         UserError, match=f"no models of {bootstrap}; make them with `nightshelf run --date {bootstrap}`$"
     ):
-        night(place.url, bootstrap, SETTINGS, shelves=["on-repeat"])
+        preview(place.url, bootstrap, bootstrap, SETTINGS, shelves=["on-repeat"])
     with pytest.raises(UserError, match=f"no models of {bootstrap}; .* --fit-date {NIGHT}$"):
-        night(place.url, NIGHT, SETTINGS, fit_date=bootstrap, shelves=["on-repeat"])
+        preview(place.url, NIGHT, bootstrap, SETTINGS, shelves=["on-repeat"])
 
 
 def test_a_shelf_that_is_added_to_the_settings_is_previewed_without_remaking_the_night(
@@ -75,5 +75,5 @@ def test_a_file_that_names_nobody_who_is_known_is_refused(
 ) -> None:
     (tmp_path / "ids.txt").write_text("nobody-of-that-name\n")
     with pytest.raises(UserError, match=f"^0 of 1 listeners are known on {NIGHT}") as refused:
-        night(place.url, NIGHT, SETTINGS, listeners_file=str(tmp_path / "ids.txt"))
+        preview(place.url, NIGHT, NIGHT, SETTINGS, listeners_file=str(tmp_path / "ids.txt"))
     assert "nobody-of-that-name" not in str(refused.value) + "".join(capsys.readouterr())

@@ -15,10 +15,11 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
+from pipelines.backfill import backfill
 from pipelines.cli.main import cli
 from pipelines.cli.upkeep import repair
 from pipelines.features import features
-from pipelines.nightly import backfill, night
+from pipelines.nightly import night
 from pipelines.recommender import artefacts
 from pipelines.runtime.settings_file import to_yaml
 from tests.pipelines.test_kill import assert_equal, assert_readable

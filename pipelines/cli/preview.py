@@ -16,6 +16,7 @@ import polars as pl
 
 from pipelines.runtime.identity import ids_of_file, known_as
 from pipelines.runtime.progress import stage
+from pipelines.runtime.schedule import is_bootstrap
 from transforms.common.errors import UserError
 from transforms.tables.as_of import as_of
 from transforms.tables.runs import Run
@@ -42,8 +43,14 @@ def preview(
     """Score and print a preview.
 
     Raises:
-        UserError: the date is not folded, there are no models of the fit date, or the file names nobody who is known.
+        UserError: a shelf that the settings do not have, a fit date later than the night, the date is not folded, there are no
+            models of the fit date, or the file names nobody who is known.
     """
+    if fit > day:
+        raise UserError(f"--fit-date {fit} is later than the night {day}; a night may only learn from its past")
+    if not set(shelves) <= {s.shelf_id for s in settings.shelves.shelves}:
+        offered = ", ".join(s.shelf_id for s in settings.shelves.shelves)
+        raise UserError(f"unknown shelf among {', '.join(shelves)}; the settings have: {offered}")
     place = Warehouse(warehouse)
     require_made(place, day, fit)
     asked = list(
@@ -81,8 +88,6 @@ def require_made(place: Warehouse, day: date, fit: date) -> None:
     Raises:
         UserError: the date is not folded, or there are no models of the fit date.
     """
-    from pipelines.nightly import is_bootstrap
-
     if place.current("library", day) is None:
         folded = place.newest("library", day)
         other = f", or preview {folded.date}, the newest night before it that is folded" if folded else ""

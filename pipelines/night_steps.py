@@ -1,0 +1,96 @@
+"""How each job of a night is started locally; what is current already is skipped.
+
+A step is a function of the night that is being made. `pipelines.nightly` puts them in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from pipelines.recommender.night import Asked
+from pipelines.runtime.check import require_listens
+from pipelines.runtime.config import Settings
+from pipelines.runtime.progress import stage
+from pipelines.runtime.schedule import Night, first_listens, is_bootstrap, to_join
+from transforms.tables.repair import to_fold_again
+from transforms.tables.warehouse import Warehouse, days
+
+
+def check_log(night: Night) -> None:
+    """Refuse a log that fails its checks, before its date is folded and closed."""
+    require_listens(night.warehouse, night.day, night.settings.gates, night.accept_gates)
+
+
+def fold(night: Night) -> None:
+    """Fold every date that no library holds yet, up to the fit date, then up to the night."""
+    for day in sorted({night.fit, night.day}):
+        fold_to(night.url, day, night.settings, night.beam_args)
+
+
+def fold_to(url: str, day: date, settings: Settings, beam_args: Sequence[str] = ()) -> None:
+    """Fold every date up to `day` that no library holds yet, in one job, and before it what `repair` marked."""
+    from pipelines.features import features
+
+    warehouse = Warehouse(url)
+    newest = warehouse.newest("library", day)
+    first = newest.date + timedelta(1) if newest else first_listens(warehouse, day)
+    if newest is not None and newest.date == day:
+        again = to_fold_again(warehouse, first, day)
+        if not again:
+            return
+        first, day = again[0], again[-1]
+    with stage(f"features {first} to {day}") as at:
+        features(url, first, day, settings=settings, beam_args=beam_args)
+        at.rows(sum(m.rows for d in days(first, day) if (m := warehouse.current("sessions", d))))
+
+
+def take_out(night: Night) -> None:
+    """Note which plays feedback has taken out of taste; nothing where nobody asked for it."""
+    from pipelines.exclusions import exclusions
+
+    for day in sorted({night.fit, night.day}):
+        exclusions(night.url, day, settings=night.settings, beam_args=night.beam_args)
+
+
+def join_outcomes(night: Night) -> None:
+    """Outcomes of every stored night whose horizons have closed; a horizon that was added since is made up."""
+    from pipelines.outcomes import outcomes
+
+    horizons = {*night.settings.outcomes.horizons, night.horizon}
+    for closed, wanted in to_join(night.warehouse, night.day, horizons).items():
+        with stage(f"outcomes {closed}") as at:
+            outcomes(night.url, closed, settings=night.settings, horizons=wanted, beam_args=night.beam_args)
+            at.rows(night.warehouse.need("outcomes", closed).rows)
+
+
+def fit_models(night: Night) -> None:
+    """Fit the models of the fit date; an earlier date's stand as they are, unless they lack what a whole night needs."""
+    from pipelines.train import train
+
+    fit, warehouse = night.fit, night.warehouse
+    if fit == night.day or warehouse.current("models", fit) is None or is_bootstrap(warehouse, fit):
+        with stage(f"models {fit}"):
+            train(night.url, fit, settings=night.settings, beam_args=night.beam_args)
+
+
+def fit_ranker(night: Night) -> None:
+    """Fit the ranker of the fit date; an earlier date's stands as it is."""
+    from pipelines.train_ranker import train_ranker
+
+    if night.fit == night.day or night.warehouse.current("rankers", night.fit) is None:
+        with stage(f"ranker {night.fit}"):
+            settings, args = night.settings, night.beam_args
+            train_ranker(night.url, night.fit, settings=settings, horizon=night.horizon, beam_args=args)
+
+
+def score_night(night: Night) -> None:
+    """Score every listener."""
+    from pipelines.score import score
+
+    asked, accept = Asked(night.fit, night.candidates_only, night.greedy), night.accept_gates
+    with stage(f"score {night.day}") as at:
+        settings, args = night.settings, night.beam_args
+        score(night.url, night.day, settings=settings, asked=asked, accept_gates=accept, beam_args=args)
+        manifest = night.warehouse.current("candidates", night.day)
+        at.rows(manifest.rows if manifest else 0)

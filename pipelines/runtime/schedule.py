@@ -1,0 +1,129 @@
+"""What a night and its steps are, and which nights and dates are to be made.
+
+A fresh log has no stored nights to train a ranker on, so some are made first: three nights seven days apart (a shorter log,
+proportionally) that stop after `candidates`, each with everything as of its own date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from pipelines.runtime.config import Settings
+from transforms.common.errors import UserError
+from transforms.tables.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class Night:
+    """A night that is being made.
+
+    Attributes:
+        fit: learn from other listeners only up to this date.
+        horizon: days of the ranker's labels.
+        candidates_only: it is made for the first ranker to learn from, and stops after its candidates.
+    """
+
+    url: str
+    day: date
+    fit: date
+    settings: Settings
+    horizon: int
+    beam_args: Sequence[str] = ()
+    candidates_only: bool = False
+    greedy: bool = False
+    accept_gates: bool = False
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """Where it is made."""
+        return Warehouse(self.url)
+
+    def earlier(self, day: date) -> Night:
+        """A night of an earlier date for the first ranker: everything as of its own date."""
+        learned = bootstrap_settings(self.settings)
+        return replace(self, day=day, fit=day, settings=learned, candidates_only=True, greedy=False)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job of a night, as `pipelines.nightly` lists them.
+
+    Attributes:
+        job: its module under `pipelines`, and the name of its template.
+        reads, makes: tables, as manifests name them.
+        start: starts it locally; None = left to a command of its own.
+        earlier: a night that is made for the first ranker takes this step too.
+    """
+
+    job: str
+    reads: tuple[str, ...]
+    makes: tuple[str, ...] = ()
+    start: Callable[[Night], None] | None = None
+    earlier: bool = False
+
+
+def first_listens(warehouse: Warehouse, day: date) -> date:
+    """The first date with listens.
+
+    Raises:
+        UserError: there is none up to `day`.
+    """
+    found = [d for d in warehouse.dates("listens") if d <= day]
+    if not found:
+        raise UserError(f"no listens up to {day} in the warehouse; bring a log in with `nightshelf ingest`")
+    return found[0]
+
+
+def bootstrap_nights(warehouse: Warehouse, first: date, fit: date, settings: Settings) -> tuple[list[date], int]:
+    """Nights to make before the first ranker, and the days between them.
+
+    None where stored nights whose outcomes have closed by the fit date are there already, or the log is too short.
+
+    Returns:
+        the dates to make, in order, and the horizon in days of the labels they give.
+    """
+    wanted = settings.bootstrap
+    step = min(wanted.days_apart, (fit - first).days // (wanted.nights + 1))
+    if step < 1:
+        return [], wanted.days_apart
+    stored = [d for d in warehouse.dates("candidates") if d + timedelta(wanted.days_apart) <= fit]
+    planned = [fit - timedelta(step * n) for n in range(wanted.nights, 0, -1)]
+    if stored and not set(stored) <= set(planned):
+        return [], wanted.days_apart
+    return [n for n in planned if n not in stored], step
+
+
+def bootstrap_settings(settings: Settings) -> Settings:
+    """What such a night's models are fitted by: how sessions go on orders a shelf, and it has none."""
+    models = settings.models.model_copy(update={"use_next_in_session": False})
+    return settings.model_copy(update={"models": models})
+
+
+def is_bootstrap(warehouse: Warehouse, day: date) -> bool:
+    """Whether what stands on a date is a night that stopped after its candidates."""
+    made = warehouse.current("candidates", day)
+    return made is not None and bool(made.settings.get("candidates_only")) and warehouse.current("shelves", day) is None
+
+
+def to_join(warehouse: Warehouse, day: date, horizons: Collection[int]) -> dict[date, list[int]]:
+    """Dates up to `day` on which outcomes are to be joined, in order, and the horizons to join on each.
+
+    A date that has been joined is joined again only for a horizon of a stored night that it lacks, and then for those it
+    holds too. It stays as it is if the night of one of these is no longer stored: what was joined is worth more. Nobody
+    can move what is pinned.
+    """
+    nights = set(warehouse.dates("candidates"))
+    out = {}
+    for closed in sorted({n + timedelta(h) for n in nights for h in horizons if n + timedelta(h) <= day}):
+        wanted = {h for h in horizons if closed - timedelta(h) in nights}
+        joined = warehouse.current("outcomes", closed)
+        if joined is not None:
+            held = set(joined.settings["horizons"])
+            gone = any(closed - timedelta(h) not in nights for h in held)
+            if wanted <= held or gone or joined.pinned:
+                continue
+            wanted |= held
+        out[closed] = sorted(wanted)
+    return out
