@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dataflow_templates.options import TemplateOptions, Text
+from dataflow_templates.options import TemplateOptions
 from dataflow_templates.templates import TEMPLATES, Template
+from pipelines.cli.declare import Text
 
 FOLDER = Path(__file__).parent / "metadata"
 

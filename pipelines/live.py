@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 END = date(2026, 1, 31)
 SHOWN = ["listener_id", "surface", "shelf_id", "version", "home_position", "items"]
-Shows = Literal["pipeline", "random", "oracle"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Plan:
     history: int = 42
     fit_every: int = 7
     seed: int = 1
-    shows: Shows = "pipeline"
+    shows: Literal["pipeline", "random", "oracle"] = "pipeline"
 
     def world(self, live: LiveSettings) -> LiveWorld:
         """The world of this plan."""

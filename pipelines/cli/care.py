@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import click
 
 from pipelines.cli.beam_options import HANDED_ON, mistake, own_options
+from pipelines.cli.declare import DAY
+from pipelines.cli.jobs import JOBS
 from pipelines.cli.options import (
-    DAY,
     as_date,
     config_option,
     day_option,
-    key_option,
     settings_of,
     standing_option,
-    warehouse_option,
 )
 
 
@@ -80,41 +79,35 @@ def check(day: datetime, warehouse: str, config: str | None) -> None:
 
 
 @click.command()
-@click.option("--date", "day", type=DAY, help="The night; with --rollback, the night to withdraw.")
-@click.option("--to", required=True, help="bigquery:PROJECT.DATASET")
-@click.option("--table", "tables", multiple=True, default=["shelves"], show_default=True, help="May be repeated.")
+@JOBS["publish"].on_terminal
 @click.option("--rollback", "back", is_flag=True, help="Point the views back at what they read before.")
-@click.option("--keep-days", default=7, show_default=True, help="Days until a run that no view reads expires.")
-@click.option("--accept-gates", is_flag=True, help="Publish even if a check fails.")
-@warehouse_option
-@config_option
-def publish(day: datetime | None, to: str, tables: Sequence[str], back: bool, warehouse: str, **o: Any) -> None:
-    """Load a night into BigQuery, count its rows, then replace the view that consumers read."""
+def publish(day: date | None, to: str, tables: Sequence[str], back: bool, warehouse: str, **o: Any) -> None:
+    """Load a night into BigQuery, count its rows, then replace the view that consumers read.
+
+    With --rollback, --date is the night to withdraw; without it, whatever the views read.
+    """
     from pipelines import publish as job
     from transforms.tables.warehouse import standing
 
     keep_days: int = o["keep_days"]
     if back:
-        done = job.rollback(to, tables, day=as_date(day), keep_days=keep_days)
+        done = job.rollback(to, tables, day=day, keep_days=keep_days)
     elif day is None:
         raise click.UsageError("--date is required, except with --rollback")
     else:
         standing(warehouse)
         gates, accept = settings_of(o["config"]).gates, o["accept_gates"]
-        done = job.publish(warehouse, day.date(), to, tables, keep_days=keep_days, gates=gates, accept_gates=accept)
+        done = job.publish(warehouse, day, to, tables, keep_days=keep_days, gates=gates, accept_gates=accept)
     for one in done:
         click.echo(one)
 
 
 @click.command(context_settings=HANDED_ON)
 @click.argument("listeners", nargs=-1)
-@click.option("--listeners-file", help="Further ids, one a line.")
-@click.option("--published", help="bigquery:PROJECT.DATASET whose tables are cleared too.")
+@JOBS["forget"].on_terminal
 @click.option(
     "--readmit", is_flag=True, help="Only take them off the list: what is ingested from now on is taken again."
 )
-@key_option
-@warehouse_option
 @click.pass_context
 def forget(ctx: click.Context, listeners: tuple[str, ...], warehouse: str, **o: Any) -> None:
     """Remove listeners from every table, stored run and published copy, and refuse them from now on.

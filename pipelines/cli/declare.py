@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import wraps
 from typing import Any, Literal
 
 import click
@@ -84,6 +85,8 @@ class Option:
         default: the string it is without being given; None = the job's own default.
         many: may be repeated on the terminal; a template gets them separated by commas. The job gets a list.
         only: it is an option of this place alone.
+        here: the default on the terminal, where a template has to be given a value; "" = it may be left out.
+        more: a second sentence of the terminal's help.
     """
 
     name: str
@@ -95,6 +98,8 @@ class Option:
     required: bool = False
     many: bool = False
     only: Where | None = None
+    here: str | None = None
+    more: str = ""
 
     @property
     def parameter(self) -> str:
@@ -107,26 +112,35 @@ class Option:
         return self.flag or f"--{self.parameter.replace('_', '-')}"
 
     def parsed(self, given: str | None) -> Any:
-        """The job's value for a template's string; None where it was not given."""
+        """The job's value for a template's string; None where it was not given.
+
+        Raises:
+            UserError: it matches its pattern and is no value all the same, as the thirtieth of February.
+        """
         if given is None:
             return [] if self.many else None
-        return [self.text.value(one) for one in given.split(",")] if self.many else self.text.value(given)
+        try:
+            return [self.text.value(one) for one in given.split(",")] if self.many else self.text.value(given)
+        except ValueError as error:
+            from transforms.common.errors import UserError
+
+            raise UserError(f"--{self.parameter}: {error}") from error
 
     def click(self) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """The option for a click command, under the job's name."""
-        shown = self.default is not None
+        words = f"{self.help} {self.more}".strip()
         if self.text.kind == "BOOLEAN":
-            return click.option(self.terminal, self.name, is_flag=True, help=self.help)
-        default: Any = [self.default] if self.many and shown else self.default
-        more: dict[str, Any] = {"default": default} if shown else {}
+            return click.option(self.terminal, self.name, is_flag=True, help=words)
+        default: Any = self.default if self.here is None else self.here or None
+        more: dict[str, Any] = {"default": [default] if self.many else default} if default is not None else {}
         return click.option(
             self.terminal,
             self.name,
             type=self.text.click_type,
             multiple=self.many,
-            required=self.required,
-            show_default=shown,
-            help=self.help,
+            required=self.required and self.here is None,
+            show_default=default is not None,
+            help=words,
             **more,
         )
 
@@ -155,10 +169,10 @@ class Command:
     def on_terminal(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A click command's function with these options; it gets the job's values by the job's names."""
 
+        @wraps(function)  # its other options with it
         def with_values(*args: Any, **given: Any) -> Any:
             return function(*args, **{name: _value(value) for name, value in given.items()})
 
-        with_values.__doc__, with_values.__name__ = function.__doc__, function.__name__
         for option in reversed(self.of("terminal")):
             with_values = option.click()(with_values)
         return with_values
@@ -176,14 +190,12 @@ def _value(given: Any) -> Any:
 
 
 def a_day(text: str) -> date:
-    """A day of the calendar.
+    """A date.
 
     Raises:
-        UserError: there is no such day.
+        ValueError: there is no such day.
     """
-    from transforms.common.errors import UserError
-
     try:
         return date.fromisoformat(text)
-    except ValueError as error:
-        raise UserError(f"expected a day of the calendar as YYYY-MM-DD, found {text!r}") from error
+    except ValueError:
+        raise ValueError(f"expected a day of the calendar as YYYY-MM-DD, found {text!r}") from None

@@ -23,10 +23,11 @@ def _formats() -> tuple[str, ...]:
     """Formats of a log. An export of one person names that person in an option, which everybody sees who sees the job."""
     from transforms.formats.formats import FORMATS
 
-    return tuple(f for f in (*FORMATS, "bigquery") if f != "spotify-history")
+    return (*(f.name for f in FORMATS if not f.of_one), "bigquery")
 
 
 def _tables() -> str:
+    """Names of tables, separated by commas."""
     from transforms.tables.schema import TABLES
 
     table = "(?:" + "|".join(sorted(TABLES)) + ")"
@@ -52,13 +53,18 @@ SWITCH = Text(r"true|false", "true or false", "BOOLEAN", ("true", "false"), lamb
 NAMES = Text(_tables, "names of tables, separated by commas")
 FORMAT = Text(lambda: _one_of(_formats()), "", "ENUM", _formats)
 
-WAREHOUSE = Option("warehouse", FOLDER, "Folder or bucket of the warehouse.", required=True)
+WAREHOUSE = Option("warehouse", FOLDER, "Folder or bucket of the warehouse.", required=True, here="./warehouse")
 CONFIG = Option("config", FILE, "Settings file, as `nightshelf config` prints one.")
 NIGHT = Option("day", DATE, "The night: as of the end of this date, UTC.", "date", required=True)
 ACCEPT_GATES = Option("accept_gates", SWITCH, "Go on even if a check fails.", default="false")
 CANDIDATES_ONLY = Option("candidates_only", SWITCH, "For a night that stops before the ranker.", default="false")
 HORIZON = Option("horizon", DAYS, "Days of the ranker's labels; default: as the settings say.")
-KEY = Option("pseudonym_key_file", FILE, "Key that ids are replaced under; workers read it.")
+KEY = Option(
+    "pseudonym_key_file",
+    FILE,
+    "Key that ids are replaced under; workers read it.",
+    more="Default: NIGHTSHELF_PSEUDONYM_KEY, if it is set.",
+)
 EVERY, DATED = (WAREHOUSE, CONFIG), (WAREHOUSE, CONFIG, NIGHT)
 
 COMMANDS = (
@@ -68,7 +74,7 @@ COMMANDS = (
         "A listening log into the warehouse: cleaned, counted, split by listener, filed by date.",
         (
             *EVERY,
-            Option("format", FORMAT, "What the log is.", required=True),
+            Option("format", FORMAT, "What the log is.", required=True, more="docs/mapping.md lists the formats."),
             Option("inputs", FILES, "Files, patterns or BigQuery tables; commas.", "input", required=True, many=True),
             Option("mapping", FILE, "YAML: which column is what (csv, parquet, bigquery)."),
             Option("tracks", FILE_OR_TABLE, "Catalog in the columns of table tracks."),
@@ -95,9 +101,7 @@ COMMANDS = (
         (
             *EVERY,
             replace(NIGHT, name="date_to", flag="--to"),
-            Option(
-                "date_from", DATE, "First date to fold; default: the one after the library's.", "from_date", "--from"
-            ),
+            Option("date_from", DATE, "First date to fold; default: the last.", "from_date", "--from"),
             replace(ACCEPT_GATES, only="terminal"),
         ),
     ),
@@ -150,7 +154,8 @@ COMMANDS = (
         "Nightshelf: publish",
         "A night into BigQuery: loaded, counted, then the view replaced.",
         (
-            *DATED,
+            *EVERY,
+            replace(NIGHT, here=""),
             Option("to", DATASET, "The dataset that consumers read.", required=True),
             Option(
                 "tables",
@@ -159,6 +164,7 @@ COMMANDS = (
                 flag="--table",
                 default="shelves",
                 many=True,
+                more="May be repeated.",
             ),
             Option("keep_days", DAYS, "Days until a run that no view reads expires.", default="7"),
             ACCEPT_GATES,
@@ -169,8 +175,9 @@ COMMANDS = (
         "Nightshelf: forget",
         "People removed from every table, stored night and published copy.",
         (
-            *EVERY,
-            Option("listeners_file", FILE, "Listener ids, one a line.", required=True),
+            WAREHOUSE,
+            replace(CONFIG, only="template"),  # every template is told of the settings; this job reads none
+            Option("listeners_file", FILE, "Listener ids, one a line.", required=True, here=""),
             Option("published", DATASET, "The dataset that nights were published to."),
             replace(KEY, help="Key that ids were replaced under at ingest."),
         ),

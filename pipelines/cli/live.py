@@ -1,4 +1,4 @@
-"""The command `live`."""
+"""The command that lets a simulated world live with the pipeline's own shelves."""
 
 from __future__ import annotations
 
@@ -50,3 +50,6 @@ def live(ctx: click.Context, **o: Any) -> None:
     click.echo(
         f"world      {o['out']}\nwarehouse  {o['out']}/warehouse" if o["shows"] == "pipeline" else f"world  {o['out']}"
     )
+
+
+COMMANDS = (live,)

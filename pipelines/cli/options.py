@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-DAY = click.DateTime(["%Y-%m-%d"])
+from pipelines.cli.declare import DAY
 
 
 def as_date(value: datetime | None) -> date | None:
@@ -49,16 +49,14 @@ day_option = click.option(
 )
 
 
-def in_order(first: datetime, last: datetime) -> None:
+def in_order(first: date, last: date) -> None:
     """Refuse a range that ends before it begins.
 
     Raises:
         click.UsageError: it does.
     """
     if first > last:
-        raise click.UsageError(
-            f"--from is after --to: expected the earlier date first, found {first.date()} and {last.date()}"
-        )
+        raise click.UsageError(f"--from is after --to: expected the earlier date first, found {first} and {last}")
 
 
 def _format(ctx: click.Context, param: click.Parameter, value: str | None) -> None:

@@ -22,6 +22,7 @@ UNBOUNDED = {
     "night_steps": "says which dates are missing; the jobs it starts read the tables",
     "nightly": "says which nights are missing; the jobs it starts read the tables",
     "backfill": "goes over nights that are made; the jobs it starts read the tables",
+    "live": "starts ingests and nights; the jobs it starts read the tables",
     "simulate": "reads no warehouse",
 }
 

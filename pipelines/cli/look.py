@@ -1,0 +1,64 @@
+"""Commands that look at what is made: shelves, measurements, the report, the settings."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from pipelines.cli.beam_options import BeamCommand
+from pipelines.cli.declare import DAY
+from pipelines.cli.jobs import JOBS
+from pipelines.cli.options import as_date, config_option, day_option, key_option, settings_of, standing_option
+
+
+@click.command()
+@click.argument("listener")
+@click.option("--shelf", help="Only this shelf.")
+@click.option("--why", is_flag=True, help="Where each item came from, and what moved its score.")
+@click.option("--date", "day", type=DAY, help="Default: the newest night.")
+@key_option
+@standing_option
+def show(listener: str, warehouse: str, **o: Any) -> None:
+    """Print one listener's shelves."""
+    from pipelines.cli.show import show as run
+    from pipelines.runtime.identity import known_as
+
+    (known,) = known_as(warehouse, [listener], o["pseudonym_key_file"])
+    run(warehouse, known, shelf=o["shelf"], why=o["why"], day=as_date(o["day"]))
+
+
+@click.command(cls=BeamCommand)
+@JOBS["evaluate"].on_terminal
+@click.pass_context
+def evaluate(ctx: click.Context, config: str | None, warehouse: str, **given: Any) -> None:
+    """Measure a stored night, its sources and the baselines against what was listened to afterwards."""
+    from pipelines.evaluate import evaluate as run
+    from transforms.tables.warehouse import standing
+
+    standing(warehouse)
+    run(warehouse, settings=settings_of(config), beam_args=ctx.args, **given)
+
+
+@click.command()
+@day_option
+@standing_option
+@config_option
+def report(day: datetime, warehouse: str, config: str | None) -> None:
+    """Write the night's report: one self-contained HTML page."""
+    from pipelines.cli.report import report as run
+
+    click.echo(run(warehouse, day.date(), settings_of(config).cost))
+
+
+@click.command("config")
+@config_option
+def print_config(config: str | None) -> None:
+    """Print all settings as YAML, with their defaults."""
+    from pipelines.runtime.settings_file import to_yaml
+
+    click.echo(to_yaml(settings_of(config)), nl=False)
+
+
+COMMANDS = (show, evaluate, report, print_config)
