@@ -173,9 +173,10 @@ class Command:
         def with_values(*args: Any, **given: Any) -> Any:
             return function(*args, **{name: _value(value) for name, value in given.items()})
 
+        found: Callable[..., Any] = with_values
         for option in reversed(self.of("terminal")):
-            with_values = option.click()(with_values)
-        return with_values
+            found = option.click()(found)
+        return found
 
     def values(self, parsed: Any) -> dict[str, Any]:
         """The job's keyword arguments from a template's parsed strings."""
