@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import apache_beam as beam
 
-from pipelines.runtime.jobs import Record, described_only, launch
+from pipelines.runtime.jobs import Record, described_only, launch, planned_anew
 from transforms.common.errors import UserError
 from transforms.listening.beam import ADD, AddUpByTrack, FoldListeners
 from transforms.listening.fold import COLUMNS, OUTPUTS
@@ -71,12 +71,16 @@ def features(
 def _fold(
     warehouse: str, first: date, last: date, settings: Settings, beam_args: Sequence[str], outputs: Collection[str]
 ) -> Record | None:
-    """Fold dates in one job, onto what stands before them."""
-    past = as_of(warehouse, last)
-    plan = plan_fold(past, first, settings, outputs, STEP)
-    if plan is None:
-        return None
-    return launch("features", past.warehouse, lambda root: define(root, plan), beam_args, plan.runs)
+    """Fold dates in one job, onto what stands before them; planned anew if listens came in meanwhile."""
+
+    def once() -> Record | None:
+        past = as_of(warehouse, last)
+        plan = plan_fold(past, first, settings, outputs, STEP)
+        if plan is None:
+            return None
+        return launch("features", past.warehouse, lambda root: define(root, plan), beam_args, plan.runs)
+
+    return planned_anew(once)
 
 
 def define(root: beam.Pipeline, plan: FoldPlan) -> None:
@@ -89,4 +93,4 @@ def define(root: beam.Pipeline, plan: FoldPlan) -> None:
         folded | "Write by listener" >> WriteChunks(by_listener),
         summed | "Write by track" >> WriteChunks(by_track),
     ) | "Written" >> beam.Flatten()
-    _ = root | "Done" >> Commit(plan.runs, written)
+    _ = root | "Done" >> Commit(plan.runs, written, plan.stands)

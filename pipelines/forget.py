@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pipelines.runtime.identity import ids_of_file, known_as
 from pipelines.runtime.jobs import launch
 from pipelines.runtime.progress import stage
-from transforms.common.errors import UserError
+from transforms.common.errors import LostRace, UserError
 from transforms.privacy import forgotten as the_list
 from transforms.privacy.forget import clear_rejects, prints, swap
 from transforms.privacy.forget_texts import clear_texts
@@ -29,11 +29,19 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
 
 METRICS = "forget"
+ATTEMPTS = 5
+OVERTAKEN = (
+    "other jobs kept replacing files that hold the listeners; what was found is removed, what they wrote is not looked into: "
+    "run the same command again when they have ended"
+)
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a `forget` did; it names nobody. `nowhere` are ids, new to the list, that no table held."""
+    """What a `forget` did; it names nobody. `nowhere` are ids, new to the list, that no table held.
+
+    `beside`: another job was at work meanwhile.
+    """
 
     listeners: int
     files: int
@@ -42,6 +50,7 @@ class Done:
     published: int
     published_rows: int
     nowhere: int = 0
+    beside: bool = False
 
     def __str__(self) -> str:
         who = f"forgot {self.listeners:,} listener{'' if self.listeners == 1 else 's'}" if self.listeners else "done"
@@ -51,6 +60,11 @@ class Done:
         if self.nowhere:
             what = "1 id was" if self.nowhere == 1 else f"{self.nowhere:,} ids were"
             lines.append(f"{what} found in no table; check {'it' if self.nowhere == 1 else 'them'}")
+        if self.beside:
+            lines.append(
+                "another job is at work in this warehouse, and may have read them before: its commit will be refused; when it "
+                "has ended, run `nightshelf forget` once more, with no name"
+            )
         return "\n".join(lines)
 
 
@@ -92,19 +106,27 @@ def forget(
     gone = the_list.add(place, ids) if ids else before
     on = today or datetime.now(UTC).date()
     with stage("forget tables") as at:
-        record = launch("forget", place, lambda root: define(root, warehouse, prints(ids), on), beam_args)
-        files, rows = record.counters.get(f"{METRICS}.files", 0), record.counters.get(f"{METRICS}.rows", 0)
+        files = rows = held = 0
+        for attempt in range(1, ATTEMPTS + 1):
+            record = launch("forget", place, lambda root: define(root, warehouse, prints(ids), on), beam_args)
+            counted = {n: record.counters.get(f"{METRICS}.{n}", 0) for n in ("files", "rows", "people", "overtaken")}
+            files, rows, held = files + counted["files"], rows + counted["rows"], max(held, counted["people"])
+            if not counted["overtaken"]:
+                break
+            if attempt == ATTEMPTS:
+                raise LostRace(OVERTAKEN)
         at.rows(rows)
-        held = record.counters.get(f"{METRICS}.people", 0)
     with stage("forget texts"):
         texts = _texts(place, Traces({*ids, *raw}), prints(ids) or tuple(gone.prints), on)
-    tables = counted = 0
+    tables = counted_rows = 0
     if published:
         from pipelines.runtime.forget_published import forget_published
 
         with stage("forget published"):
-            tables, counted = forget_published(place, published, gone, sorted(set(ids)), client)
-    return Done(len(set(ids)), files, rows, texts, tables, counted, max(0, len(new) - held))
+            tables, counted_rows = forget_published(place, published, gone, sorted(set(ids)), client)
+    return Done(
+        len(set(ids)), files, rows, texts, tables, counted_rows, max(0, len(new) - held), place.store.others_at_work()
+    )
 
 
 def define(root: beam.Pipeline, warehouse: str, of: Sequence[int], today: date) -> None:
@@ -133,13 +155,20 @@ def define(root: beam.Pipeline, warehouse: str, of: Sequence[int], today: date) 
 
 def _texts(place: Warehouse, traces: Traces, of: Sequence[int], today: date) -> int:
     """Everything that is no listener's row: refused lines, ledgers, records, reports, leftovers of killed jobs."""
-    done = [r for p in _rejects(place) if (r := clear_rejects(place, p, traces, of)) is not None]
-    swap(place, done, today)
-    count = clear_texts(place, traces)
+    cleared = 0
+    for _ in range(ATTEMPTS):
+        done = [r for p in _rejects(place) if (r := clear_rejects(place, p, traces, of)) is not None]
+        cleared += len(done)
+        if not swap(place, done, today)[1]:
+            break
+    else:
+        raise LostRace(OVERTAKEN)
+    with place.store.turn("forget"):
+        count = clear_texts(place, traces)
     for path in [*place.store.paths("imports"), *place.store.leftovers()]:
         place.store.delete(path)
         count += 1
-    return len(done) + count
+    return cleared + count
 
 
 def _rejects(place: Warehouse) -> Iterator[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.runtime.inputs import BIGQUERY, gathered
-from pipelines.runtime.jobs import described_only, launch
+from pipelines.runtime.jobs import described_only, launch, planned_anew
 from transforms.common.errors import UserError
 from transforms.formats.base import Options
 from transforms.formats.files import InputFile
@@ -154,11 +154,13 @@ def ingest(
     others = {"tracks": tracks, "listeners": listeners_file, "feedback": feedback, "impressions": impressions}
     later = described_only(beam_args)
     with gathered(place, format, inputs, others, options.mapping, client, keep=later) as (files, tables_known):
-        fresh, left = _new(files, ledger(place))
-        known = (*tables_known, *(f.name for f in left if not f.empty))
-        empty = tuple(f.name for f in left if f.empty)  # all are equal, so one may be known
-        result = Ingested(known=known, empty=empty)
-        if fresh:
+
+        def once() -> Ingested:
+            fresh, left = _new(files, ledger(place))
+            known = (*tables_known, *(f.name for f in left if not f.empty))
+            empty = tuple(f.name for f in left if f.empty)  # all are equal, so one may be known
+            if not fresh:
+                return Ingested(known=known, empty=empty)
             logs = [f for f in fresh if f.role == "log"]
             looked = {file: check(fmt.name, file, options, alone=len(logs) == 1) for file in logs}
             empty = (*(f.name for f in fresh if f.empty or looked.get(f) == 0), *empty)
@@ -182,8 +184,11 @@ def ingest(
             done = place.need("rejects", end).extra["batches"][batch.id]
             counted = {k: done[k] for k in ("rows", "listens", "duplicates", "rejects", "reasons", "tables")}
             counted |= {"late": done.get("late", {}), "unread": done.get("unread", {})}
-            result = Ingested(batch.id, known, empty, **counted, seconds=record.seconds, peak_mb=record.peak_mb)
-    print(result)
+            return Ingested(batch.id, known, empty, **counted, seconds=record.seconds, peak_mb=record.peak_mb)
+
+        result = planned_anew(once)
+    if not (later and result.batch):
+        print(result)
     return result
 
 

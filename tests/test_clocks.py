@@ -31,6 +31,7 @@ LOOKS = {
     "transforms/common/clock.py": "seconds told",
     "transforms/tables/beam.py": "seconds counted",
     "transforms/tables/records.py": "seconds told, and when a record was written",
+    "transforms/tables/store_bucket.py": "whether anybody wrote into a bucket's abandoned run within a day",
     "transforms/tables/usage.py": "seconds told",
 }
 

@@ -26,7 +26,8 @@ from transforms.reporting.facts import Job, Ledger, Model, Sample, Shelf, ShelfI
 from transforms.reporting.page import render
 from transforms.shelves.settings import ShelfSettings
 from transforms.tables.bigquery import destination
-from transforms.tables.store import checked, open_store
+from transforms.tables.store import open_store
+from transforms.tables.store_base import checked
 from transforms.tables.warehouse import Warehouse, folder
 
 ROOT = Path(__file__).parent.parent

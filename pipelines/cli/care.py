@@ -58,7 +58,7 @@ def repair(day: datetime | None, dry_run: bool, warehouse: str) -> None:
 @standing_option
 @config_option
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
-@click.option("--abandoned", is_flag=True, help="Also runs that never committed; only while no run is at work.")
+@click.option("--abandoned", is_flag=True, help="Also runs that never committed and whose job has ended.")
 def clean(warehouse: str, config: str | None, dry_run: bool, abandoned: bool) -> None:
     """Delete old runs; never a current one, nor what an outcome window still needs."""
     from pipelines.cli.upkeep import clean as run

@@ -67,6 +67,5 @@ def clean(warehouse: str, settings: RetentionSettings, dry_run: bool = False, ab
     """Delete what retention allows; yields a line a folder."""
     place = Warehouse(warehouse)
     for path in list(upkeep.removable(place, settings, abandoned)):
-        if not dry_run:
-            place.store.delete(path)
-        yield f"{'would delete' if dry_run else 'deleted'} {path}"
+        if dry_run or upkeep.remove(place, path):
+            yield f"{'would delete' if dry_run else 'deleted'} {path}"

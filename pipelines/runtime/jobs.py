@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipelines.runtime import logs
 from pipelines.runtime.progress import made
 from transforms.common.clock import by_part, others
-from transforms.common.errors import JobFailed, UserError, interrupted
+from transforms.common.errors import JobFailed, Moved, UserError, interrupted
 from transforms.tables.records import Record, at_commit, with_workers, write_record
 from transforms.tables.runs import Run
 from transforms.tables.usage import Usage, passed
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import apache_beam as beam
 
 LOCAL = ("--runner=FnApiRunner",)
+ATTEMPTS = 3  # to do a job while others commit what it was planned on
 
 
 _WATCHED: ContextVar[list[Record] | None] = ContextVar("watched", default=None)
@@ -103,6 +104,8 @@ def launch(
         if found is None and not os.environ.get(logs.DEBUG):
             raise JobFailed(f"job {job} failed {logs.told(error)}; {logs.MORE}") from None
         raise found or error from error
+    finally:
+        warehouse.store.ended()
     record = Record(
         job,
         seconds=took.seconds(),
@@ -117,6 +120,23 @@ def launch(
         record = with_workers(record, warehouse, runs)
     write_record(warehouse, record, runs)
     return _noted(record)
+
+
+Made = TypeVar("Made")
+
+
+def planned_anew(job: Callable[[], Made]) -> Made:
+    """Plan and do a job, and again on top of what others have committed meanwhile; after three times the error is told.
+
+    Raises:
+        Moved: others were faster each time.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return job()
+        except Moved:
+            continue
+    return job()
 
 
 @contextmanager
@@ -145,12 +165,17 @@ def user_error(error: BaseException) -> UserError | None:
         if isinstance(seen, UserError):
             return type(seen)(str(seen).split(" [while running")[0])
         seen = seen.__cause__ or seen.__context__
-    kinds: list[type[UserError]] = [UserError, *UserError.__subclasses__()]
-    for kind in kinds:
+    for kind in _kinds(UserError):
         marker = f"{kind.__module__}.{kind.__name__}: "
         if marker in str(error):
             return kind(str(error).split(marker)[-1].split(" [while running")[0].strip())
     return _no_room(error)
+
+
+def _kinds(top: type[UserError]) -> Iterator[type[UserError]]:
+    yield top
+    for kind in top.__subclasses__():
+        yield from _kinds(kind)
 
 
 def _no_room(error: BaseException) -> UserError | None:

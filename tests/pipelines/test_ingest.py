@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from pipelines.ingest import Ingested, ingest
 from pipelines.runtime.config import Settings
-from transforms.common.errors import UserError
 from transforms.ingest import beam as ingest_beam
 from transforms.ingest import rejects as ingest_rejects
 from transforms.tables.chunks import shard_of
@@ -259,37 +258,20 @@ def test_killed_between_commits_and_run_again_it_ends_the_same(
     run(world, one, to="whole")
     shutil.copytree(world / "whole", world / "killed")
     run(world, two, to="whole")
-    commits = iter(range(100))
+    commits, commit = iter(range(100)), Warehouse.commit
 
-    def dies(*args: Any) -> Manifest:
+    def dies(*args: Any) -> None:
         if next(commits) == after:
             raise KilledError
-        return finish(*args)
+        commit(*args)
 
-    monkeypatch.setattr(ingest_beam, "finish", dies)
+    monkeypatch.setattr(Warehouse, "commit", dies)
     with pytest.raises(Exception, match="Killed"):
         run(world, two, to="killed")
     assert len(Warehouse(str(world / "killed")).need("rejects", END).extra["batches"]) == 1
     monkeypatch.undo()
     assert run(world, two, to="killed").rows == 3
     assert content(world, "killed") == content(world, "whole")
-
-
-def test_two_at_once_and_the_loser_says_so(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(world, log(world / "a.csv", ("ann", "t1", 1)))
-    first = iter([True])
-
-    def meanwhile(*args: Any) -> Manifest:
-        if next(first, False):
-            run(world, log(world / "c.csv", ("cyd", "t1", 1.5)))
-        return finish(*args)
-
-    monkeypatch.setattr(ingest_beam, "finish", meanwhile)
-    with pytest.raises(UserError, match="was committed by run"):
-        run(world, log(world / "b.csv", ("bob", "t1", 2)))
-    assert plays(world) == [("ann", "t1", 1), ("cyd", "t1", 1.5)]
-    run(world, str(world / "b.csv"))
-    assert plays(world) == [("ann", "t1", 1), ("bob", "t1", 2), ("cyd", "t1", 1.5)]
 
 
 def test_an_account_that_does_not_balance_commits_nothing(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,10 @@ class LostRace(UserError):
     exit_code = 4
 
 
+class Moved(LostRace):
+    """What a job was planned on moved while it was at work; nothing was committed, and planned anew it may be done."""
+
+
 class LostCount(UserError, ValueError):
     """Rows went missing or came from nowhere: a fault of the program, and nothing was committed."""
 

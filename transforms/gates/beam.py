@@ -19,7 +19,7 @@ from transforms.gates.measure import Measured
 from transforms.gates.night import judge
 from transforms.gates.settings import GateSettings
 from transforms.tables.records import job_at_commit, record_commit
-from transforms.tables.runs import Run, Written, finish, keep, with_extra
+from transforms.tables.runs import Run, Written, finish_all, keep, with_extra
 from transforms.tables.warehouse import Warehouse
 
 
@@ -80,8 +80,8 @@ class _GatedCommit(beam.DoFn):
                 f"as it is with `nightshelf run --date {last.day} --accept-gates` (all checks: `nightshelf check "
                 f"--date {last.day}`)",
             )
-        for run, files in zip(gated, mine, strict=True):
-            yield finish(run, files).run_id
+        todo = list(zip(gated, mine, strict=True))
+        yield from (manifest.run_id for manifest in finish_all(todo, who=f"the night of {last.day}"))
         record_commit(self._job, runs, written)
 
 

@@ -2,9 +2,12 @@
 
 The manifest of `rejects` is the ledger: its `extra["batches"]` holds, for each batch, the hashes of its files and the
 count rows = listens + duplicates + rejects. It is committed last. Before it, dates commit one by one, each naming the
-batch among its inputs; a batch that was killed between is run again under the same id, leaves the dates it finds
-itself in alone, and looks for duplicates only among the listens of other batches, so it ends with the same bytes as
-if nothing had happened.
+batch among its inputs; a batch that was killed between is run again under the same id, looks for duplicates only among
+the listens of other batches, and files what it finds not committed yet, row by row: so it ends with the same bytes as if
+nothing had happened, and with every row once if a night has closed dates meanwhile and the rest must be filed elsewhere.
+
+A batch commits only on top of what it was planned on. If another ingest was faster, or a night closed a date, or somebody was
+forgotten, nothing is committed and the batch is planned anew.
 
     batch id = hash(files' hashes, format, options, settings, end date)
     listens/date=D/_current.json   inputs {"batch 5f1c...": version before it}, files of earlier batches kept
@@ -20,16 +23,16 @@ from typing import Any
 
 import polars as pl
 
-from transforms.common.errors import LostCount, UserError
+from transforms.common.errors import LostCount, Moved, UserError
 from transforms.formats.base import Options, end_of
-from transforms.formats.files import ROLES, InputFile
+from transforms.formats.files import ROLES, InputFile, require_unchanged
 from transforms.gates.settings import GateSettings
 from transforms.ingest.cleaning import IngestSettings
 from transforms.privacy.forgotten import forgotten
 from transforms.privacy.pseudonyms import RECORDED, KeySource, checked_key
 from transforms.tables.chunks import check_shards, shard_of
 from transforms.tables.manifest import Manifest, canonical, version_of
-from transforms.tables.runs import Run, Written, claim, schema_signature
+from transforms.tables.runs import FORGOTTEN, Run, Written, claim, schema_signature
 from transforms.tables.store import Token
 from transforms.tables.warehouse import Warehouse
 
@@ -52,6 +55,7 @@ class Batch:
         key: where the key of pseudonyms is read; None = ids as they came.
         gates: what the batch is held to; `accept_gates`: commit it even if a check fails.
         recorded_of_people: fingerprints of that key and of the list of who was forgotten, where there are such.
+        people: token of that list, as seen at launch.
     """
 
     id: str
@@ -70,6 +74,7 @@ class Batch:
     gates: GateSettings = field(default_factory=GateSettings)
     accept_gates: bool = False
     recorded_of_people: dict[str, str] = field(default_factory=dict)
+    people: Token = None
 
     @property
     def ingested_at(self) -> datetime:
@@ -82,24 +87,26 @@ class Batch:
         return sorted(date.fromisoformat(k.removeprefix(prefix)) for k in self.tokens if k.startswith(prefix))
 
     def run(self, table: str, day: date, append: bool, extra: dict[str, Any] | None = None) -> Run | None:
-        """The run that adds this batch to a table's date; None if it is in there already.
+        """The run that adds this batch to a table's date; None if that is written whole, with this batch, already.
 
-        A date that files are added to keeps its number of shards; a new one, or one written whole, has the batch's.
+        A date that files are added to keeps its number of shards; a new one, or one written whole, has the batch's. What is
+        written whole depends on the newest date before it, what is added to on the date itself.
 
         Raises:
             UserError: the date is pinned.
         """
         key = f"{table}/{day.isoformat()}"
-        if key in self.done:
+        if key in self.done and not append:
             return None
-        current = Warehouse(self.warehouse).current(table, day) if key in self.tokens else None
+        warehouse = Warehouse(self.warehouse)
+        current = warehouse.current(table, day) if key in self.tokens else None
         if current is not None and current.pinned:
             raise UserError(
                 f"{table} of {day} is pinned to run {current.run_id}; release it with "
                 f"`nightshelf rollback {table} --date {day} --unpin`, then ingest again."
             )
-        before = current.inputs if current else {}
-        inputs = {**before, f"batch {self.id}": current.version if current else ""}
+        base = current if append or not self.dates(table) else warehouse.current(table, self.dates(table)[-1])
+        inputs = {**(current.inputs if current else {}), f"batch {self.id}": base.version if base else ""}
         settings = self.recorded()
         shards = 1 if table == "tracks" else current.shards if current and append else self.shards
         signature = schema_signature(table)
@@ -116,7 +123,33 @@ class Batch:
             previous_run=current.run_id if current else None,
             previous=current.files if current and append else (),
             extra={**(current.extra if current and append else {}), **(extra or {})},
+            people=self.people,
         )
+
+    def check_unmoved(self) -> None:
+        """Look whether the batch may be committed as it was planned and read.
+
+        Raises:
+            Moved: another ingest committed meanwhile, a night closed a date, or a manifest was changed.
+            UserError: an input file is not what it was.
+        """
+        require_unchanged(self.files)
+        warehouse = Warehouse(self.warehouse)
+        closed = max(warehouse.dates("library"), default=None)
+        moved = [] if closed == self.closed else [f"library/{closed or self.closed}"]
+        seen = set()
+        for table in TABLES_WRITTEN:
+            for day in warehouse.dates(table):
+                manifest, token = warehouse.current_with_token(table, day)
+                seen.add(key := f"{table}/{day.isoformat()}")
+                if token != self.tokens.get(key) and (manifest is None or manifest.run_id != self.run_id):
+                    moved.append(key)
+        moved += sorted(self.tokens.keys() - seen)
+        if moved:
+            raise Moved(
+                f"{moved[0].replace('/', ' of ')} was committed while batch {self.id} was read, by another ingest or a night; "
+                "nothing of the batch was committed: run the same command again"
+            )
 
     def recorded(self) -> dict[str, Any]:
         """What the content depends on beside the files."""
@@ -155,10 +188,24 @@ class Batch:
             frames += self.of_shard(manifest, shard, STORED_COLUMNS)
         return pl.concat(frames) if frames else None
 
-    def of_shard(self, manifest: Manifest, shard: int, columns: Sequence[str] | None = None) -> list[pl.DataFrame]:
-        """Rows of other batches that belong to one of the batch's shards, file by file, whatever the table's number is."""
+    def committed(self, table: str, shard: int) -> dict[date, pl.DataFrame]:
+        """Rows of this batch that an earlier attempt has committed, of one shard, by the date they are filed under."""
+        out = {}
+        for key in sorted(self.done):
+            name, _, day = key.partition("/")
+            if name != table:
+                continue
+            frames = self.of_shard(Warehouse(self.warehouse).need(table, date.fromisoformat(day)), shard, own=True)
+            if any(f.height for f in frames):
+                out[date.fromisoformat(day)] = pl.concat(frames, how="diagonal")
+        return out
+
+    def of_shard(
+        self, manifest: Manifest, shard: int, columns: Sequence[str] | None = None, own: bool = False
+    ) -> list[pl.DataFrame]:
+        """Rows of other batches (or its own) in one of the batch's shards, file by file, whatever the table's number is."""
         warehouse, least = Warehouse(self.warehouse), min(manifest.shards, self.shards)
-        files = [f for f in manifest.files if f.batch != self.id and f.shard % least == shard % least]
+        files = [f for f in manifest.files if (f.batch == self.id) == own and f.shard % least == shard % least]
         frames = warehouse.read_files(files, columns)
         if manifest.shards >= self.shards:
             return frames
@@ -194,6 +241,7 @@ def plan_batch(
     keyed = {RECORDED: names.fingerprint} if names else {}
     if names:  # a file may be called like the person whose log it is
         files = [replace(f, name=f"file-{f.sha256[:12]}") for f in files]
+    people = warehouse.store.read_with_token(FORGOTTEN)[1]  # before the list itself is read
     gone = forgotten(warehouse).fingerprint
     described = {**_described(fmt, options), **settings.model_dump(mode="json"), **keyed}
     content = sorted((f.role, f.sha256) for f in files)
@@ -228,6 +276,7 @@ def plan_batch(
         gates=gates or GateSettings(),
         accept_gates=accept_gates,
         recorded_of_people={**keyed, **({"forgotten": gone} if gone else {})},
+        people=people,
     )
 
 

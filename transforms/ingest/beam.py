@@ -28,7 +28,7 @@ from transforms.formats.formats import parse_log, read_table
 from transforms.formats.pieces import Piece
 from transforms.formats.tables import EVENT_TIME, one_each, rows_of
 from transforms.gates import measure
-from transforms.ingest.batch import Batch, Late, account, late_from, passed
+from transforms.ingest.batch import DATED, Batch, Late, account, late_from, passed
 from transforms.ingest.catalog import merge_tracks
 from transforms.ingest.cleaning import clean
 from transforms.ingest.gates import judge_batch, measured_extra
@@ -38,7 +38,7 @@ from transforms.privacy.forgotten import forgotten
 from transforms.tables.chunks import split
 from transforms.tables.order import by_date
 from transforms.tables.records import USED, record_commit, used
-from transforms.tables.runs import Run, Written, finish, write_frame
+from transforms.tables.runs import Run, Written, finish_all, write_frame
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 
@@ -211,14 +211,20 @@ class CleanShard(beam.DoFn):
             yield from _refused(done.rejects, batch.shards)
         if not done.listens.height:
             return
-        late = done.listens.filter("late")
-        first = pl.col("started_at").min().dt.date()
-        for day, earliest, n in late.group_by("date").agg(first, n=pl.len()).sort("date").iter_rows():
-            yield _counts(**{f"late {day} {earliest}": n})
         yield beam.pvalue.TaggedOutput(TRACKS, to_bytes(done.listens.select("track_id").unique()))
         heard = done.listens.group_by("listener_id").agg(joined_on=pl.col("started_at").min().dt.date())
         yield beam.pvalue.TaggedOutput(LISTENERS, (str(shard), to_bytes(heard)))
-        yield from self._by_date("listens", shard, done.listens)
+        fresh, there = done.listens, list[pl.DataFrame]()
+        for day, stands in batch.committed("listens", shard).items():
+            rows = stands.join(fresh.select("listener_id", "listen_id"), on=["listener_id", "listen_id"], how="semi")
+            there.append(rows.select("started_at", "late", date=pl.lit(day), id="listen_id"))
+            yield Written("listens", day.isoformat(), None, measure.listens(rows))
+            fresh = fresh.join(rows, on=["listener_id", "listen_id"], how="anti", maintain_order="left")
+        late = pl.concat([fresh.select("started_at", "late", "date", id="listen_id"), *there]).filter("late")
+        first = pl.col("started_at").min().dt.date()
+        for day, earliest, n in late.group_by("date").agg(first, n=pl.len()).sort("date").iter_rows():
+            yield _counts(**{f"late {day} {earliest}": n})
+        yield from self._by_date("listens", shard, fresh)
 
     def _events(self, table: str, shard: int, rows: pl.DataFrame) -> Iterator[Any]:
         batch, declared = self._batch, TABLES[table]
@@ -232,6 +238,8 @@ class CleanShard(beam.DoFn):
             for before in batch.of_shard(manifest, shard, declared.key):
                 distinct = distinct.join(before, on=declared.key, how="anti", nulls_equal=True)
         yield _counts(**{f"{table} listens": distinct.height, f"{table} duplicates": rows.height - distinct.height})
+        for mine in batch.committed(table, shard).values():
+            distinct = distinct.join(mine, on=declared.key, how="anti", nulls_equal=True)
         yield from self._by_date(table, shard, distinct)
 
     def _done(self) -> Iterator[Written]:
@@ -381,27 +389,30 @@ class CommitBatch(beam.DoFn):
             done["late"] = dict(sorted(late.listens.items()))
         warehouse = Warehouse(batch.warehouse)
         done |= judge_batch(batch, done, [(w.table, w.day, w.counts) for w in files])
+        made: list[tuple[Run, list[Written]]] = []
         for table in ("listens", "feedback", "impressions", "listeners", "tracks"):
             mine = [w for w in files if w.table == table]
-            for day in sorted({w.day for w in mine}):
+            for day in sorted({w.day for w in mine if w.file is not None or table not in DATED}):
                 when = date.fromisoformat(day)
                 current = warehouse.current(table, when)
                 extra: dict[str, Any] = dict(late_from(current, late.first.get(day))) if table == "listens" else {}
-                extra |= measured_extra(batch, table, current, [w.counts for w in mine if w.day == day])
-                run = batch.run(table, when, append=table in ("listens", "feedback", "impressions"), extra=extra)
+                new = [w for w in mine if w.day == day and (w.file is not None or table not in DATED)]
+                extra |= measured_extra(batch, table, current, [w.counts for w in new])
+                run = batch.run(table, when, append=table in DATED, extra=extra)
                 if run is not None:
-                    finish(run, [Written(w.table, w.day, w.file) for w in mine if w.day == day])
+                    made.append((run, [Written(w.table, w.day, w.file) for w in new]))
         ledger = self._ledger_run(warehouse, done)
-        if ledger is not None:
-            mine = [w for w in files if w.table == "rejects"]
-            kept = {w.file.path: w.file.rows for w in mine if w.file}  # a retried bundle tells of its file twice
-            check_kept(sum(kept.values()), done["rejects"] + sum(t["rejects"] for t in done["tables"].values()))
-            finish(ledger, mine)
-            record_commit(self._job, [ledger], reported, passed(batch, done, files))
+        refused = [w for w in files if w.table == "rejects"]
+        kept = {w.file.path: w.file.rows for w in refused if w.file}  # a retried bundle tells of its file twice
+        check_kept(sum(kept.values()), done["rejects"] + sum(t["rejects"] for t in done["tables"].values()))
+        finish_all([*made, (ledger, refused)], batch.check_unmoved, "an ingest")
+        record_commit(self._job, [ledger], reported, passed(batch, done, files))
         yield json.dumps(done)
 
-    def _ledger_run(self, warehouse: Warehouse, done: dict[str, Any]) -> Run | None:
+    def _ledger_run(self, warehouse: Warehouse, done: dict[str, Any]) -> Run:
         current = warehouse.current("rejects", self._batch.end_date)
         before = current.extra.get("batches", {}) if current else {}
         extra = {"batches": {**before, self._batch.id: done}}
-        return self._batch.run("rejects", self._batch.end_date, append=True, extra=extra)
+        run = self._batch.run("rejects", self._batch.end_date, append=True, extra=extra)
+        assert run is not None, "the ledger is added to"
+        return run

@@ -21,6 +21,7 @@ from transforms.tables.as_of import AsOf
 from transforms.tables.chunks import Part, Spec, specs
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import Run, plan, with_extra
+from transforms.tables.stands import Stands
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import days
 
@@ -62,6 +63,7 @@ class FoldPlan:
         asked: by shard, the library files in which pairs are looked up; () where the library is read whole.
         tracks: the catalog, for durations; at most one.
         runs: of the tables to write, the library last.
+        stands: what must not have moved when the dates are closed.
     """
 
     work: Fold
@@ -69,6 +71,7 @@ class FoldPlan:
     asked: Sequence[Sequence[Part]]
     tracks: Sequence[Manifest]
     runs: Sequence[Run]
+    stands: Stands
 
 
 def plan_fold(
@@ -80,6 +83,7 @@ def plan_fold(
         UserError: no listens up to the date, or a table is pinned.
     """
     before, first = begin(past, date_from)
+    stands = Stands.of(past.warehouse, ("listens", "feedback"), first, past.day)
     found = inputs(past, before, first)
     cuts = library_cuts(past, before, first, settings.library.max_deltas)
     runs = plan_runs(past, found, cuts, days(first, past.day), settings, outputs, step_version)
@@ -98,7 +102,7 @@ def plan_fold(
     tracks, library = found.pop("tracks"), found["library"]
     todo = specs(past.warehouse, settings.shards, {**found, "library": library if work.compacts else []})
     looked_up = [] if work.compacts else specs(past.warehouse, settings.shards, {"library": library})
-    return FoldPlan(work, todo, [s.parts["library"] for s in looked_up], tracks, runs)
+    return FoldPlan(work, todo, [s.parts["library"] for s in looked_up], tracks, runs, stands)
 
 
 def begin(past: AsOf, date_from: date) -> tuple[Manifest | None, date]:

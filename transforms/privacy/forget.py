@@ -4,12 +4,13 @@ What stands in a file is decided by its manifest, so the order is: rewritten fil
 manifest that names an old one (of old runs first, the current one last), then the old files go. A reader sees a file with
 them or one without; a kill leaves manifests whose files are all there; and the same command again finds what is left,
 because it looks into files and not into its own memory. A file that no manifest names (an abandoned run, a preview) is
-deleted. Who is looked for stands in the warehouse as keyed hashes (`transforms.privacy.forgotten`).
+deleted. Where another `forget` was faster, what stands in a file's place now holds other people's rows: it counts as overtaken,
+and is to be looked into again. Who is looked for stands in the warehouse as keyed hashes (`transforms.privacy.forgotten`).
 
     place = Warehouse("./warehouse")
     paths = holders(place, "listens", prints(["ann"]))     # files of shards that may hold them
     done = [r for p in paths if (r := redact(place, p, forgotten(place)))]
-    swap(place, done, date.today())
+    swap(place, done, date.today())                        # how many manifests were changed, how many files are overtaken
 """
 
 from __future__ import annotations
@@ -94,12 +95,18 @@ def _may_hold(shard: int, shards: int, of: Sequence[int]) -> bool:
 def redact(place: Warehouse, path: str, gone: Forgotten) -> Redacted | None:
     """Write a file's other rows beside it; None if it holds nobody on the list. Nothing a reader sees is changed.
 
-    A blend loses its member; one with fewer than two members left is no blend and goes.
+    A blend loses its member; one with fewer than two members left is no blend and goes. Of a file that is gone since it was
+    listed, `swap` decides whether it was overtaken or is missing.
 
     Raises:
         UserError: the file is damaged, or there is no room.
     """
-    file = place.open_parquet(path)
+    try:
+        file = place.open_parquet(path)
+    except UserError:
+        if path in place.store.paths(path.rpartition("/")[0]):
+            raise
+        return Redacted(path, None, 0, ())
     names = file.schema_arrow.names
     if "listener_id" in names:
         ids = pc.unique(file.read(columns=["listener_id"]).column(0)).to_pylist()
@@ -165,11 +172,14 @@ def clear_rejects(place: Warehouse, path: str, traces: Traces, of: Collection[in
     return Redacted(path, rewrite(place, path, after), changed, ())
 
 
-def swap(place: Warehouse, done: Iterable[Redacted], today: date) -> int:
-    """Point manifests at the rewritten files, then delete the old ones. Returns how many manifests were changed.
+def swap(place: Warehouse, done: Iterable[Redacted], today: date) -> tuple[int, int]:
+    """Point manifests at the rewritten files, then delete the old ones, with no commit and no other `forget` between.
+
+    Returns:
+        How many manifests were changed; and how many files had been replaced by somebody else meanwhile.
 
     Raises:
-        UserError: a manifest cannot be read.
+        UserError: a manifest cannot be read, or names a file that is gone.
     """
     by_folder: dict[str, dict[str, Redacted]] = {}
     loose = []
@@ -179,23 +189,40 @@ def swap(place: Warehouse, done: Iterable[Redacted], today: date) -> int:
             by_folder.setdefault(found["folder"], {})[one.path] = one
         else:
             loose.append(one.path)
-    changed = 0
-    for folder, files in sorted(by_folder.items()):
-        named: set[str] = set()
+    changed = overtaken = 0
+    if by_folder or loose:
+        with place.store.turn("forget"):
+            for folder, files in sorted(by_folder.items()):
+                mine, theirs = _swap_date(place, folder, files, today)
+                changed, overtaken = changed + mine, overtaken + theirs
+            for path in loose:
+                place.store.delete(path)
+    return changed, overtaken
 
-        def without(manifest: Manifest, files: dict[str, Redacted] = files, named: set[str] = named) -> Manifest:
-            after = redacted(manifest, files, today)
-            named |= {f.path for f in after.files}
-            return after
 
-        changed += change_manifests(place, folder, without)
-        for one in files.values():
-            place.store.delete(one.path)
-            if one.new is not None and one.new.path not in named:
-                place.store.delete(one.new.path)
-    for path in loose:
-        place.store.delete(path)
-    return changed
+def _swap_date(place: Warehouse, folder: str, files: dict[str, Redacted], today: date) -> tuple[int, int]:
+    """`swap` for one table's date."""
+    there, named = set(place.store.paths(folder)), set[str]()
+    gone = {path for path in files if path not in there}
+    todo = {path: one for path, one in files.items() if path not in gone}
+
+    def without(manifest: Manifest) -> Manifest:
+        after = redacted(manifest, todo, today)
+        named.update(f.path for f in after.files)
+        return after
+
+    place.store.settle([one.new.path for one in todo.values() if one.new is not None])
+    changed = change_manifests(place, folder, without)
+    for path in sorted(gone & named):
+        raise UserError(
+            f"{path} is missing; `nightshelf repair --date {folder[-10:]}` says what is damaged and has it made again, then run "
+            "the same command again"
+        )
+    for one in files.values():
+        place.store.delete(one.path)
+        if one.new is not None and one.new.path not in named:
+            place.store.delete(one.new.path)
+    return changed, len(gone)
 
 
 def redacted(manifest: Manifest, files: dict[str, Redacted], today: date) -> Manifest:

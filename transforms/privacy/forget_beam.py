@@ -51,9 +51,12 @@ class Swap(beam.DoFn):
     def __init__(self, warehouse: str, today: date) -> None:
         self._warehouse, self._today = warehouse, today
         self._people = Metrics.counter("forget", "people")
+        self._overtaken = Metrics.counter("forget", "overtaken")
 
     def process(self, _: int, redacted: Sequence[str]) -> Iterator[int]:
         """Swap."""
         done = [Redacted.loads(r) for r in redacted]
         self._people.inc(len({who for one in done for who in one.people}))
-        yield swap(Warehouse(self._warehouse), done, self._today)
+        changed, overtaken = swap(Warehouse(self._warehouse), done, self._today)
+        self._overtaken.inc(overtaken)
+        yield changed

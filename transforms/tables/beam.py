@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import apache_beam as beam
 import polars as pl
@@ -25,7 +26,9 @@ from transforms.common.background import Background
 from transforms.tables.chunks import CHUNK_BYTES, Chunk, Spec, read_chunks
 from transforms.tables.order import by_date
 from transforms.tables.records import job_at_commit, record_commit, used
-from transforms.tables.runs import Run, Written, finish, write_frame
+from transforms.tables.runs import Run, Written, finish_all, write_frame
+from transforms.tables.stands import Stands, still_stands
+from transforms.tables.warehouse import Warehouse
 
 
 class ChunkCoder(Coder):
@@ -191,15 +194,16 @@ class WriteChunks(beam.PTransform):
 
 
 class _Commit(beam.DoFn):
-    def __init__(self, job: str | None) -> None:
-        self._job = job
+    def __init__(self, job: str | None, stands: Stands | None) -> None:
+        self._job, self._stands = job, stands
 
     def process(self, runs: Sequence[Run], written: Sequence[Written]) -> Iterator[str]:
         by_target: dict[tuple[str, str], list[Written]] = {}
         for item in written:
             by_target.setdefault((item.table, item.day), []).append(item)
-        for run in runs:
-            yield finish(run, by_target.get((run.table, run.day.isoformat()), [])).run_id
+        made = [(run, by_target.get((run.table, run.day.isoformat()), [])) for run in runs]
+        check = partial(still_stands, Warehouse(runs[0].warehouse), self._stands) if self._stands else None
+        yield from (manifest.run_id for manifest in finish_all(made, check, f"making {runs[-1].table}"))
         record_commit(self._job, runs, written)
 
 
@@ -208,10 +212,14 @@ class Commit(beam.PTransform):
     """The graph's last step: make every run current, in the order given, once everything is written.
 
     Applied to the pipeline itself, so that it happens for empty tables too. Yields the run ids.
+
+    Attributes:
+        stands: what was read and must not have moved until then; None = nothing.
     """
 
     runs: Sequence[Run]
     written: beam.PCollection
+    stands: Stands | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -220,5 +228,8 @@ class Commit(beam.PTransform):
         return (
             root
             | "Runs" >> beam.Create([list(self.runs)], reshuffle=False)
-            | "Commit" >> beam.ParDo(_Commit(job_at_commit()), beam.pvalue.AsList(self.written)).with_output_types(str)
+            | "Commit"
+            >> beam.ParDo(_Commit(job_at_commit(), self.stands), beam.pvalue.AsList(self.written)).with_output_types(
+                str
+            )
         )

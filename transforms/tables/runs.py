@@ -6,6 +6,10 @@ and written whole, so a bundle that is retried writes the same file again.
     run = plan(warehouse, "sessions", day, shards=16, inputs={"listens": "..."}, settings={...}, step_version="1")
     written = chunks | WriteChunks([run])
     root | Commit([run], written)
+
+A commit of many runs takes its turn (`transforms.tables.turns`), looks whether what each was planned on still stands, and
+only then begins: files first onto the disk, then manifests, the last run's when all others are there. Listeners who were
+forgotten since the plan may be in its files, so these are thrown away.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from hashlib import sha256
@@ -30,13 +34,16 @@ from transforms.tables.manifest import FileEntry, Manifest, version_of
 from transforms.tables.order import ordered
 from transforms.tables.schema import TABLES
 from transforms.tables.store import Token
-from transforms.tables.warehouse import Warehouse, folder
+from transforms.tables.warehouse import Warehouse, folder, lost_race
 
 RUN_MANIFEST = "_manifest.json"
+CLAIM = "_claim"
+FORGOTTEN = "forgotten/_list.json"  # who was forgotten, `transforms.privacy.forgotten`
 _FILE = re.compile(
     r"(?P<table>\w+)/date=(?P<day>[\d-]{10})/run=(?P<run>[^/]+)/shard-(?P<shard>\d+)-of-(?P<shards>\d+)-\w+\.parquet"
 )
 ROW_GROUP = 100_000
+WRITES = 4  # tries to write a file that somebody takes away before it has its name
 ROW_GROUPS = {"shelves": 200 * 8, "candidates": 50_000}
 
 
@@ -48,6 +55,7 @@ class Run:
         version: what the content is determined by.
         run_id: version and attempt; the folder's name.
         token: of the manifest seen at launch; commit replaces exactly that one.
+        people: token of the list of who was forgotten, as seen at launch.
         previous: files kept from the current manifest (ingest appends; other jobs replace).
     """
 
@@ -63,6 +71,7 @@ class Run:
     previous_run: str | None = None
     previous: tuple[FileEntry, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
+    people: Token = None
 
     @property
     def folder(self) -> str:
@@ -118,7 +127,7 @@ def plan(
         table=table,
         day=day,
         version=version,
-        run_id=claim(warehouse, table, day, version),
+        run_id=claim(warehouse, table, day, version, current),
         shards=shards,
         inputs=inputs,
         settings=settings,
@@ -126,18 +135,31 @@ def plan(
         previous_run=current.run_id if current else None,
         previous=current.files if current and append else (),
         extra=extra or {},
+        people=warehouse.store.read_with_token(FORGOTTEN)[1],
     )
 
 
-def claim(warehouse: Warehouse, table: str, day: date, version: str) -> str:
-    """The next free run id of a version: two runs of one night at once never share a folder."""
+def claim(warehouse: Warehouse, table: str, day: date, version: str, current: Manifest | None = None) -> str:
+    """The next free run id of a version: two runs of one night at once never share a folder.
+
+    Nor does a run ever share the id of one that the current manifest names, though its folder may be gone. What stands in the
+    claim says by which sign the run is known to be at work.
+    """
+    named = {current.run_id, current.previous_run, *map(run_of, current.files)} if current else set()
+    text = f"claimed {warehouse.store.at_work()}".strip() + "\n"
     attempt = 1
     while True:
-        path = f"{folder(table, day)}/run={version}-{attempt}/_claim"
+        run_id = f"{version}-{attempt}"
+        path = f"{folder(table, day)}/run={run_id}/{CLAIM}"
         data, token = warehouse.store.read_with_token(path)
-        if data is None and warehouse.store.replace(path, b"claimed\n", token):
-            return f"{version}-{attempt}"
+        if run_id not in named and data is None and warehouse.store.replace(path, text.encode(), token):
+            return run_id
         attempt += 1
+
+
+def run_of(entry: FileEntry) -> str:
+    """The run in whose folder a table's file stands."""
+    return entry.path.split("/")[2].removeprefix("run=")
 
 
 def write_frame(
@@ -166,6 +188,15 @@ def write_frame(
 
 
 def _write(run: Run, shard: int, arrow: pa.Table, group_by: str, batch: str | None) -> FileEntry:
+    for _ in range(WRITES - 1):
+        try:
+            return _write_once(run, shard, arrow, group_by, batch)
+        except FileNotFoundError:  # a `forget` beside us takes away what looks like a killed write's rest
+            continue
+    return _write_once(run, shard, arrow, group_by, batch)
+
+
+def _write_once(run: Run, shard: int, arrow: pa.Table, group_by: str, batch: str | None) -> FileEntry:
     local_root = None if "://" in run.warehouse else Path(run.warehouse) / run.folder
     if local_root is not None:
         local_root.mkdir(parents=True, exist_ok=True)
@@ -269,26 +300,90 @@ class Written:
 
 
 def finish(run: Run, written: Sequence[Written]) -> Manifest:
-    """Make a run's manifest current.
+    """Make one run's manifest current; see `finish_all`."""
+    return finish_all([(run, written)])[0]
+
+
+def finish_all(
+    made: Sequence[tuple[Run, Sequence[Written]]], check: Callable[[], None] | None = None, who: str = "a job"
+) -> list[Manifest]:
+    """Make the manifests of some runs of one warehouse current, in their order, or none of them where another job was faster.
 
     Two bundles that wrote the same shard wrote the same file, so equal paths count once.
 
+    Args:
+        made: runs, each with what was written of it.
+        check: what else must still be true, asked when it is our turn; raises LostRace.
+        who: the job, for whoever waits meanwhile.
+
     Raises:
-        LostRace: another run was faster.
+        LostRace: another run was faster, or a listener was forgotten meanwhile; nothing was committed.
         UserError: a reported file is not there with the reported size.
     """
-    manifest = _manifest(run, written)
-    warehouse = Warehouse(run.warehouse)
-    current, _ = warehouse.current_with_token(run.table, run.day)
+    if not made:
+        return []
+    warehouse = Warehouse(made[0][0].warehouse)
+    with warehouse.store.turn(who):
+        planned = [(run, _manifest(run, written)) for run, written in made]
+        if check is not None:
+            check()
+        todo = [(run, manifest) for run, manifest in planned if not _is_current(warehouse, run, manifest)]
+        _same_people(warehouse, [run for run, _ in todo])
+        for run, manifest in todo:
+            warehouse.store.write(f"{run.folder}/{RUN_MANIFEST}", manifest.to_json())
+        warehouse.store.settle(
+            [
+                path
+                for run, manifest in todo
+                for path in (
+                    f"{run.folder}/{RUN_MANIFEST}",
+                    *(f.path for f in manifest.files if run_of(f) == run.run_id),
+                )
+            ]
+        )
+        for n, (run, manifest) in enumerate(todo):
+            if n and n == len(todo) - 1:  # readers enter by the last one
+                warehouse.store.settle([f"{one.folder}/{RUN_MANIFEST}" for one, _ in todo[:-1]])
+            warehouse.commit(manifest, run.token)
+        if todo:
+            warehouse.store.settle([f"{todo[-1][0].folder}/{RUN_MANIFEST}"])
+    return [manifest for _, manifest in planned]
+
+
+def _is_current(warehouse: Warehouse, run: Run, manifest: Manifest) -> bool:
+    """Whether a run was committed already: then its commit is being tried again.
+
+    Raises:
+        LostRace: what was current when it was planned is not any more.
+    """
+    current, token = warehouse.current_with_token(run.table, run.day)
     if current is not None and current.run_id == run.run_id:
-        return current
+        return True
     if current is not None and current.pinned:
         raise LostRace(
             f"{run.table} of {run.day} was pinned to run {current.run_id} while run {run.run_id} was at work"
         )
-    warehouse.store.write(f"{run.folder}/{RUN_MANIFEST}", manifest.to_json())
-    warehouse.commit(manifest, run.token)
-    return manifest
+    if token != run.token:
+        raise lost_race(manifest, current)
+    return False
+
+
+def _same_people(warehouse: Warehouse, runs: Sequence[Run]) -> None:
+    """Throw away what was made of listeners whom somebody had forgotten meanwhile.
+
+    Raises:
+        LostRace: the list of the forgotten is not the one seen at launch.
+    """
+    named = [r for r in runs if r.table not in TABLES or TABLES[r.table].personal]
+    now = warehouse.store.read_with_token(FORGOTTEN)[1] if named else None
+    if all(run.people == now for run in named):
+        return
+    for run in named:
+        warehouse.store.delete(run.folder)
+    raise LostRace(
+        f"a listener was forgotten while run {named[0].run_id} of {named[0].table} was at work, which may have read them before; "
+        "nothing was committed and its files are deleted: run the same command again"
+    )
 
 
 def keep(run: Run, written: Sequence[Written]) -> Manifest:
@@ -297,8 +392,10 @@ def keep(run: Run, written: Sequence[Written]) -> Manifest:
     Raises:
         UserError: a reported file is not there.
     """
-    manifest = _manifest(run, written)
-    Warehouse(run.warehouse).store.write(f"{run.folder}/{RUN_MANIFEST}", manifest.to_json())
+    manifest, path = _manifest(run, written), f"{run.folder}/{RUN_MANIFEST}"
+    store = Warehouse(run.warehouse).store
+    store.settle([f.path for f in manifest.files if run_of(f) == run.run_id])
+    store.write(path, manifest.to_json())
     return manifest
 
 

@@ -6,7 +6,8 @@ another version now; nothing is remade for that reason alone, it is only said.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -14,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from transforms.common.errors import UserError
 from transforms.tables.manifest import Manifest
-from transforms.tables.runs import RUN_MANIFEST
+from transforms.tables.runs import CLAIM, RUN_MANIFEST, run_of
 from transforms.tables.warehouse import Warehouse, folder
 
 CHECKPOINTS = "checkpoints"  # of fits that were killed: not a table, no reader looks there
+_RUN_FOLDER = re.compile(r"(?P<table>\w+)/date=(?P<day>[\d-]{10})/run=(?P<run>[^/]+)")
 LISTENED = ("shelves", "candidates", "draws", "impressions", "outcomes")
 
 
@@ -112,45 +114,72 @@ def _run_manifest(warehouse: Warehouse, table: str, day: date, run_id: str) -> M
 def removable(warehouse: Warehouse, settings: RetentionSettings, abandoned: bool = False) -> Iterator[str]:
     """Run folders that may go: not current, not among the last `previous_runs`, not needed by an outcome window.
 
+    Nor may a run that somebody works on. One that is finished, and nothing was committed over since it was planned, may be
+    about to be committed; it counts as one that never was.
+
     Args:
-        abandoned: also runs that never committed, and checkpoints of fits. Only while no run is at work.
+        abandoned: also runs that never were committed and whose job has ended, and checkpoints of fits.
     """
-    if abandoned:
-        yield from (f"{CHECKPOINTS}/{version}" for version in warehouse.store.folders(CHECKPOINTS))
     chained = {part["run_id"] for d in warehouse.dates("library") for part in _chain(warehouse.current("library", d))}
     newest = max((d for t in LISTENED for d in warehouse.dates(t)), default=None)
     needed = _shown_versions(warehouse, newest, settings) if newest else set()
+    unfinished: list[str] = []
     for table in tables(warehouse):
         for day in warehouse.begun(table):
             current = warehouse.current(table, day)
-            if current is None:
-                yield from _never_committed(warehouse, table, day) if abandoned else ()
-                continue
-            keep = {current.run_id} | {f.path.split("/")[2].removeprefix("run=") for f in current.files}
-            back: Manifest | None = current
-            for _ in range(settings.previous_runs):
-                back = _run_manifest(warehouse, table, day, back.previous_run) if back and back.previous_run else None
-                keep |= (
-                    {back.run_id} | {f.path.split("/")[2].removeprefix("run=") for f in back.files} if back else set()
-                )
+            keep = _kept(warehouse, table, day, current, settings)
             for name in warehouse.store.folders(folder(table, day)):
-                run_id = name.removeprefix("run=")
+                run_id, path = name.removeprefix("run="), f"{folder(table, day)}/{name}"
                 if (
                     run_id in keep
                     or (table == "library" and run_id in chained)
                     or (table == "shelves" and run_id.rsplit("-", 1)[0] in needed)
                 ):
                     continue
-                if _run_manifest(warehouse, table, day, run_id) is None and not abandoned:
-                    continue
-                yield f"{folder(table, day)}/{name}"
+                made = _run_manifest(warehouse, table, day, run_id)
+                if made is None or (current is not None and made.previous_run == current.run_id):
+                    unfinished.append(path)
+                elif current is not None:
+                    yield path  # (of a date without a current run, a finished one may be what `repair` puts back)
+    if abandoned:
+        yield from _abandoned(warehouse, unfinished)
 
 
-def _never_committed(warehouse: Warehouse, table: str, day: date) -> Iterator[str]:
-    """Runs of a date without a manifest that did not get to their end; one that did may be what `repair` puts back."""
-    for name in warehouse.store.folders(folder(table, day)):
-        if _run_manifest(warehouse, table, day, name.removeprefix("run=")) is None:
-            yield f"{folder(table, day)}/{name}"
+def _kept(
+    warehouse: Warehouse, table: str, day: date, current: Manifest | None, settings: RetentionSettings
+) -> set[str]:
+    """Runs of a date that are current or may be gone back to, and those whose files they name."""
+    keep: set[str] = set()
+    back = current
+    for _ in range(settings.previous_runs + 1):
+        if back is None:
+            break
+        keep |= {back.run_id, *map(run_of, back.files)}
+        back = _run_manifest(warehouse, table, day, back.previous_run) if back.previous_run else None
+    return keep
+
+
+def _abandoned(warehouse: Warehouse, unfinished: Sequence[str]) -> Iterator[str]:
+    """Of runs without a manifest and of checkpoints, those whose jobs have ended."""
+    busy: set[str] = set()
+    for path in unfinished:
+        claim = warehouse.store.read_with_token(f"{path}/{CLAIM}")[0]
+        if warehouse.store.is_at_work((claim or b"").decode("ascii", "replace").removeprefix("claimed").strip(), path):
+            busy.add(path.rpartition("run=")[2])  # an ingest claims one folder and writes into many, all of its id
+    yield from (path for path in unfinished if path.rpartition("run=")[2] not in busy)
+    versions = {run_id.rpartition("-")[0] for run_id in busy}
+    yield from (f"{CHECKPOINTS}/{v}" for v in warehouse.store.folders(CHECKPOINTS) if v not in versions)
+
+
+def remove(warehouse: Warehouse, path: str) -> bool:
+    """Delete a run's folder that `removable` named, unless it became current meanwhile; whether it is gone."""
+    found = _RUN_FOLDER.fullmatch(path)
+    if found is not None:
+        current = warehouse.current(found["table"], date.fromisoformat(found["day"]))
+        if current is not None and found["run"] in {current.run_id, *map(run_of, current.files)}:
+            return False
+    warehouse.store.delete(path)
+    return True
 
 
 def _chain(manifest: Manifest | None) -> list[dict[str, str]]:

@@ -127,11 +127,7 @@ class Warehouse:
             winner = self.current(manifest.table, manifest.date)
             if winner is not None and winner.to_json() == manifest.to_json():
                 return  # a bucket's client asks again when an answer is lost, and is then refused by its own write
-            name = winner.run_id if winner else "another run"
-            raise LostRace(
-                f"{manifest.table} of {manifest.date} was committed by run {name} while run {manifest.run_id} "
-                "was at work; nothing was overwritten"
-            )
+            raise lost_race(manifest, winner)
 
     def open_parquet(self, path: str) -> pq.ParquetFile:
         """A Parquet file of the warehouse.
@@ -195,6 +191,15 @@ class Warehouse:
 def _dates(folders: Iterable[str]) -> list[date]:
     found = (_DATE.fullmatch(name) for name in folders)
     return sorted(date.fromisoformat(m.group(1)) for m in found if m)
+
+
+def lost_race(manifest: Manifest, winner: Manifest | None) -> LostRace:
+    """What a run is told that comes too late."""
+    name = winner.run_id if winner else "another run"
+    return LostRace(
+        f"{manifest.table} of {manifest.date} was committed by run {name} while run {manifest.run_id} "
+        "was at work; nothing was overwritten"
+    )
 
 
 def standing(url: str) -> Warehouse:

@@ -144,9 +144,15 @@ def test_status_names_the_input_that_moved(warehouse: Warehouse) -> None:
     assert [s.moved for s in upkeep.states(warehouse) if s.manifest.table == "feedback"] == [("listeners@2026-01-01",)]
 
 
+def ended(run: Run) -> Run:
+    """As if the job that planned it had ended."""
+    Warehouse(run.warehouse).store.ended()
+    return run
+
+
 def test_retention_keeps_the_current_run_and_the_one_before(warehouse: Warehouse) -> None:
     runs = [make(warehouse, n, [f"p{n}"]).run_id for n in range(4)]
-    unfinished = planned(warehouse, 9)
+    unfinished = ended(planned(warehouse, 9))
     gone = {p.rsplit("run=")[1] for p in upkeep.removable(warehouse, RetentionSettings())}
     assert gone == set(runs[:2])
     also = {p.rsplit("run=")[1] for p in upkeep.removable(warehouse, RetentionSettings(), abandoned=True)}
@@ -156,7 +162,7 @@ def test_retention_keeps_the_current_run_and_the_one_before(warehouse: Warehouse
 def test_what_a_date_that_was_never_committed_left_goes_with_the_abandoned(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
-    finished, unfinished = make(warehouse, 1, ["ann"]), planned(warehouse, 9)
+    finished, unfinished = make(warehouse, 1, ["ann"]), ended(planned(warehouse, 9))
     (tmp_path / "listeners/date=2026-01-01/_current.json").unlink()
     assert list(upkeep.removable(warehouse, RetentionSettings())) == []
     assert list(upkeep.removable(warehouse, RetentionSettings(), abandoned=True)) == [unfinished.folder]
