@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from pipelines.features import features, library_parts
+from pipelines.features import features
 from pipelines.runtime.config import Settings
 from tests.pipelines.held import before, full
 from tests.pipelines.test_ingest import END, START, log, plays, run, world
 from tests.pipelines.test_kill import assert_readable
 from transforms.common.errors import Moved, UserError
 from transforms.tables import turns
+from transforms.tables.as_of import as_of
 from transforms.tables.warehouse import Warehouse
 
 __all__ = ["world"]
@@ -32,7 +33,7 @@ def fold(world: Path, day: date, to: str = "w") -> None:
 def library(world: Path, day: date, to: str = "w") -> int:
     """Plays that the library of a date has counted."""
     place = Warehouse(str(world / to))
-    return sum(place.read_manifest(m, ["plays"])["plays"].sum() for m in library_parts(place, day))
+    return sum(place.read_manifest(m, ["plays"])["plays"].sum() for m in as_of(place.url, day).library(day))
 
 
 def assert_each_once(world: Path, expected: list[tuple[str, str, float]], to: str = "w") -> None:
