@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.cli.main import main as cli
+from pipelines.cli import main as cli
 from pipelines.features import features
 from pipelines.ingest import ingest
 from pipelines.runtime import logs

@@ -64,7 +64,7 @@ def main(what: str, warehouse: str, settings: str, how: str) -> None:
     """Run the night through the command line."""
     import apache_beam  # noqa: F401  (before the clock jumps)
 
-    from pipelines.cli.main import main as cli
+    from pipelines.cli import main as cli
     from tests.pipelines.world import NIGHT
 
     if what == "full":
