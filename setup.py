@@ -11,7 +11,7 @@ setup(
     packages=find_packages(
         include=[
             *("pipelines", "pipelines.*", "transforms", "transforms.*", "models", "models.*"),
-            *("dataflow_templates", "dataflow_templates.*"),
+            *("dataflow_templates", "dataflow_templates.*", "nightshelf"),
         ]
     ),
     package_data={
