@@ -52,7 +52,7 @@ def looks(path: Path) -> Iterator[str]:
 def test_every_look_at_a_clock_is_known_and_none_is_a_deadline() -> None:
     found = {
         path.relative_to(ROOT).as_posix(): sorted(set(looks(path)))
-        for folder in ("pipelines", "transforms", "models", "dataflow_templates")
+        for folder in ("pipelines", "transforms", "models", "dataflow_templates", "nightshelf")
         for path in sorted((ROOT / folder).rglob("*.py"))
     }
     assert {path for path, clocks in found.items() if clocks} == set(LOOKS)

@@ -31,7 +31,7 @@ from transforms.tables.store_base import checked
 from transforms.tables.warehouse import Warehouse, folder
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("pipelines", "transforms", "models", "dataflow_templates")
+PACKAGES = ("pipelines", "transforms", "models", "dataflow_templates", "nightshelf")
 MODULES = {
     "pickle",
     "cPickle",

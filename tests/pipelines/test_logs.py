@@ -80,7 +80,7 @@ def test_an_error_nobody_foresaw_is_told_without_its_text(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("pipelines.features.fold", raising(f"cannot fold {WHO[1]}"))
+    monkeypatch.setattr("transforms.listening.beam.fold", raising(f"cannot fold {WHO[1]}"))
     assert main(monkeypatch, "run", "--date", "2026-01-08", "--warehouse", warehouse) == 1
     monkeypatch.setattr(ingest_beam, "clean", raising(f"cannot clean {WHO[2]}"))
     assert (
