@@ -51,7 +51,8 @@ class Sequences:
         Rows of the frame are sorted by `row` here (stable); listeners are 0 to the largest row.
         """
         plays = plays.sort("row", maintain_order=True)
-        starts = np.searchsorted(plays["row"].to_numpy(), np.arange(int(plays["row"].max() or -1) + 2))  # type: ignore[arg-type]
+        last = int(plays["row"].max()) if plays.height else -1  # type: ignore[arg-type]
+        starts = np.searchsorted(plays["row"].to_numpy(), np.arange(last + 2))
         items = plays["item"].cast(pl.Int32).to_numpy()
         if "started_at" not in plays.columns:
             return cls(items, np.zeros(len(items), np.int32), starts.astype(np.int64))

@@ -95,7 +95,14 @@ class RankerSettings(BaseModel, frozen=True, extra="forbid"):
         le=1,
         description="share of NDCG@50 that a new ranker may lack of the one it replaces or of the best single source",
     )
-    calibration_share: float = Field(0.1, gt=0, lt=0.5, description="hashed share of groups that calibrate the heads")
+    calibration_share: float = Field(
+        0.1, gt=0, lt=0.5, description="hashed share of listeners that calibrate the heads"
+    )
+    judged: int = Field(
+        1_000_000,
+        ge=1,
+        description="candidates that rankers are compared on at most, about: whole lists, sampled by listener",
+    )
     linear: LinearSettings = LinearSettings()
     cross: CrossSettings = CrossSettings()
 

@@ -30,7 +30,7 @@ from transforms.tables.upkeep import inputs_of
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "5"
+STEP = "6"
 
 
 def evaluate(warehouse: str, day: date, ahead: int = 7, *, settings: Settings, beam_args: Sequence[str] = ()) -> None:
@@ -78,7 +78,7 @@ def evaluate(warehouse: str, day: date, ahead: int = 7, *, settings: Settings, b
     def define(root: beam.Pipeline) -> None:
         library = root | "Library" >> ReadChunks(counting, {"library": ("listener_id", "track_id")})
         counted = library | "Tracks" >> CountTracks(night)
-        chunks = root | "Night" >> ReadChunks(measuring, columns, dated=("draws",))
+        chunks = root | "Night" >> ReadChunks(measuring, columns)
         measured = chunks | "Measure" >> MeasureNight(night, counted, columns["candidates"])
         simple = root | "Baselines" >> MeasureBaselines(night, counted, measured, before)
         rows = root | "Summarise" >> Summarise(night, counted, measured, simple)

@@ -24,7 +24,7 @@ from transforms.tables.repair import to_fold_again
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "1"
+STEP = "2"
 
 
 def features(

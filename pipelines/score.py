@@ -26,7 +26,7 @@ from transforms.tables.runs import Run
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "14"
+STEP = "15"
 MEASURED = "measured"
 
 

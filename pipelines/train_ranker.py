@@ -2,14 +2,14 @@
 
 Rankers share one interface. The kinds are fitted on all stored nights but the last and measured on the last; the one the
 settings name (or, for `best`, the one that did best there) is fitted again on all of them and committed, and the others'
-figures stand beside it in the manifest. If it is worse than what it replaces, the old one is committed again
-(`pipelines.recommender.promotion`).
+figures stand beside it in the manifest. If it is worse than the one that was at work on that night, that one is committed again
+(`pipelines.recommender.promotion`). The nights stand a horizon apart, so no day is both learned from and measured by.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import apache_beam as beam
@@ -27,7 +27,7 @@ from transforms.tables.upkeep import inputs_of
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "4"
+STEP = "5"
 
 
 def train_ranker(
@@ -44,7 +44,8 @@ def train_ranker(
     pairs = pairs_of(past, horizon, settings.bootstrap.ranker_nights)
     if not pairs:
         return
-    replaced = past.newest("rankers", before=day)
+    # of the rankers since, the one that was at work on the night that is measured has seen none of the days it is measured by
+    replaced = past.newest("rankers", before=min(day, pairs[-1][0].date + timedelta(1)))
     run = plan(
         past.warehouse,
         "rankers",

@@ -28,6 +28,7 @@ class Examples:
         group_ids: int64 [g], ascending.
         starts: int64 [g], first row of each group.
         group_of: int64 [n], number of each row's group, 0 to g-1.
+        owner: int64 [g], whose list each group is: the listener, so that their lists of several nights go together.
         features: float32 [n, f].
         labels: head name -> float32 [n]: 1, 0, or NaN where unknown. Heads whose every label is unknown are absent,
             except `listened`.
@@ -39,6 +40,7 @@ class Examples:
     group_ids: np.ndarray
     starts: np.ndarray
     group_of: np.ndarray
+    owner: np.ndarray
     features: np.ndarray
     labels: dict[str, np.ndarray]
     weight: np.ndarray
@@ -60,6 +62,8 @@ class Examples:
         group_ids, starts = np.unique(group, return_index=True)
         group_of = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(group))))
 
+        owner = frame["owner"].to_numpy()[starts] if "owner" in frame.columns else group_ids
+
         def column(name: str, default: float) -> np.ndarray:
             if name not in frame.columns:
                 return np.full(len(frame), default, np.float32)
@@ -72,6 +76,7 @@ class Examples:
             group_ids,
             starts.astype(np.int64),
             group_of,
+            owner.astype(np.int64),
             np.asarray(features, np.float32).reshape(len(frame), len(feature_names)),
             labels,
             column("weight", 1.0),
@@ -86,6 +91,7 @@ class Examples:
             self.group_ids[kept_groups],
             starts.astype(np.int64),
             group_of,
+            self.owner[kept_groups],
             self.features[keep],
             {name: y[keep] for name, y in self.labels.items()},
             self.weight[keep],

@@ -205,8 +205,8 @@ def fit(examples: pl.DataFrame, feature_names: Sequence[str], settings: RankerSe
 
     Args:
         examples: one row a candidate: `group` (int), the features (float32, NaN allowed), the labels `listened`,
-            `completed`, `saved`, `returned` (bool, null = unknown and masked), `weight` (1/inclusion; default 1), and
-            for the cross ranker's attributed head `attributed` (bool), `attributed_weight` (1/propensity),
+            `completed`, `saved`, `returned` (bool, null = unknown and masked), `weight` (default 1), `owner` (int, the
+            listener), and for the cross ranker's attributed head `attributed` (bool), `attributed_weight` (1/propensity),
             `position` (from 1), all optional. Any order of rows.
         feature_names: the columns to read, in the order `score` will be given them.
 
@@ -241,7 +241,8 @@ def _fit_list(data: Any, feature_names: Sequence[str], settings: RankerSettings,
     # Which kind is best can only be said by whoever holds a later night; asked all the same, a line is the safe answer.
     wanted: Kind = "linear" if settings.kind == "best" else settings.kind
     kind: Kind = wanted if data.positives(settings.label).any() else "blend"
-    held = uniform(seed, "ranker/calibration", data.group_ids)[data.group_of] < settings.calibration_share
+    # whole listeners are held out: on another night, the days that a label looks at are partly the same
+    held = uniform(seed, "ranker/calibration", data.owner)[data.group_of] < settings.calibration_share
     if kind == "average":
         members = [_fit_kind(k, data, held, inputs, settings, seed) for k in ("linear", "cross")]
         spreads = [data.spread_within_groups(m._order(data.features)) for m in members]

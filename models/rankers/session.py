@@ -70,7 +70,7 @@ def _fit(
     ids, starts, group_of = np.unique(np.concatenate(groups), return_index=True, return_inverse=True)
     ones = np.ones(len(x), np.float32)
     label = {"listened": np.concatenate(hits).astype(np.float32)}
-    examples = Examples(ids, starts, group_of, x, label, ones, ones, np.zeros(len(x), np.int32))
+    examples = Examples(ids, starts, group_of, ids, x, label, ones, ones, np.zeros(len(x), np.int32))
     ranker = RankerSettings(linear=LinearSettings(l2=settings.l2))
     weights = fit_linear(examples, ranker)
     rows = zip(names, mean.tolist(), deviation.tolist(), weights.tolist(), strict=True)

@@ -160,7 +160,10 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
         day=past.day,
         seed=settings.seed,
         k=settings.candidates.per_source,
-        keep=1.0 if size < settings.candidates.keep_all_below else settings.candidates.keep_share,
+        # a night for the first ranker is a sample already: all of it is kept
+        keep=1.0
+        if asked.candidates_only or size < settings.candidates.keep_all_below
+        else settings.candidates.keep_share,
         sample=min(1.0, settings.bootstrap.listeners / max(size, 1)) if asked.candidates_only else 1.0,
         shelves=not asked.candidates_only,
         greedy=asked.greedy,

@@ -1,9 +1,10 @@
 """Whether a newly fitted ranker may replace the one at work: only if the last closed night says so.
 
-All are measured on that night's unheard candidates (NDCG@50, a mean over listeners), which none of them was fitted on:
-the new ranker's recipe fitted on the nights before it, the ranker it would replace as it is, and every source alone by its
-own ranks. A new ranker that falls more than `ranker.promote_tolerance` short of the better of the two gives way to the old
-one, if the old one did better; the manifest of `rankers` says so, and so do the terminal and the report.
+All are measured on that night's tracks never heard before (NDCG@50 among all candidates, a mean over listeners), by days of which
+none of them knew anything: the new ranker's recipe fitted on nights a horizon and more before, the ranker that was at work on the
+night as it is, and every source alone by its own ranks. A new ranker that falls more than `ranker.promote_tolerance` short of the
+better of the two gives way to the old one, if the old one did better; the manifest of `rankers` says so, and so do the terminal
+and the report.
 
     >>> judge(0.050, 0.080, {"als": 0.060}, 0.05).keep
     True

@@ -2,19 +2,23 @@
 
     pairs_of(past, horizon=7, most=6)   the newest nights whose outcomes have closed
     examples(warehouse, pairs, 7, ...)  features `f_*`, labels, `group` (night x listener x heard_before), `weight`, `night`
+    judged(warehouse, pairs[-1], 7, ...)  whole lists of the newest night, and everything their listeners went on to hear
 
-All candidates count, never shown items only, since what was shown was chosen by an earlier ranker.
+All candidates count, never shown items only, since what was shown was chosen by an earlier ranker. Only listeners whose lists
+were kept whole count (`transforms.common.sample`), each list as much as another. Nights stand a horizon apart, so no two of them
+look at the same day. For learning, negatives may be thinned, with weights that make up for it; what is compared is never thinned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
 
 import polars as pl
 
 from transforms.common.errors import UserError
-from transforms.common.hashing import uniform
+from transforms.common.hashing import stable_hash, uniform
+from transforms.common.sample import in_sample
 from transforms.tables.as_of import AsOf
 from transforms.tables.manifest import Manifest
 from transforms.tables.warehouse import Warehouse
@@ -22,25 +26,28 @@ from transforms.tables.warehouse import Warehouse
 LABELS = ("listened", "completed", "saved", "returned")
 ATTRIBUTED = ("attributed", "attributed_weight", "position")
 _OUTCOME = (
-    *("night", "horizon", "listener_id", "track_id", "stage", "origin", "rank", "propensity"),
+    *("night", "horizon", "listener_id", "track_id", "stage", "origin", "rank", "propensity", "heard_before"),
     *LABELS,
 )
 
 
 def pairs_of(past: AsOf, horizon: int, most: int) -> list[tuple[Manifest, Manifest]]:
-    """The newest `most` stored nights whose outcomes of `horizon` days have closed, with these outcomes; empty ones left out.
+    """The newest stored nights whose outcomes of `horizon` days have closed, with these outcomes, oldest first.
+
+    At most `most`, each at least a horizon before the next, so that their outcomes share no day; empty ones are left out.
 
     Raises:
         UserError: a stored night was scored with models later than itself.
     """
-    nights = [d for d in past.dates("candidates") if d + timedelta(horizon) <= past.day][-most:]
-    pairs = [
-        (made, outcome)
-        for d in nights
-        if (made := past.need("candidates", d)).rows
-        and (outcome := past.current("outcomes", d + timedelta(horizon)))
-        and outcome.rows
-    ]
+    pairs: list[tuple[Manifest, Manifest]] = []
+    until = past.day
+    for d in reversed(past.dates("candidates")):
+        if d + timedelta(horizon) > until or len(pairs) == most:
+            continue
+        made, outcome = past.need("candidates", d), past.current("outcomes", d + timedelta(horizon))
+        if made.rows and outcome is not None and outcome.rows:
+            pairs.insert(0, (made, outcome))
+            until = d
     for night, _ in pairs:
         refuse_leaks(night)
     return pairs
@@ -67,34 +74,25 @@ def examples(
 ) -> pl.DataFrame:
     """Ranker examples of stored nights: features, labels, `group` (night x listener x heard_before), `weight`, `night`.
 
-    All candidates count, never shown items only; a night's outcomes are joined by listener and track. Beyond about `most`
-    rows every positive is kept, and of the others a hashed share whose weight makes up for the rest.
+    A night's outcomes are joined by listener and track. Beyond about `most` rows every positive is kept, and of the others a
+    hashed share whose weight makes up for the rest. `owner` tells whose list it is, without saying who that is.
     """
     share = min(1.0, most / max(sum(night.rows for night, _ in pairs), 1))
 
     def sampled(frame: pl.DataFrame) -> pl.DataFrame:
         positive = pl.col("listened").fill_null(False)
         drawn = pl.Series(uniform(seed, "ranker examples", frame["listener_id"], frame["track_id"]) < share)
-        weight = pl.when(positive).then(1.0).otherwise(1 / share) / pl.col("inclusion")
-        return frame.filter(positive | drawn).with_columns(weight=weight.cast(pl.Float32))
+        weight = pl.when(positive).then(1.0).otherwise(1 / share)
+        owner = pl.Series(stable_hash(frame["listener_id"])).reinterpret(signed=True)
+        return frame.with_columns(weight=weight.cast(pl.Float32), owner=owner).filter(positive | drawn)
 
     frames = []
     for number, (night, outcome) in enumerate(pairs):
-        joined = [
-            part.filter(
-                (pl.col("night") == night.date)
-                & (pl.col("horizon") == horizon)
-                & pl.col("stage").is_in(["candidate", "placed", "shown"])
-            )
-            for file in outcome.files
-            for part in warehouse.read_files([file], _OUTCOME)
-        ]
-        if not joined:
+        became = _outcomes(warehouse, outcome, night.date, horizon)
+        if became is None:
             continue
-        labels = attributed(pl.concat(joined).unique(["listener_id", "track_id"], keep="first", maintain_order=True))
-        for file in night.files:
-            columns = [c for c in warehouse.open_parquet(file.path).schema_arrow.names if c.startswith("f_")]
-            (rows,) = warehouse.read_files([file], ("listener_id", "track_id", "heard_before", "inclusion", *columns))
+        labels = attributed(became.filter(pl.col("stage") != "missed"))
+        for rows in _whole_lists(warehouse, night):
             known = rows.join(
                 labels.select("listener_id", "track_id", *LABELS, *ATTRIBUTED),
                 on=["listener_id", "track_id"],
@@ -108,6 +106,71 @@ def examples(
         group=pl.struct("night", "listener_id", "heard_before").rank("dense").cast(pl.Int64),
         f_heard=pl.col("heard_before").cast(pl.Float32),
     ).drop("listener_id", "track_id", "inclusion")
+
+
+def judged(
+    warehouse: Warehouse, pair: tuple[Manifest, Manifest], horizon: int, most: int, seed: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What rankers are compared on: the whole lists of never heard candidates of one night, and what was heard then.
+
+    Args:
+        most: candidates, about; beyond, a hashed sample of the listeners whose lists were kept whole.
+
+    Returns:
+        The candidates: `list` (int, the listener), `item`, features `f_*`, `heard_before`. And `list`, `item` of everything these
+        listeners heard for the first time in the horizon, whether it was a candidate or not: what NDCG is measured against.
+    """
+    night, outcome = pair
+    became = _outcomes(warehouse, outcome, night.date, horizon)
+    share = min(1.0, most / max(night.rows, 1))
+    frames = [rows.filter(~pl.col("heard_before")) for rows in _whole_lists(warehouse, night, share, seed)]
+    if became is None or not frames:
+        return pl.DataFrame(schema={"list": pl.Int64, "item": pl.Int64}), pl.DataFrame(
+            schema={"list": pl.Int64, "item": pl.Int64}
+        )
+    rows = pl.concat(frames, how="diagonal")
+    people = rows.select("listener_id").unique().sort("listener_id").with_row_index("list")
+    heard = became.filter("listened", ~pl.col("heard_before")).select("listener_id", "track_id")
+    tracks = (
+        pl.concat([rows.select("track_id"), heard.select("track_id")]).unique().sort("track_id").with_row_index("item")
+    )
+
+    def coded(frame: pl.DataFrame) -> pl.DataFrame:
+        known = frame.join(people, on="listener_id", maintain_order="left").join(
+            tracks, on="track_id", maintain_order="left"
+        )
+        return known.drop("listener_id", "track_id").with_columns(pl.col("list", "item").cast(pl.Int64))
+
+    return (
+        coded(rows).drop("inclusion").with_columns(f_heard=pl.col("heard_before").cast(pl.Float32)),
+        coded(heard),
+    )
+
+
+def _outcomes(warehouse: Warehouse, outcome: Manifest, night: date, horizon: int) -> pl.DataFrame | None:
+    """Rows of table `outcomes` of one night and horizon, one a listener and track; None where there is no file."""
+    parts = [
+        part.filter((pl.col("night") == night) & (pl.col("horizon") == horizon))
+        for file in outcome.files
+        for part in warehouse.read_files([file], _OUTCOME)
+    ]
+    if not parts:
+        return None
+    return pl.concat(parts).unique(["listener_id", "track_id"], keep="first", maintain_order=True)
+
+
+def _whole_lists(warehouse: Warehouse, night: Manifest, share: float = 1.0, seed: int = 0) -> Iterator[pl.DataFrame]:
+    """A night's candidates, file by file: of the listeners whose lists were kept whole (or of this share of them, by hash)."""
+    for file in night.files:
+        columns = [c for c in warehouse.open_parquet(file.path).schema_arrow.names if c.startswith("f_")]
+        (rows,) = warehouse.read_files(
+            [file], ("listener_id", "track_id", "heard_before", "inclusion", "stage", *columns)
+        )
+        # what nobody placed was kept of whole lists only
+        whole = rows.filter(pl.col("stage") == "candidate").group_by("listener_id").agg(kept=pl.col("inclusion").min())
+        if share < 1:
+            whole = whole.filter(in_sample(whole["listener_id"], share * whole["kept"].to_numpy(), seed))
+        yield rows.drop("stage").join(whole.select("listener_id"), on="listener_id", how="semi", maintain_order="left")
 
 
 def attributed(outcomes: pl.DataFrame) -> pl.DataFrame:

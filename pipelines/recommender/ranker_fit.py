@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,8 @@ import polars as pl
 from models.registry import read_entry, write_entry
 from pipelines.recommender import promotion
 from pipelines.recommender.artefacts import fetch, store_folder
-from pipelines.recommender.ranker_choice import choose, figure_of, source_figures
-from pipelines.recommender.ranker_examples import examples
+from pipelines.recommender.ranker_choice import Judged, choose, figure_of, source_figures
+from pipelines.recommender.ranker_examples import examples, judged
 from transforms.common.clock import Clock, count
 from transforms.tables.manifest import FileEntry, Manifest
 from transforms.tables.records import used
@@ -38,7 +38,8 @@ class RankerFit:
 
     Attributes:
         pairs: stored nights and their outcomes of `horizon` days, oldest first.
-        replaced: the manifest of the ranker at work; None = there is none.
+        replaced: the manifest of the ranker that was at work on the last of these nights, and so has seen nothing after it;
+            None = there is none.
     """
 
     warehouse: str
@@ -52,12 +53,15 @@ class RankerFit:
         """Files of the run: the new ranker's, or those of the old one where promotion says so; then figures and counts."""
         clock = Clock()
         with clock.part("examples"):
-            data = examples(Warehouse(self.warehouse), self.pairs, self.horizon, self.settings.examples, self.seed)
+            warehouse = Warehouse(self.warehouse)
+            data = examples(warehouse, self.pairs, self.horizon, self.settings.examples, self.seed)
+            last = Judged(*judged(warehouse, self.pairs[-1], self.horizon, self.settings.judged, self.seed))
         names = [c for c in data.columns if c.startswith("f_")]
-        with clock.part("choice of the ranker", data.height):
-            kind, figures = choose(data, names, self.settings, self.seed)
-        old, sources = self._old(run.day), source_figures(data) if figures else {}
-        before = figure_of(old[0], data) if old and figures and self._new_to(old[1]) else None
+        with clock.part("choice of the ranker", last.candidates.height):
+            rest = data.filter(pl.col("night") < len(self.pairs) - 1)
+            kind, figures = choose(rest, last, names, self.settings, self.seed)
+        old, sources = self._old(run.day), source_figures(last) if figures else {}
+        before = figure_of(old[0], last) if old and figures and self._new_to(old[1]) else None
         verdict = promotion.judge(figures.get(kind), before, sources, self.settings.promote_tolerance)
         with clock.part("ranker", data.height):
             entries = self._kept(run) if verdict.keep else self._fitted(run, data, names, kind, figures)
@@ -80,8 +84,8 @@ class RankerFit:
         return load(folder), read_entry(folder, verify=False).fit_date
 
     def _new_to(self, fit: date) -> bool:
-        """Whether the last night's outcomes closed after a ranker was fitted, so that it cannot have learned from them."""
-        return self.pairs[-1][0].date + timedelta(self.horizon) > fit
+        """Whether everything that the last night is measured by happened after a ranker was fitted."""
+        return self.pairs[-1][0].date >= fit
 
     def _kept(self, run: Run) -> list[FileEntry]:
         """The old ranker's files, as they are, in the new run."""

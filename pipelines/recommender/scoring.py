@@ -25,7 +25,7 @@ from transforms.candidates.settings import ContinueSettings, SourceSettings
 from transforms.candidates.union import explain, popular_alone, retrieve_block, unranked
 from transforms.common.clock import Clock
 from transforms.common.errors import UserError
-from transforms.common.hashing import uniform
+from transforms.common.sample import in_sample
 from transforms.listening.exclusions import taste, without_plays
 from transforms.listening.library import merge
 from transforms.listening.sessions import last_known
@@ -142,9 +142,7 @@ class Scorer:
         if self.plan.only:
             roster = roster.filter(pl.col("listener_id").is_in(list(self.plan.only)))
         if self.plan.sample < 1:
-            roster = roster.filter(
-                pl.Series(uniform(self.plan.seed, "bootstrap", roster["listener_id"]) < self.plan.sample)
-            )
+            roster = roster.filter(in_sample(roster["listener_id"], self.plan.sample, self.plan.seed))
         return roster
 
     def _block(
@@ -296,9 +294,12 @@ class Scorer:
             stored = stored.join(first, on=["listener_id", "track_id"], how="left", maintain_order="left")
         else:
             stored = stored.with_columns(stage=pl.lit(None, dtype=pl.String))
-        whole = pl.Series(uniform(self.plan.seed, "inclusion", stored["listener_id"]) < keep)
+        whole = in_sample(stored["listener_id"], keep, self.plan.seed)
         return stored.filter(whole | pl.col("stage").is_not_null()).with_columns(
-            inclusion=pl.when(pl.col("stage").is_null()).then(keep).otherwise(1.0).cast(pl.Float32),
+            inclusion=pl.when(pl.col("stage").is_null())
+            .then(min(keep, self.plan.sample))
+            .otherwise(1.0)
+            .cast(pl.Float32),
             stage=pl.col("stage").fill_null("candidate"),
         )
 

@@ -33,7 +33,7 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from transforms.common.hashing import stable_hash, uniform
+from transforms.common.hashing import stable_hash
 from transforms.evaluation.baselines import BaselineSettings, Target
 from transforms.metrics import beyond
 from transforms.metrics.intervals import DRAWS, intervals
@@ -58,6 +58,11 @@ class EvaluationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_listeners: int = Field(default=20_000, ge=1, description="listeners measured; more are sampled by hash")
+    baseline_listeners: int = Field(
+        default=200_000,
+        ge=1,
+        description="listeners that the simple recommenders learn from, those measured among them",
+    )
     draws: int = Field(default=DRAWS, ge=100, description="bootstrap replicates of an interval")
     tune: bool = Field(default=True, description="choose item-knn's settings on an earlier origin")
     baselines: BaselineSettings = Field(default=BaselineSettings(), description="the simple recommenders")
@@ -106,11 +111,6 @@ def add_popularity(partials: Sequence[pl.DataFrame]) -> pl.DataFrame:
     if not partials:
         return pl.DataFrame(schema={"item": pl.String, "listeners": pl.Int64})
     return pl.concat(partials).group_by("item").agg(pl.col("listeners").sum()).sort("item")
-
-
-def in_sample(listener_ids: pl.Series, share: float, seed: int) -> pl.Series:
-    """Which listeners are measured: a hashed share, the same in every shard and for every model."""
-    return pl.Series(uniform(seed, "evaluation", listener_ids) < share)
 
 
 def history_segment(plays: pl.Expr) -> pl.Expr:
@@ -212,10 +212,7 @@ def night_lists(
     if shelves is not None:
         for shelf, rows in sorted(shelves.partition_by("shelf_id", as_dict=True).items()):
             listed = shelf_list(rows)
-            if listed.height:
-                lists[f"shelf:{shelf[0]}", SHELF_TARGETS.get(str(shelf[0]), "all")] = listed.filter(
-                    pl.col("rank") <= top
-                )
+            lists[f"shelf:{shelf[0]}", SHELF_TARGETS.get(str(shelf[0]), "all")] = listed.filter(pl.col("rank") <= top)
     return lists
 
 

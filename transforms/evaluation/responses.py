@@ -9,15 +9,13 @@ from transforms.tables.as_of import AsOf, Following
 from transforms.tables.manifest import Manifest
 from transforms.tables.warehouse import Warehouse, days
 
-CARRIED_DAYS = 7  # a weekly shelf keeps the draws of the night that chose it
-
 
 def responses_to(past: AsOf, future: Following) -> dict[str, list[Manifest]]:
     """The night's draws, and the impressions and feedback after it: what estimates and experiments read besides.
 
     `feedback` is there only if the log has any; without it, whether a track was saved cannot be known.
     """
-    found = {"draws": past.window("draws", CARRIED_DAYS), "impressions": future.every("impressions")}
+    found = {"draws": past.window("draws", 1), "impressions": future.every("impressions")}
     if past.holds("feedback"):
         found["feedback"] = future.every("feedback")
     return found

@@ -17,6 +17,7 @@ from typing import get_args
 
 import polars as pl
 
+from transforms.common.sample import in_sample
 from transforms.evaluation.baseline_tuning import choose, with_sessions
 from transforms.evaluation.baselines import Target, Training, all_baselines, recommend
 from transforms.evaluation.measure import (
@@ -26,7 +27,6 @@ from transforms.evaluation.measure import (
     add_popularity,
     credits_of,
     history_segment,
-    in_sample,
     measure,
     night_lists,
     popularity_partial,
@@ -38,15 +38,16 @@ from transforms.metrics import policies
 from transforms.metrics.experiments import arm_rows
 from transforms.outcomes.join import with_recording
 from transforms.outcomes.nights import recordings
-from transforms.outcomes.responses import answers, by_listener, shown_items
+from transforms.outcomes.responses import answers, by_listener, drawn_items
 from transforms.tables.chunks import Chunk
 from transforms.tables.manifest import Manifest
 from transforms.tables.warehouse import Warehouse
 
-LISTENS = ("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed")
+PLAYS = ("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed")
+LISTENS = (*PLAYS, "shelf_id")
 _CANDIDATE = ("listener_id", "track_id", "heard_before", "stage", "inclusion", "ranker_score", "p_listened", "f_blend")
 _SHELF = (
-    *("listener_id", "shelf_id", "version", "home_position", "refresh_date"),
+    *("listener_id", "shelf_id", "surface", "version", "home_position", "refresh_date", "valid_from", "valid_until"),
     *("experiment", "arm", "items", "spares"),
 )
 
@@ -108,8 +109,15 @@ class StoredNight:
 
     def in_sample(self, listener_ids: pl.Series, facts: Facts) -> pl.Series:
         """Mask of the listeners in the sample."""
-        share = min(1.0, self.settings.max_listeners / max(1, facts.listeners))
-        return in_sample(listener_ids, share, self.seed)
+        return self._of_share(listener_ids, facts, self.settings.max_listeners)
+
+    def teaches_baselines(self, listener_ids: pl.Series, facts: Facts) -> pl.Series:
+        """Mask of the listeners that the baselines learn from: everyone in the sample, and more."""
+        most = max(self.settings.max_listeners, self.settings.baseline_listeners)
+        return self._of_share(listener_ids, facts, most)
+
+    def _of_share(self, listener_ids: pl.Series, facts: Facts, most: int) -> pl.Series:
+        return in_sample(listener_ids, min(1.0, most / max(1, facts.listeners)), self.seed)
 
 
 def count_chunk(chunk: Chunk, recordings: pl.DataFrame) -> Chunk:
@@ -154,7 +162,7 @@ def measure_chunk(night: StoredNight, chunk: Chunk, columns: Sequence[str], fact
 
 
 def responses(night: StoredNight, tables: dict[str, pl.DataFrame], facts: Facts) -> dict[str, pl.DataFrame]:
-    """Drawn slots that were shown, and what listeners of an experiment did: `slots` and `arms`."""
+    """Drawn slots of shelves that were looked at, and what listeners of an experiment did: `slots` and `arms`."""
     shelves, feedback = tables["shelves"], tables.get("feedback")
     answered = answers(
         shelves,
@@ -165,10 +173,8 @@ def responses(night: StoredNight, tables: dict[str, pl.DataFrame], facts: Facts)
         impressions=tables["impressions"],
         feedback=feedback,
     )
-    chosen = shelves.select("listener_id", "shelf_id", date="refresh_date")
-    draws = tables["draws"].join(chosen, on=["listener_id", "shelf_id", "date"], how="semi")
     predicted = tables["candidates"] if "p_listened" in tables["candidates"].columns else None
-    slots = policies.weighed_slots(draws, shown_items(answered), night.settings.policies, predicted)
+    slots = policies.weighed_slots(tables["draws"], drawn_items(answered), night.settings.policies, predicted)
     arms = by_listener(
         shelves, answered, tables["listens"], facts.recordings, night.day, night.ahead, saves=feedback is not None
     )
@@ -178,7 +184,9 @@ def responses(night: StoredNight, tables: dict[str, pl.DataFrame], facts: Facts)
 def measure_baselines(
     night: StoredNight, listens: Sequence[Manifest], measured: Sequence[Chunk], facts: Facts
 ) -> Chunk | None:
-    """The simple recommenders, fitted on the measured listeners' plays up to the night; None with nobody to measure.
+    """The simple recommenders, fitted on plays up to the night, for the measured listeners; None with nobody to measure.
+
+    They learn from `evaluation.baseline_listeners`, so that ours does not win by having seen more listeners.
 
     Args:
         listens: of every date up to the night.
@@ -191,9 +199,9 @@ def measure_baselines(
     segments = pl.concat([c["segments"] for c in parts])
     kept = []
     for entry in (f for m in listens for f in m.files):
-        frame = Warehouse(night.warehouse).read_files([entry], LISTENS)[0]
+        frame = Warehouse(night.warehouse).read_files([entry], PLAYS)[0]
         if frame.height:
-            kept.append(frame.filter(night.in_sample(frame["listener_id"], facts)))
+            kept.append(frame.filter(night.teaches_baselines(frame["listener_id"], facts)))
     if not kept or targets.is_empty():
         return None
     plays = with_recording(with_sessions(pl.concat(kept)).with_columns(is_heard()), facts.recordings)

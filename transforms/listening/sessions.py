@@ -26,7 +26,7 @@ import polars as pl
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from transforms.common.hashing import hex_id
+from transforms.common.hashing import hex_id, stable_hash
 from transforms.common.time_zones import known_zones
 from transforms.listening.plays import codes, ordered, run_starts, with_length
 from transforms.tables.schema import TABLES, TIMESTAMP
@@ -84,7 +84,7 @@ def sessionize(
         return _empty()
     listener, stream = _streams(plays)
     at = plays["started_at"].to_physical().to_numpy()
-    order = ordered(stream, at, codes(plays["track_id"])[0])
+    order = ordered(stream, at, _by_hash(plays["track_id"]))
     plays, listener, stream, at = plays[order], listener[order], stream[order], at[order]
     end = at + plays["length_ms"].to_numpy() * 1000
 
@@ -114,6 +114,15 @@ def sessionize(
     kept = np.where(is_open, by_midnight[rows], count[rows])
     frame = _rows(plays, end, max_us, first[rows], kept, written_on=written_on[order], is_open=is_open)
     return _finish(frame, time_zones)
+
+
+def _by_hash(track_ids: pl.Series) -> np.ndarray:
+    """A number a track that orders them by hash, then id: what starts together must not stand in the order of its ids."""
+    code, ids = codes(track_ids)
+    rank = np.empty(len(ids), dtype=np.int64)
+    if len(ids):
+        rank[np.lexsort((np.arange(len(ids)), stable_hash(ids)))] = np.arange(len(ids))
+    return rank[code]
 
 
 def _empty() -> pl.DataFrame:

@@ -3,12 +3,12 @@
 A shelf's open slots are drawn with known conditional probabilities p (DESIGN "Propensity"), and only those slots that
 have an impression are used. For a new policy with probabilities q over the same pools, per slot with reward r:
 
-    IPS   = mean of w r, w = min(q / p, clip)           unbiased where no w is clipped and q > 0 only where p > 0
+    IPS   = mean of w r, w = q / p                      unbiased where q > 0 only where p > 0
     SNIPS = sum w r / sum w                             a bit biased, far less variable (Swaminathan & Joachims, 2015)
     DR    = mean of E_q[m] + w (r - m(drawn))           m a reward model; right if m or p is (Dudik et al., 2011)
 
-Clipping at 20 bounds what one slot can say; `clipped` tells how often it did, and `effective` (Kish: (sum w)^2 / sum
-w^2) how many slots' worth of evidence is left. Intervals are by listener.
+Weights are not clipped: a clipped estimate is biased, and its interval misses the truth. Instead `effective` (Kish: (sum w)^2 /
+sum w^2) says how many slots' worth of evidence is left, and where that is little there is no estimate. Intervals are by listener.
 
     >>> logged = pl.DataFrame({"listener_id": ["a", "b"], "reward": [1.0, 0.0], "propensity": [0.5, 0.5],
     ...                        "target": [1.0, 0.0]})
@@ -26,20 +26,23 @@ import polars as pl
 from transforms.common.hashing import stable_hash
 from transforms.metrics.intervals import DRAWS, Interval, bootstrap_means
 
-CLIP = 20.0
-
 
 @dataclass(frozen=True)
 class Evidence:
-    """How much the log can say about a policy: slots used, Kish's effective number, share of weights clipped."""
+    """How much the log can say about a policy: slots (or shelves) used, and Kish's effective number of them."""
 
     slots: int
     effective: float
-    clipped: float
+
+    @classmethod
+    def of(cls, weights: np.ndarray) -> Evidence:
+        """Of the weights of what was used."""
+        square = float((weights**2).sum())
+        return cls(len(weights), float(weights.sum()) ** 2 / square if square else 0.0)
 
 
-def weights(logged: pl.DataFrame, clip: float = CLIP) -> np.ndarray:
-    """min(target / propensity, clip) a row, float64.
+def weights(logged: pl.DataFrame) -> np.ndarray:
+    """target / propensity a row, float64.
 
     Raises:
         ValueError: a propensity outside (0, 1] or a null: such a row was not drawn and must not be here.
@@ -47,20 +50,15 @@ def weights(logged: pl.DataFrame, clip: float = CLIP) -> np.ndarray:
     p = logged["propensity"].cast(pl.Float64)
     if p.null_count() or (len(p) and not bool(((p > 0) & (p <= 1 + 1e-6)).all())):
         raise ValueError("counterfactual estimates need drawn slots only: a propensity is null or outside (0, 1]")
-    return np.minimum(logged["target"].cast(pl.Float64).to_numpy() / p.to_numpy(), clip)
+    return logged["target"].cast(pl.Float64).to_numpy() / p.to_numpy()
 
 
-def evidence(logged: pl.DataFrame, clip: float = CLIP) -> Evidence:
-    """Slots, effective slots and the share of weights that the clip cut."""
-    w = weights(logged, np.inf)
-    cut = np.minimum(w, clip)
-    square = float((cut**2).sum())
-    return Evidence(
-        len(w), float(cut.sum()) ** 2 / square if square else 0.0, float((w > clip).mean()) if len(w) else 0.0
-    )
+def evidence(logged: pl.DataFrame) -> Evidence:
+    """Slots and effective slots."""
+    return Evidence.of(weights(logged))
 
 
-def estimate(logged: pl.DataFrame, clip: float = CLIP, draws: int = DRAWS, seed: int = 0) -> dict[str, Interval]:
+def estimate(logged: pl.DataFrame, draws: int = DRAWS, seed: int = 0) -> dict[str, Interval]:
     """Value of the target policy a slot.
 
     Args:
@@ -70,7 +68,7 @@ def estimate(logged: pl.DataFrame, clip: float = CLIP, draws: int = DRAWS, seed:
     Returns:
         "logged" (what was earned), "ips", "snips" and maybe "dr", each with a 95% interval by listener; n counts slots.
     """
-    w = weights(logged, clip)
+    w = weights(logged)
     reward = logged["reward"].cast(pl.Float64).to_numpy()
     columns = {"one": np.ones_like(w), "weight": w, "gain": w * reward, "reward": reward}
     if {"predicted", "expected"} <= set(logged.columns):

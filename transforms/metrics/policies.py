@@ -1,18 +1,19 @@
 """What the open slots of a night earned, and what other ways of drawing them would have, shelf by shelf.
 
-Only slots that were drawn and have an impression speak. Every policy is weighed on the same slots (its probability of
-what was drawn over the stored one, see `counterfactual`), so the log of one policy tells of many:
+Only slots that the night drew speak, and only of shelves that were looked at. Every policy is weighed on the same slots (its
+probability of what was drawn over the stored one, see `counterfactual`), so the log of one policy tells of many:
 
     logged    what the night did
     best      always the pool's best: no exploration
     uniform   any track of the pool alike: what the order is worth
     sharper   half the temperature
 
-Rows of the result (model `policy:<name>`, target `shown`, segment a shelf or all): `<estimator> <reward>` with an
-interval by listener, `effective slots` (Kish) and `clipped` (share of weights cut). Where fewer than LEAST_EFFECTIVE
-slots' worth of evidence is left, there is no estimate: weights that are nearly all 0 would make it a 0 that nobody
-observed. Rewards: `listened` (any version of the recording was heard in the days looked at), `attributed` (and a play
-names a shelf), `saved` where the log can know.
+Rows of the result (model `policy:<name>`, target `shown`, segment a shelf or all): `<estimator> <reward>` a slot that has an
+impression, as if each slot were drawn alone; `shelf <estimator> <reward>` of all open slots of a shelf that was looked at, the
+policy drawing all of them (`whole_shelf`); both with an interval by listener; `effective slots` and `effective shelves` (Kish).
+Where fewer than LEAST_EFFECTIVE slots' (or shelves') worth of evidence is left, there is no estimate: weights that are nearly all
+0 would make it a 0 that nobody observed. Rewards: `listened` (any version of the recording was heard in the days looked at),
+`attributed` (and a play names the shelf), `saved` where the log can know.
 
     >>> sorted(DEFAULT_POLICIES)
     ['best', 'sharper', 'uniform']
@@ -28,10 +29,11 @@ from pydantic import BaseModel, Field
 
 from transforms.metrics.counterfactual import estimate, evidence, logged_slots, pool_rows, softmax_policy
 from transforms.metrics.intervals import DRAWS, Interval
+from transforms.metrics.whole_shelf import estimate_shelves, shelf_evidence
 
 TARGET = "shown"
 REWARDS = ("listened", "attributed", "saved")
-LEAST_EFFECTIVE = 5.0  # effective slots below which a policy is given no estimate
+LEAST_EFFECTIVE = 5.0  # effective slots, or shelves, below which a policy is given no estimate
 _SLOT = ["listener_id", "shelf_id", "slot"]
 _SHOWN = ["listener_id", "shelf_id", "track_id"]
 
@@ -59,14 +61,15 @@ def weighed_slots(
     """Meet draws and what the shown ones earned, with each policy's probability of what was drawn.
 
     Args:
-        draws: table `draws` of the night (and, for a shelf carried since, of the night that chose it).
-        shown: listener_id, shelf_id, track_id and the REWARDS (bool, null = unknown) of items with an impression.
+        draws: table `draws` of the night.
+        shown: listener_id, shelf_id, track_id, the REWARDS (bool, null = unknown) and `shown` (has an impression) of every
+            drawn item of the shelves that were looked at.
         predicted: listener_id, track_id, p_listened: a reward model for the doubly robust estimate; a pool's track it
             does not know counts as 0, which costs precision, not correctness.
 
     Returns:
-        One row a drawn and shown slot: the key, propensity, the rewards, `target_<policy>`, and with `predicted` also
-        predicted and `expected_<policy>`. Sorted by the slot.
+        One row a drawn slot of a shelf that was looked at: the key, propensity, the rewards, `shown`, `target_<policy>`, and
+        with `predicted` also predicted and `expected_<policy>`. Sorted by the slot.
     """
     pools = pool_rows(draws)
     lowest = pl.col("score").fill_nan(None)
@@ -85,7 +88,7 @@ def weighed_slots(
         worth = [(pl.col(f"target_{n}") * pl.col("predicted")).sum().alias(f"expected_{n}") for n in policies]
         chosen = pl.col("predicted").filter(pl.col("track_id") == pl.col("drawn")).first()
         out = out.join(pools.group_by(_SLOT).agg(chosen, *worth), on=_SLOT, how="left")
-    return out.join(shown.select(*_SHOWN, *REWARDS), on=_SHOWN, how="left").sort(_SLOT)
+    return out.join(shown.select(*_SHOWN, *REWARDS, "shown"), on=_SHOWN, how="left").sort(_SLOT)
 
 
 def policy_rows(
@@ -101,7 +104,7 @@ def policy_rows(
     Args:
         slots: of `weighed_slots`, all shards together.
         draws: bootstrap replicates.
-        least: effective slots below which a policy's reward is not estimated.
+        least: effective slots, or shelves, below which a policy's reward is not estimated.
     """
     out: list[dict[str, Any]] = []
     shelves = slots["shelf_id"].unique().sort().to_list()
@@ -109,21 +112,30 @@ def policy_rows(
         here = slots if shelf == "all" else slots.filter(pl.col("shelf_id") == shelf)
         for reward in REWARDS:
             known = here.filter(pl.col(reward).is_not_null())
-            if not known.height:
-                continue
-            earned = known.select("listener_id", "propensity", reward=reward, target="propensity")
-            logged = estimate(earned, draws=draws, seed=seed)["logged"]
-            out.append(_row("logged", shelf, f"mean {reward}", logged))
-            for name in sorted(policies):
-                asked = _asked(known, name, reward)
-                if evidence(asked).effective < least:
+            for prefix, rows, value, judged in (
+                ("", known.filter("shown"), estimate, evidence),
+                ("shelf ", known, estimate_shelves, shelf_evidence),
+            ):
+                if not rows.height:
                     continue
-                found = estimate(asked, draws=draws, seed=seed)
-                out += [_row(name, shelf, f"{kind} {reward}", i) for kind, i in found.items() if kind != "logged"]
+                logged = value(_asked(rows, None, reward), draws=draws, seed=seed)["logged"]
+                out.append(_row("logged", shelf, f"{prefix}mean {reward}", logged))
+                for name in sorted(policies):
+                    asked = _asked(rows, name, reward)
+                    if judged(asked).effective < least:
+                        continue
+                    found = value(asked, draws=draws, seed=seed)
+                    out += [
+                        _row(name, shelf, f"{prefix}{kind} {reward}", i)
+                        for kind, i in found.items()
+                        if kind != "logged"
+                    ]
         for name in sorted(policies):
-            told = evidence(_asked(here, name, "listened"))
-            numbers = {"effective slots": told.effective, "clipped": told.clipped}
-            out += [_bare(name, shelf, metric, value, told.slots) for metric, value in numbers.items()]
+            for metric, left in (
+                ("effective slots", evidence(_asked(here.filter("shown"), name, "listened"))),
+                ("effective shelves", shelf_evidence(_asked(here, name, "listened"))),
+            ):
+                out.append(_bare(name, shelf, metric, left.effective, left.slots))
     return out
 
 
@@ -142,13 +154,17 @@ def missing(impressions: int, slots: int) -> str | None:
     )
 
 
-def _asked(slots: pl.DataFrame, policy: str, reward: str) -> pl.DataFrame:
-    """The columns that `estimate` reads, of one policy and reward; the reward model is one of listens."""
+def _asked(slots: pl.DataFrame, policy: str | None, reward: str) -> pl.DataFrame:
+    """The columns that estimators read, of one policy (None = the one that drew) and reward; the model is one of listens."""
     more = {}
     if reward == "listened" and f"expected_{policy}" in slots.columns:
         more = {"predicted": pl.col("predicted"), "expected": pl.col(f"expected_{policy}")}
     return slots.select(
-        "listener_id", "propensity", reward=pl.col(reward).cast(pl.Float64), target=f"target_{policy}", **more
+        *_SLOT,
+        "propensity",
+        reward=pl.col(reward).cast(pl.Float64),
+        target=f"target_{policy}" if policy else "propensity",
+        **more,
     )
 
 

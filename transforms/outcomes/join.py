@@ -14,7 +14,16 @@ masked in the loss; it is never 0:
     saved      saved or liked within the horizon; null without a feedback table
     returned   heard on two or more days (UTC); null for a horizon of one day
 
-`stage` is the furthest a track came: shown (an impression names this night's shelf), placed, candidate, else missed.
+`stage` is the furthest a track came: shown, placed, candidate, else missed. An impression shows an item of this night when it
+names the row's version or, where the consumer sends none, when listener, surface, shelf and a time inside the row's validity
+agree, and so do all items of that viewing: a shelf that holds other tracks too is another recommender's.
+
+`propensity` stands only on the night that drew the slot. A shelf that is carried keeps what was not heard, skipped or blocked
+since, so its survivors are no longer as drawn, and their first p would weigh them wrongly.
+
+`origin` is attributed when a play that counts as heard names the shelf the track stood on (any of our shelves, for a track
+that stood on none), else organic.
+
 `inclusion` is the probability that the row was kept, to weight by 1 / inclusion. Candidates are kept for a hashed share
 of listeners only, so `missed` is told only of listeners whose candidates are there.
 
@@ -104,8 +113,9 @@ def labels(
         known: what the log can tell; by default, what these listens tell.
 
     Returns:
-        listener_id, recording_id, heard, completed?, skipped?, days (heard on), attributed, track_id (of the first
-        heard play), sorted by listener_id and recording_id. A recording that was only sampled has heard = false.
+        listener_id, recording_id, heard, completed?, skipped?, days (heard on), heard_from (shelves that heard plays name),
+        track_id (of the first heard play), sorted by listener_id and recording_id. A recording that was only sampled has
+        heard = false.
     """
     known = known or Known.of(listens)
     absent = [pl.lit(None, dtype=t).alias(c) for c, t in _LISTEN.items() if c not in listens.columns]
@@ -126,7 +136,7 @@ def labels(
             completed=_tell(completed, pl.col("completed").is_not_null().any(), known.completed),
             skipped=_tell(pl.col("skipped").any() & ~completed, pl.col("skipped").is_not_null().any(), known.skipped),
             days=pl.col("started_at").filter(pl.col("heard")).dt.date().n_unique(),
-            attributed=pl.col("shelf_id").is_not_null().any(),
+            heard_from=pl.col("shelf_id").filter("heard").drop_nulls().unique().sort(),
             track_id=pl.col("track_id").filter(pl.col("heard")).first(),
         )
         .sort(_KEY)
@@ -160,7 +170,7 @@ def join_outcomes(
         listens: of (N, N + h], any columns of the table.
         recordings: track_id, recording_id.
         shelves: the night's table; None for a night that stopped after its candidates.
-        impressions: of (N, N + h]; those that name another version of the shelves are left out.
+        impressions: of (N, N + h]; which of them count is said in the module.
         feedback: of (N, N + h]; None = the log has no feedback, so `saved` cannot be known.
         heard: listener_id, recording_id heard by the end of the night, for `heard_before` of missed recordings.
         known: what the log can tell; by default, what these listens tell.
@@ -170,7 +180,7 @@ def join_outcomes(
     """
     known = known or Known.of(listens)
     seen = labels(listens, recordings, night, horizon, known)
-    rows = with_recording(_considered(candidates, shelves, impressions), recordings)
+    rows = with_recording(_considered(night, candidates, shelves, impressions), recordings)
     sampled = candidates.filter(pl.col("stage") == "candidate")
     sampled = sampled.group_by("listener_id").agg(pl.col("inclusion").min())
     missed = (
@@ -197,7 +207,7 @@ def join_outcomes(
         pl.lit(horizon, dtype=pl.Int32).alias("horizon"),
         "stage",
         pl.when("listened")
-        .then(pl.when("attributed").then(pl.lit("attributed")).otherwise(pl.lit("organic")))
+        .then(pl.when(_attributed()).then(pl.lit("attributed")).otherwise(pl.lit("organic")))
         .alias("origin"),
         "shelf_id",
         "rank",
@@ -217,8 +227,14 @@ def join_outcomes(
     return out.select(pl.col(c).cast(t) for c, t in table.polars.items()).sort(table.key)
 
 
+def _attributed() -> pl.Expr:
+    """Whether a heard play names the shelf a row stood on, or any where it stood on none."""
+    from_it = pl.col("heard_from").list.contains(pl.col("shelf_id"))
+    return pl.when(pl.col("shelf_id").is_null()).then(pl.col("heard_from").list.len() > 0).otherwise(from_it)
+
+
 def _considered(
-    candidates: pl.DataFrame, shelves: pl.DataFrame | None, impressions: pl.DataFrame | None
+    night: date, candidates: pl.DataFrame, shelves: pl.DataFrame | None, impressions: pl.DataFrame | None
 ) -> pl.DataFrame:
     """Every candidate with the furthest stage it came to, one row a listener and track."""
     base = candidates.select(
@@ -240,7 +256,7 @@ def _considered(
             rank="ranker_rank",
             stage=pl.lit("candidate"),
         )
-    stood = _stood(shelves, impressions)
+    stood = _stood(night, shelves, impressions)
     return (
         base.join(stood, on=["listener_id", "track_id"], how="full", coalesce=True)
         .with_columns(
@@ -254,31 +270,49 @@ def _considered(
     )
 
 
-def _stood(shelves: pl.DataFrame, impressions: pl.DataFrame | None) -> pl.DataFrame:
+def shown_tracks(shelves: pl.DataFrame, impressions: pl.DataFrame | None) -> pl.DataFrame:
+    """listener_id, shelf_id, track_id of the items and spares of some shelves that impressions show; see the module.
+
+    Args:
+        shelves: one row a listener and shelf, with `surface`, `version`, `valid_from`, `valid_until`, `items`, `spares`.
+    """
+    named = ["listener_id", "shelf_id", "track_id"]
+    if impressions is None or impressions.is_empty():
+        return pl.DataFrame(schema=dict.fromkeys(named, pl.String))
+    row = ["listener_id", "shelf_id"]
+    every = pl.concat_list(pl.col(k).list.eval(pl.element().struct.field("track_id")) for k in ("items", "spares"))
+    stands = shelves.select(*row, "surface", "version", "valid_from", "valid_until", holds=every)
+    met = impressions.rename({"version": "shown_version", "surface": "shown_surface"}).join(stands, on=row)
+    by_name = met.filter(pl.col("shown_version") == pl.col("version"))
+    viewing = [*row, "shown_surface", "shown_at"]
+    inside = pl.col("shown_at").is_between(pl.col("valid_from"), pl.col("valid_until"), closed="left")
+    here = pl.col("holds").list.contains(pl.col("track_id"))
+    unnamed = met.filter(
+        pl.col("shown_version").is_null() & (pl.col("shown_surface") == pl.col("surface")) & inside
+    ).filter(here.all().over(viewing))
+    return pl.concat([by_name.select(named), unnamed.select(named)]).unique()
+
+
+def _stood(night: date, shelves: pl.DataFrame, impressions: pl.DataFrame | None) -> pl.DataFrame:
     """Where each placed track stood: shown before unshown, drawn before chosen, then the highest on its surface."""
-    rows = shelves.select("listener_id", "shelf_id", "version", "home_position", "items", "spares")
+    rows = shelves.select("listener_id", "shelf_id", "home_position", "refresh_date", "items", "spares")
     parts = [
-        rows.select("listener_id", "shelf_id", "version", "home_position", pl.col(kind).alias("item"))
+        rows.select("listener_id", "shelf_id", "home_position", "refresh_date", pl.col(kind).alias("item"))
         .explode("item")
         .filter(pl.col("item").is_not_null())
         .unnest("item")
         .with_columns(spare=pl.lit(kind == "spares"))
         for kind in ("items", "spares")
     ]
-    stood = pl.concat(parts)
-    if impressions is not None and impressions.height:
-        shown = impressions.select("listener_id", "shelf_id", "track_id", shown_version="version").unique()
-        named = ["listener_id", "shelf_id", "track_id"]
-        stood = (
-            stood.join(shown, on=named, how="left")
-            .join(shown.select(named).unique().with_columns(impressed=pl.lit(True)), on=named, how="left")
-            .with_columns(
-                shown=pl.col("impressed").fill_null(False)
-                & (pl.col("shown_version").is_null() | (pl.col("shown_version") == pl.col("version")))
-            )
+    shown = shown_tracks(shelves, impressions).with_columns(shown=pl.lit(True))
+    stood = (
+        pl.concat(parts)
+        .join(shown, on=["listener_id", "shelf_id", "track_id"], how="left")
+        .with_columns(
+            pl.col("shown").fill_null(False),
+            propensity=pl.when(pl.col("refresh_date") == night).then("propensity"),
         )
-    else:
-        stood = stood.with_columns(shown=pl.lit(False))
+    )
     return (
         stood.filter(pl.col("shown") | ~pl.col("spare"))
         .sort(

@@ -19,7 +19,19 @@ from transforms.tables.warehouse import Warehouse
 
 COLUMNS = {
     "candidates": ("listener_id", "track_id", "heard_before", "stage", "inclusion", "ranker_rank"),
-    "shelves": ("listener_id", "shelf_id", "version", "home_position", "items", "spares"),
+    "shelves": (
+        *(
+            "listener_id",
+            "shelf_id",
+            "surface",
+            "version",
+            "home_position",
+            "refresh_date",
+            "valid_from",
+            "valid_until",
+        ),
+        *("items", "spares"),
+    ),
     "listens": ("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed", "shelf_id"),
     "library": ("listener_id", "track_id", "heard", "saved"),
 }

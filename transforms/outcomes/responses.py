@@ -1,10 +1,10 @@
 """What listeners did with what a night placed and showed: the evidence of estimates and experiments.
 
 Both come from the one join of `transforms.outcomes.join`, looked at for the days that are measured, whether or not they are one
-of the stored horizons: `shown_items` for the counterfactual estimates (drawn slots with an impression), `by_listener` for an
-experiment's readout (every listener of an arm, also those who did nothing).
+of the stored horizons: `drawn_items` for the counterfactual estimates (drawn slots of shelves that were looked at), `by_listener`
+for an experiment's readout (every listener of an arm, also those who did nothing).
 
-    night's shelves, impressions, listens, feedback  ->  answers  ->  shown_items, by_listener
+    night's shelves, impressions, listens, feedback  ->  answers  ->  drawn_items, by_listener
 """
 
 from __future__ import annotations
@@ -50,13 +50,20 @@ def answers(
     )
 
 
-def shown_items(answered: pl.DataFrame) -> pl.DataFrame:
-    """listener_id, shelf_id, track_id, listened, attributed, saved of every drawn item that has an impression."""
-    return answered.filter((pl.col("stage") == "shown") & pl.col("propensity").is_not_null()).select(
+def drawn_items(answered: pl.DataFrame) -> pl.DataFrame:
+    """Every item that the night drew, of the shelves that were looked at (any item of which was shown).
+
+    Returns:
+        listener_id, shelf_id, track_id, shown (this item has an impression), listened, attributed, saved.
+    """
+    looked_at = answered.filter(pl.col("stage") == "shown").select("listener_id", "shelf_id").unique()
+    drawn = answered.filter(pl.col("propensity").is_not_null())
+    return drawn.join(looked_at, on=["listener_id", "shelf_id"], how="semi").select(
         "listener_id",
         "shelf_id",
         "track_id",
         "listened",
+        shown=pl.col("stage") == "shown",
         attributed=(pl.col("origin") == "attributed").fill_null(False),
         saved="saved",
     )
@@ -75,8 +82,8 @@ def by_listener(
     """One row a listener of an experiment: listener_id, experiment, arm and METRICS, 0 where nothing was done.
 
     plays: recordings heard in the days, each counted once a day; active_days: days with one; placed_heard: placed
-    recordings that were heard, new_placed_heard: those of them never heard before; attributed: heard, and a play names a
-    shelf; saved: placed recordings saved (null unless `saves`: the log has feedback).
+    recordings that were heard, new_placed_heard: those of them never heard before; attributed: heard, and such a play names
+    the shelf; saved: placed recordings saved (null unless `saves`: the log has feedback).
     """
     dealt = shelves.filter(pl.col("arm").is_not_null()).select("listener_id", "experiment", "arm")
     dealt = dealt.unique("listener_id", keep="any").sort("listener_id")

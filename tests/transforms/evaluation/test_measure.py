@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 import pytest
 
+from transforms.common.sample import in_sample
 from transforms.evaluation.measure import (
     Facts,
     add_popularity,
     credits_of,
     history_segment,
-    in_sample,
     measure,
     night_lists,
     of_target,
@@ -217,3 +217,20 @@ def test_segments_and_the_sample() -> None:
     kept = in_sample(ids, 0.25, seed=1)
     assert 430 < kept.sum() < 570
     assert in_sample(ids.reverse(), 0.25, seed=1).reverse().to_list() == kept.to_list()
+
+
+def test_a_sample_of_a_sample_is_the_smaller_of_the_two() -> None:
+    ids = pl.Series([f"l{n}" for n in range(5000)])
+    kept, measured = in_sample(ids, 0.01, seed=1), in_sample(ids, 0.02, seed=1)
+    assert 30 < kept.sum() < 80 and (kept & measured).sum() == kept.sum(), "not the 1 in 5,000 of two draws"
+
+
+def test_a_shelf_that_is_empty_for_everyone_measured_scores_nothing_and_is_not_left_out() -> None:
+    item = TABLES["shelves"].polars["items"]
+    shelves = pl.DataFrame(
+        {"listener_id": ["ann"], "shelf_id": ["rediscover"], "items": [[]], "spares": [[]]},
+        schema_overrides={"items": item, "spares": item},
+    )
+    none = pl.DataFrame(schema={"listener_id": pl.String, "track_id": pl.String, "heard_before": pl.Boolean})
+    lists = night_lists(none, shelves)
+    assert lists["shelf:rediscover", "repeat"].is_empty()

@@ -25,6 +25,7 @@ SHOWN = pl.DataFrame(
         "listener_id": ["ann", "bob", "dan"],
         "shelf_id": ["d", "d", "e"],
         "track_id": ["a", "b", "a"],
+        "shown": [True, True, True],
         "listened": [True, True, False],
         "attributed": [True, False, False],
         "saved": pl.Series([None, None, None], dtype=pl.Boolean),
@@ -66,13 +67,15 @@ def test_a_reward_model_makes_the_estimate_doubly_robust() -> None:
 def test_a_policy_whose_draws_were_hardly_made_gets_no_estimate_only_its_evidence() -> None:
     drawn_worst = pl.DataFrame([draw(who, "b", 0.2) for who in ("ann", "bob", "cat", "dan", "eve", "fay")])
     shown = drawn_worst.select("listener_id", "shelf_id", "track_id").with_columns(
-        listened=pl.lit(True), attributed=pl.lit(False), saved=pl.lit(None, dtype=pl.Boolean)
+        listened=pl.lit(True), attributed=pl.lit(False), saved=pl.lit(None, dtype=pl.Boolean), shown=pl.lit(True)
     )
     predicted = shown.select("listener_id", "track_id", p_listened=pl.lit(0.5))
     policies = BEST | {"uniform": PolicySettings(tau=1.0, epsilon=1.0)}
     rows = policy_rows(weighed_slots(drawn_worst, shown, policies, predicted), policies, draws=100)
     of_best = {r["metric"] for r in rows if r["model"] == "policy:best"}
-    assert of_best == {"effective slots", "clipped"}, "the best was never drawn: not even the reward model may speak"
+    assert of_best == {"effective slots", "effective shelves"}, (
+        "the best was never drawn: not even the reward model may speak"
+    )
     assert value(rows, "policy:best", "all", "effective slots") == 0.0
     assert value(rows, "policy:logged", "all", "mean listened") == 1.0
     assert value(rows, "policy:uniform", "all", "snips listened") == 1.0, "six slots' worth are enough"

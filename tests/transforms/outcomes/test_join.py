@@ -8,7 +8,9 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.outcomes.join import Known, join_outcomes
+from transforms.metrics.counterfactual import estimate
+from transforms.outcomes.join import Known, join_outcomes, shown_tracks
+from transforms.outcomes.responses import answers, drawn_items
 from transforms.tables.schema import TABLES
 
 NIGHT = date(2026, 1, 10)
@@ -52,14 +54,22 @@ def item(track: str, position: int, propensity: float | None = None) -> dict:
 
 
 def shelf(items: list[dict], spares: list[dict], version: str = "v1") -> pl.DataFrame:
-    row = {"listener_id": "ann", "shelf_id": "discover-weekly", "version": version, "home_position": 1}
-    return frame("shelves", [{**row, "items": items, "spares": spares}])
+    row = {
+        "listener_id": "ann",
+        "shelf_id": "discover-weekly",
+        "version": version,
+        "home_position": 1,
+        "surface": "home",
+    }
+    when = {"refresh_date": NIGHT, "valid_from": at(1, 0), "valid_until": at(3, 0)}
+    return frame("shelves", [{**row, **when, "items": items, "spares": spares}])
 
 
 def impression(track: str, version: str | None = "v1") -> dict:
     return {
         "listener_id": "ann",
         "shelf_id": "discover-weekly",
+        "surface": "home",
         "track_id": track,
         "version": version,
         "shown_at": at(1),
@@ -145,6 +155,86 @@ def test_an_impression_of_another_version_is_not_this_nights() -> None:
         return got["stage"].item()
 
     assert [stage("v1"), stage(None), stage("v0")] == ["shown", "shown", "placed"]
+
+
+def test_without_a_version_surface_time_and_the_whole_viewing_must_be_this_shelfs() -> None:
+    def shown(*impressions: dict) -> list[str]:
+        got = shown_tracks(shelf([item("hit", 1), item("drawn", 2)], []), frame("impressions", list(impressions)))
+        return sorted(got["track_id"])
+
+    hit = impression("hit", None)
+    assert shown(hit) == ["hit"]
+    assert shown({**hit, "surface": "search"}) == [], "another surface"
+    assert shown({**hit, "shown_at": at(3, 0)}) == [], "after the row's validity"
+    assert shown({**hit, "shown_at": at(0, 23)}) == [], "before it"
+    other = {**impression("cold", None)}
+    assert shown(hit, other) == [], "a viewing that holds a track of somebody else's shelf is somebody else's"
+    assert shown(hit, {**other, "shown_at": at(2)}) == ["hit"], "each viewing by itself"
+
+
+def origin(shelf_of_play: str | None, ms: int = 200_000) -> str | None:
+    """The origin of a track that was shown on Discover and played from a shelf, or from none."""
+    got = join_outcomes(
+        NIGHT,
+        7,
+        candidates(hit=False),
+        frame("listens", [listen("hit", at(1), 200_000), listen("hit", at(2), ms, shelf_id=shelf_of_play)]),
+        RECORDINGS,
+        shelves=shelf([item("hit", 1)], []),
+        impressions=frame("impressions", [impression("hit")]),
+    )
+    return got["origin"].item()
+
+
+def test_attribution_takes_a_real_listen_that_names_the_shelf() -> None:
+    assert origin("discover-weekly") == "attributed"
+    assert origin("on-repeat") == "organic", "another shelf earned it"
+    assert origin("discover-weekly", ms=2_000) == "organic", "two seconds from the shelf are no listen"
+    assert origin(None) == "organic"
+
+
+def test_a_carried_slot_has_no_propensity_since_only_what_was_not_heard_is_left_of_it() -> None:
+    """An open slot drew A or B with p = .5 on Monday. A is heard half of the time, B never; what is heard goes.
+
+    "Always A" is worth .5. On Tuesday B stands for half of the listeners and A for a quarter: by the first p, always A looks like
+    far less, because those who liked A are gone. So Tuesday's rows say nothing, and Monday's say .5.
+    """
+    monday, tuesday = NIGHT, NIGHT + timedelta(1)
+    drawn = [("A", n % 4 < 2, n % 2 == 0) for n in range(40)]  # who drew A, and who would hear what pleases
+    people = [f"l{n}" for n in range(40)]
+    listens = [
+        {**listen("A", at(1)), "listener_id": who}
+        for who, (_, a, likes) in zip(people, drawn, strict=True)
+        if a and likes
+    ]
+
+    def rows(night: date, gone: set[str], version: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+        made, shown = [], []
+        for who, (_, a, _) in zip(people, drawn, strict=True):
+            if who in gone:
+                continue
+            track = "A" if a else "B"
+            one = {"listener_id": who, "shelf_id": "discover-weekly", "surface": "home", "version": version}
+            when = {"refresh_date": monday, "valid_from": at(1, 0), "valid_until": at(8, 0), "run_date": night}
+            made.append({**one, **when, "items": [item(track, 8, 0.5)], "spares": []})
+            shown.append({**impression(track, version), "listener_id": who, "shown_at": at(1 + (night - monday).days)})
+        return frame("shelves", made), frame("impressions", shown)
+
+    def estimate_of(night: date, gone: set[str], version: str) -> tuple[int, float]:
+        shelves, shown = rows(night, gone, version)
+        got = answers(shelves, frame("listens", listens), RECORDINGS, night, 7, impressions=shown)
+        slots = drawn_items(got).filter("shown")
+        logged = slots.select(
+            "listener_id",
+            reward=pl.col("listened").cast(pl.Float64),
+            propensity=pl.lit(0.5),
+            target=(pl.col("track_id") == "A").cast(pl.Float64),
+        )
+        return slots.height, estimate(logged)["ips"].value if slots.height else float("nan")
+
+    assert estimate_of(monday, set(), "mon") == (40, 0.5)
+    heard = {row["listener_id"] for row in listens}
+    assert estimate_of(tuesday, heard, "tue")[0] == 0
 
 
 def test_a_spare_that_was_shown_is_shown() -> None:
