@@ -241,13 +241,17 @@ def _fit_list(data: Any, feature_names: Sequence[str], settings: RankerSettings,
     # Which kind is best can only be said by whoever holds a later night; asked all the same, a line is the safe answer.
     wanted: Kind = "linear" if settings.kind == "best" else settings.kind
     kind: Kind = wanted if data.positives(settings.label).any() else "blend"
-    # whole listeners are held out: on another night, the days that a label looks at are partly the same
-    held = uniform(seed, "ranker/calibration", data.owner)[data.group_of] < settings.calibration_share
+    held = held_out(data, settings.calibration_share, seed)
     if kind == "average":
         members = [_fit_kind(k, data, held, inputs, settings, seed) for k in ("linear", "cross")]
         spreads = [data.spread_within_groups(m._order(data.features)) for m in members]
         return Average(members, spreads, {})
     return _fit_kind(kind, data, held, inputs, settings, seed)
+
+
+def held_out(data: Any, share: float, seed: int) -> np.ndarray:
+    """bool [n]: rows that calibrate the heads: whole listeners on all nights, so that no day of theirs is learned from too."""
+    return np.asarray(uniform(seed, "ranker/calibration", data.owner)[data.group_of] < share)
 
 
 def _fit_kind(kind: str, data: Any, held: np.ndarray, inputs: Inputs, settings: RankerSettings, seed: int) -> Ranker:

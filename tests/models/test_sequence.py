@@ -180,3 +180,8 @@ def test_it_starts_from_given_vectors() -> None:
 def test_heads_must_divide_dims() -> None:
     with pytest.raises(ValueError, match="multiple of heads"):
         fit(round_the_clock(2), 13, QUICK.model_copy(update={"heads": 3}))
+
+
+def test_a_log_of_one_listener_is_one_sequence() -> None:
+    plays = pl.DataFrame({"row": [0, 0], "item": [3, 1]}, schema={"row": pl.Int32, "item": pl.Int32})
+    assert len(Sequences.from_plays(plays)) == 1 and len(Sequences.from_plays(plays.clear())) == 0

@@ -13,9 +13,11 @@ from models.registry import read_entry
 from pipelines.cli.report import report
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.promotion import REPLACED, judge, sentence
+from pipelines.recommender.ranker_examples import pairs_of
 from pipelines.runtime.config import Settings
 from pipelines.train_ranker import train_ranker
 from tests.pipelines.tiny import put
+from transforms.tables.as_of import as_of
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 
@@ -109,3 +111,37 @@ def test_the_verdict_by_hand() -> None:
     assert not judge(0.09, 0.08, {"als": 0.1}, 0.05).keep, "the old one did worse still"
     assert judge(None, 0.1, {"als": 0.1}, 0.0).short_of is None
     assert sentence({"rows": 5}) is None
+
+
+def test_what_is_compared_is_the_whole_ranking_however_few_examples_are_learned_from(tmp_path: Path) -> None:
+    figures = []
+    for examples in (10**6, 1500):
+        place = Warehouse(str(tmp_path / str(examples)))
+        for night in NIGHTS[:2]:
+            store(place, night, 1.0, source=0.5)
+        ranker = SETTINGS.ranker.model_copy(update={"examples": examples})
+        train_ranker(place.url, NIGHTS[1] + timedelta(7), settings=SETTINGS.model_copy(update={"ranker": ranker}))
+        figures.append(place.need("rankers", NIGHTS[1] + timedelta(7)).extra)
+    assert figures[0]["rows"] > 1.5 * figures[1]["rows"], "negatives were thinned"
+    assert figures[0]["ndcg50_ppm_source:src"] == figures[1]["ndcg50_ppm_source:src"]
+
+
+def test_what_was_heard_and_was_no_candidate_counts_against_everyone(place: Warehouse) -> None:
+    for night in NIGHTS[:2]:
+        store(place, night, 1.0, source=0.9)
+    told = fitted(place, NIGHTS[1])
+    day = NIGHTS[1] + timedelta(7)
+    seen = place.read("outcomes", day)
+    missed = seen.filter("listened").with_columns(track_id="missed " + pl.col("track_id"), stage=pl.lit("missed"))
+    place.store.delete(f"outcomes/date={day}")
+    put(place, "outcomes", day, pl.concat([seen, missed]), shards=1)
+    place.store.delete(f"rankers/date={day}")
+    assert fitted(place, NIGHTS[1])["ndcg50_ppm_source:src"] < 0.9 * told["ndcg50_ppm_source:src"]
+
+
+def test_the_nights_learned_from_and_the_one_measured_share_no_day(place: Warehouse) -> None:
+    for day in (12, 17, 18, 19):
+        store(place, date(2026, 1, day), 1.0)
+    past = as_of(place.url, date(2026, 1, 26))
+    assert [made.date.day for made, _ in pairs_of(past, 7, 6)] == [12, 19]
+    assert [made.date.day for made, _ in pairs_of(past, 7, 1)] == [19]

@@ -175,3 +175,22 @@ def test_nan_in_training_is_as_usual_too(kind: Kind) -> None:
     assert np.isfinite(scores).all() and scores.std() > 0
     assert all(np.isfinite(p).all() for p in ranker.heads(frame.select(NAMES).to_numpy()).values())
     assert not ranker.contributions(frame.select(NAMES).to_numpy())[:, 5].any()
+
+
+def test_whoever_calibrates_on_one_night_is_learned_from_on_none() -> None:
+    from models.rankers.examples import Examples
+    from models.rankers.ranker import held_out
+
+    n = 400
+    rows = pl.DataFrame(
+        {"group": np.arange(n), "owner": np.arange(n) % 100, "f_a": np.zeros(n), "listened": [True] * n}
+    )
+    data = Examples.read(rows, ["f_a"])
+    held = held_out(data, 0.3, 1)
+    by_owner = (
+        pl.DataFrame({"owner": data.owner[data.group_of], "held": held})
+        .group_by("owner")
+        .agg(pl.col("held").n_unique())
+    )
+    assert by_owner["held"].unique().to_list() == [1], "all of a listener's lists, or none"
+    assert 0.15 < held.mean() < 0.45

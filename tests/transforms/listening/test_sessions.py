@@ -239,3 +239,11 @@ def test_sessions_equal_those_of_beams_merging_windows(seed):
             | "Global" >> beam.WindowInto(window.GlobalWindows())
         )
         assert_that(merged, equal_to(ours))
+
+
+def test_plays_that_start_together_stand_in_the_order_of_their_hash_not_of_their_ids() -> None:
+    from transforms.common.hashing import stable_hash
+    from transforms.listening.sessions import _by_hash
+
+    ids = pl.Series([f"t{n}" for n in range(50)])
+    assert np.argsort(_by_hash(ids)).tolist() == np.argsort(stable_hash(ids), kind="stable").tolist() != list(range(50))
