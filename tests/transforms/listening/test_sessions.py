@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 import apache_beam as beam
+import numpy as np
 import polars as pl
 import pytest
 from apache_beam.coders.coders import IntervalWindowCoder
