@@ -16,7 +16,7 @@ from apache_beam.pvalue import TaggedOutput
 from pipelines.recommender.night import WHOLE_NIGHT, Asked, Scoring, plan_scoring, ranker_kind
 from pipelines.runtime.jobs import launch
 from transforms.common.clock import count
-from transforms.gates import measure
+from transforms.gates import measure, truth
 from transforms.gates.beam import Gate, GatedCommit
 from transforms.tables.as_of import as_of
 from transforms.tables.beam import Commit, ReadChunks, WriteChunks
@@ -96,4 +96,9 @@ class _Score(beam.DoFn):
             if what.shelves:
                 shelves = measure.shelves(made["shelves"], earlier, what.day, chunk.shard)
                 yield TaggedOutput(MEASURED, shelves.dumps())
+                scorer = self._scorer
+                reasons = truth.reasons(
+                    made["shelves"], scorer.library, chunk["feedback"], scorer.facts, what.day, scorer.rest_days
+                )
+                yield TaggedOutput(MEASURED, reasons.dumps())
                 yield TaggedOutput(MEASURED, measure.scores(made["candidates"], self._kind, chunk.shard).dumps())

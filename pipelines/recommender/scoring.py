@@ -21,8 +21,9 @@ from pipelines.recommender.fitting import Fitted
 from transforms.candidates.blocks import Block, build_blocks
 from transforms.candidates.features import Directions, features
 from transforms.candidates.next_in_session import CONTINUES, NextInSession
+from transforms.candidates.reasons import explain
 from transforms.candidates.settings import ContinueSettings, SourceSettings
-from transforms.candidates.union import explain, popular_alone, retrieve_block, unranked
+from transforms.candidates.union import popular_alone, retrieve_block, unranked
 from transforms.common.clock import Clock
 from transforms.common.errors import UserError
 from transforms.common.sample import in_sample
@@ -87,6 +88,9 @@ class Scorer:
         """Put the parts together; `sample` is table `session_sample` of the models' fit date, None without one."""
         self.plan, self.fitted, self.ranker, self.clock = plan, fitted, ranker, Clock()
         self.catalog = fitted.catalog(tracks)
+        self.facts = tracks.select("track_id", "recording_id", "album_id", "artist_ids")
+        self.rest_days = (plan.sources or SourceSettings()).rest_days
+        self.library = pl.DataFrame()  # of the chunk at work, merged: what its reasons are checked against
         self.directions = Directions(np.asarray(fitted.als.item_factors))
         sessions = sample if plan.shelves else None
         self.sources = fitted.sources(self.catalog, plan.day, plan.sources, plan.continuation, sessions)
@@ -119,7 +123,7 @@ class Scorer:
     def score(self, chunk: Chunk) -> Iterator[Chunk]:
         """The night's rows of a chunk's listeners; handed on whenever they fill `FLUSH_BYTES`."""
         roster = self._roster(chunk)
-        library = merge([chunk["library"]]).join(roster, on="listener_id", how="semi")
+        self.library = library = merge([chunk["library"]]).join(roster, on="listener_id", how="semi")
         sessions = last_known(chunk["sessions"]).join(roster, on="listener_id", how="semi")
         previous, excluded = chunk.tables.get("shelves"), chunk["exclusions"]
         liked, sessions = taste(library, excluded), without_plays(sessions, excluded)
@@ -186,7 +190,7 @@ class Scorer:
                     previous=previous if previous is not None and previous.height else None,
                     popular=self.popular,
                     library=self._known(here, library),
-                    explain=partial(self._reasons, block, scored),
+                    explain=partial(self._reasons, block, scored, feedback),
                 )
             wanted = pl.col("shelf_id").is_in(plan.only_shelves) if plan.only_shelves else pl.lit(True)
             tables |= {"shelves": made.shelves.filter(wanted), "draws": made.draws.filter(wanted)}
@@ -242,10 +246,10 @@ class Scorer:
         alone = pl.Series(self.following.goes_on(block)[scored["row"].to_numpy()], dtype=pl.Boolean)
         return scored.with_columns(pl.when((score < 0) | alone).then(score).alias(CONTINUES))
 
-    def _reasons(self, block: Block, scored: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
+    def _reasons(self, block: Block, scored: pl.DataFrame, feedback: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
         """`source`, `reason` and `reason_ref` of the pairs that are shown: too dear for every candidate."""
         shown = scored.join(pairs, on=["listener_id", "track_id"], maintain_order="left")
-        told = explain(block, self.catalog, self.sources, shown)
+        told = explain(block, self.catalog, self.sources, shown, feedback)
         return told.select("listener_id", "track_id", "source", "reason", "reason_ref")
 
     def _known(self, roster: pl.DataFrame, library: pl.DataFrame) -> pl.DataFrame:

@@ -137,6 +137,10 @@ class Source(ABC):
     def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """int32: the track of the listener's history that contributed most to each pair, 0 where there is none."""
 
+    def holds(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """bool[m]: whether the reason is true of each pair; a source whose reason says more than that it found it looks."""
+        return np.ones(len(rows), bool)
+
 
 Traits = Source | type[Source]  # either tells the traits
 

@@ -18,6 +18,9 @@ from transforms.candidates.base import Retrieves, Source, SparseScores
 from transforms.candidates.blocks import Block
 from transforms.candidates.history import POSITIVE
 
+KEPT_PLAYS = 3
+KEPT_DAYS = 28
+
 
 @dataclass(frozen=True)
 class Library(Source):
@@ -37,3 +40,8 @@ class Library(Source):
     def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """The track itself."""
         return items.astype(np.int32)
+
+    def holds(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Played `KEPT_PLAYS` times or more, and within the last `KEPT_DAYS` days: less is not "you keep playing it"."""
+        kept = pl.when((pl.col("plays") >= KEPT_PLAYS) & (pl.col("last_age") <= KEPT_DAYS)).then(1.0).otherwise(0.0)
+        return SparseScores(block.matrix(kept)).of(rows, items) > 0

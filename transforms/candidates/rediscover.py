@@ -53,3 +53,8 @@ class Rediscover(Source):
     def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """The track itself."""
         return items.astype(np.int32)
+
+    def holds(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Last heard `rest_days` ago or longer."""
+        rested = pl.when(pl.col("last_age") >= self.rest_days).then(1.0).otherwise(0.0)
+        return SparseScores(block.matrix(rested)).of(rows, items) > 0

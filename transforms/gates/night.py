@@ -61,6 +61,7 @@ def judge(facts: Facts, settings: GateSettings) -> list[Check]:
         ("overlap, chosen", _chosen),
         ("overlap, carried", _carried),
         ("finite scores", _finite),
+        ("true reasons", _true_reasons),
         ("score spread", _spread),
         ("score shift", _shift),
     ]
@@ -285,6 +286,16 @@ def _finite(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
     bad, of = measured.counts.get("not finite", 0), measured.counts.get("scores", 0)
     shown = measured.examples.get("not finite", ())
     return within("finite scores", bad, high=0, unit=f"of {of:,} scores are not finite", examples=shown)
+
+
+def _true_reasons(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
+    wrong = {name.removeprefix("untrue "): n for name, n in measured.counts.items() if name.startswith("untrue ")}
+    if "reasons" not in measured.counts:
+        return skipped("true reasons", "this run was made before reasons were measured")
+    kinds = "".join(f", {kind} {n:,}" for kind, n in sorted(wrong.items()))
+    shown = tuple(e for kind in sorted(wrong) for e in measured.examples.get(f"untrue {kind}", ()))[:3]
+    unit = f"of {measured.counts['reasons']:,} reasons are untrue{kinds}"
+    return within("true reasons", sum(wrong.values()), high=0, unit=unit, examples=shown)
 
 
 def histogram(counts: Counts) -> tuple[str | None, dict[int, int]]:

@@ -37,6 +37,7 @@ _PLAIN = {
     "similar_to": "similar to what you play",
     "popular_in": "popular now",
     "you_keep_playing": "you keep playing it",
+    "you_played_it": "you have played it before",
     "not_heard_lately": "you have not heard it for a while",
     "for_you": "fits what you play",
 }

@@ -10,8 +10,9 @@ from models.rankers.session import fit_model
 from tests.transforms.candidates.worlds import ROSTER, blocks_of, catalog_of, item, listens
 from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.next_in_session import NextInSession
+from transforms.candidates.reasons import explain
 from transforms.candidates.settings import ContinueSettings
-from transforms.candidates.union import explain, retrieve_block, unranked
+from transforms.candidates.union import retrieve_block, unranked
 from transforms.next_in_session.sample import as_log, in_time
 from transforms.next_in_session.shortlist import continuation
 from transforms.next_in_session.sources import NextSettings

@@ -16,9 +16,10 @@ from tests.transforms.candidates.worlds import (
     learned_from,
     listens,
 )
+from transforms.candidates.reasons import explain
 from transforms.candidates.rediscover import Rediscover
 from transforms.candidates.settings import SourceSettings
-from transforms.candidates.union import explain, retrieve_block
+from transforms.candidates.union import retrieve_block
 
 LATER = date(2024, 4, 10)
 DAYS = {("ann", 8): ["a", "b", "c"], ("ann", 9): ["a", "b"], ("ann", 10): ["a", "d"], ("bob", 8): ["a", "c"]}

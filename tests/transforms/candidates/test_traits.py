@@ -15,7 +15,8 @@ from tests.transforms.candidates.worlds import NIGHT, blocks_of, catalog_of, lea
 from transforms.candidates.base import Source, SourceInputs, SparseScores, made_of
 from transforms.candidates.blocks import Block
 from transforms.candidates.features import RANK_WEIGHT, features, of_unplayed
-from transforms.candidates.union import explain, popular_alone, retrieve_block, unranked
+from transforms.candidates.reasons import explain
+from transforms.candidates.union import popular_alone, retrieve_block, unranked
 from transforms.shelves.reasons import sentence
 
 PLAYS = listens()

@@ -25,8 +25,9 @@ from tests.transforms.candidates.worlds import (
 from transforms.candidates.base import Source, SparseScores
 from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.features import RANK_WEIGHT, Directions, features, standardise
+from transforms.candidates.reasons import explain
 from transforms.candidates.similar_listeners import ProfileSettings, fit_clusters
-from transforms.candidates.union import explain, popular_alone, retrieve_block
+from transforms.candidates.union import popular_alone, retrieve_block
 from transforms.common.clock import Clock
 
 
@@ -165,7 +166,11 @@ def test_reasons_come_from_the_source_that_ranks_a_candidate_highest() -> None:
     d, f, a = pair(told, "ann", "d"), pair(told, "eve", "f"), pair(told, "ann", "a")
     assert (d["source"], d["reason"], d["reason_ref"]) == ("co_sessions", "played_together_with", "b")
     assert (f["source"], f["reason"], f["reason_ref"]) == ("popular", "popular_in", None)
-    assert (a["source"], a["reason_ref"]) == ("library", "a")
+    assert (a["source"], a["reason"], a["reason_ref"]) == (
+        "library",
+        "you_played_it",
+        None,
+    )  # one play does not keep on
 
 
 def test_a_broken_score_is_no_evidence_and_never_an_error() -> None:

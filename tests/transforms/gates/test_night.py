@@ -39,6 +39,7 @@ GOOD = {
     "carried items": 100,
     "same carried items": 95,
     "scores": 300,
+    "reasons": 500,
     "not finite": 0,
     "score linear -1": 100,
     "score linear 0": 100,
@@ -107,6 +108,7 @@ def test_in_a_small_world_shares_and_volumes_say_nothing_but_faults_do() -> None
         ("overlap, chosen", counted(same_chosen_items=100), "100.0% of 100 items"),
         ("overlap, carried", counted(same_carried_items=40), "40.0%"),
         ("finite scores", counted(not_finite=7), "7 of 300 scores"),
+        ("true reasons", counted(untrue_cites_disliked=2), "2 of 500 reasons are untrue, cites disliked 2"),
         ("score shift", counted(**{"score_linear_90": 900}), "0.75 apart from the scores of 3 nights"),
     ],
 )  # fmt: skip
@@ -192,7 +194,7 @@ def test_the_error_names_the_failed_checks_their_numbers_and_what_to_do() -> Non
     checks = judge(counted(not_finite=7, rows=19), SETTINGS)
     error = refuse("the night of 2026-01-20", checks, "nothing was committed; mend the data and run again")
     assert error.exit_code == 3
-    assert str(error).startswith("the night of 2026-01-20 failed 2 of 17 checks (coverage: 95.0%")
+    assert str(error).startswith("the night of 2026-01-20 failed 2 of 18 checks (coverage: 95.0%")
     assert "finite scores: 7 of 300" in str(error) and str(error).endswith("mend the data and run again")
     assert [Check.from_dict(c.to_dict()) for c in checks] == checks and len(failed(checks)) == 2
 

@@ -201,7 +201,7 @@ def test_reasons_may_be_asked_for_only_what_is_shown() -> None:
         return pairs.with_columns(source=pl.lit("next_tracks"), reason=pl.lit("follows"), reason_ref=pl.lit("h"))
 
     items = shelf(make(block, settings=one_shelf(size=2), explain=explain))["items"]
-    assert asked == [("ann", "a", False), ("ann", "b", False)]
+    assert asked == [("ann", "a", False, 0), ("ann", "b", False, 0)]
     assert [(i["source"], i["reason"], i["reason_ref"]) for i in items] == [("next_tracks", "follows", "h")] * 2
 
 
@@ -210,7 +210,7 @@ def test_who_is_asked_for_reasons_is_told_what_stands_where_tracks_rest() -> Non
     asked = {}
 
     def explain(pairs: pl.DataFrame) -> pl.DataFrame:
-        asked.update({track: rests for _, track, rests in pairs.rows()})
+        asked.update({track: rests for _, track, rests, _ in pairs.rows()})
         return pairs.with_columns(source=pl.lit("library"), reason=pl.lit("you_keep_playing"), reason_ref=pl.lit("h"))
 
     repeat, rest = (one_shelf(pool="heard", size=1, spares=0, rules=n).shelves[0] for n in ({}, {"rest": {"days": 60}}))

@@ -235,5 +235,5 @@ def test_explaining_asks_of_what_is_shown_and_leaves_popular_tracks_alone() -> N
         return pairs.with_columns(source=pl.lit("als"), reason=pl.lit(None, pl.String), reason_ref=pl.lit("h"))
 
     shown, texts = texts_of_shown(block.rows, [made], explain)
-    assert asked == [("ann", "a", False)] and block.ids(shown) == ["a"]
+    assert asked == [("ann", "a", False, 0)] and block.ids(shown) == ["a"]
     assert texts.row(0) == ("als", "because_you_played", "h")
