@@ -8,7 +8,8 @@ from transforms.tables.schema import TABLES, Table
 
 INTRO = """# The tables
 
-Generated from `transforms/tables/schema.py` by `make docs`; a test keeps the two equal.
+Generated from `transforms/tables/schema.py` by `make docs`; a test keeps the two equal. How consumers read shelves, and what
+the values mean, stands in [reading.md](reading.md).
 
 A warehouse is a folder or bucket. Readers enter at `shelves/date=YYYY-MM-DD/_current.json`, which names the run's files and
 the versions of everything behind it; a file that no manifest names is not data. Files are Parquet (zstd), sorted by the
