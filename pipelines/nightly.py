@@ -41,7 +41,7 @@ NIGHT = (
     Step(
         "score",
         ("models", "rankers", "session_sample", *OWN, *ABOUT, "feedback", "exclusions", "shelves"),
-        ("candidates", "draws", "listener_embeddings", "shelves"),
+        ("candidates", "draws", "listener_embeddings", "removed", "shelves"),
         local.score_night,
         earlier=True,
     ),

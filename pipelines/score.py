@@ -1,6 +1,7 @@
 """The job `score`: retrieval, ranking and assembly of every listener, in one pass over the shards.
 
-listeners, library, sessions, feedback, earlier shelves + models, ranker -> candidates, draws, listener_embeddings, shelves
+listeners, library, sessions, feedback, earlier shelves + models, ranker
+-> candidates, draws, removed, listener_embeddings, shelves
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from transforms.tables.runs import Run
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "15"
+STEP = "17"
 MEASURED = "measured"
 
 
@@ -101,4 +102,5 @@ class _Score(beam.DoFn):
                     made["shelves"], scorer.library, chunk["feedback"], scorer.facts, what.day, scorer.rest_days
                 )
                 yield TaggedOutput(MEASURED, reasons.dumps())
+                yield TaggedOutput(MEASURED, measure.removed(made["removed"]).dumps())
                 yield TaggedOutput(MEASURED, measure.scores(made["candidates"], self._kind, chunk.shard).dumps())

@@ -29,6 +29,26 @@ def show(listener: str, warehouse: str, **o: Any) -> None:
     run(warehouse, known, shelf=o["shelf"], why=o["why"], day=as_date(o["day"]))
 
 
+@click.command("why-not")
+@click.argument("listener")
+@click.argument("track")
+@click.option("--date", "day", type=DAY, help="Default: the newest night.")
+@key_option
+@standing_option
+@config_option
+def why_not(listener: str, track: str, day: datetime | None, warehouse: str, **o: Any) -> None:
+    """Say what kept a track off a listener's shelves: not retrieved, removed by a rule, or ranked too low.
+
+    The night is worked out again for this one listener with what stands: its library, models, ranker and settings.
+    """
+    from pipelines.cli.why_not import answer
+    from pipelines.runtime.identity import known_as
+
+    (known,) = known_as(warehouse, [listener], o["pseudonym_key_file"])
+    for line in answer(warehouse, known, track, as_date(day), settings_of(o["config"])):
+        click.echo(line)
+
+
 @click.command(cls=BeamCommand)
 @JOBS["evaluate"].on_terminal
 @click.pass_context
@@ -61,4 +81,4 @@ def print_config(config: str | None) -> None:
     click.echo(to_yaml(settings_of(config)), nl=False)
 
 
-COMMANDS = (show, evaluate, report, print_config)
+COMMANDS = (show, why_not, evaluate, report, print_config)

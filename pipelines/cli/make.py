@@ -73,6 +73,7 @@ def ingest(ctx: click.Context, config: str | None, **given: Any) -> None:
 @click.option("--fit-date", type=DAY, help="Learn from other listeners only up to this date.")
 @click.option("--shelf", "shelves", multiple=True, help="Preview of this shelf, with what stands there.")
 @click.option("--listeners", type=click.Path(exists=True), help="Preview of a file's listener ids, one a line.")
+@click.option("--against", is_flag=True, help="With a preview: what it changes for whom, beside the stored night.")
 @click.option("--greedy", is_flag=True, help="The ranker's order under eligibility rules only.")
 @click.option("--accept-gates", is_flag=True, help="Commit the night even if a check fails; its manifest says so.")
 @key_option
@@ -87,9 +88,11 @@ def run_night(ctx: click.Context, **o: Any) -> None:
     if o["shelves"] or o["listeners"]:
         from pipelines.cli.preview import preview
 
-        who = {"listeners_file": o["listeners"], "pseudonym_key_file": o["pseudonym_key_file"]}
+        who = {key: o[key] for key in ("pseudonym_key_file", "against")} | {"listeners_file": o["listeners"]}
         preview(o["warehouse"], day, as_date(o["fit_date"]) or day, settings, shelves=list(o["shelves"]), **who, **more)
         return
+    if o["against"]:
+        raise click.UsageError("--against compares a preview: add --shelf or --listeners")
     from pipelines.nightly import night
 
     night(o["warehouse"], day, settings, fit_date=as_date(o["fit_date"]), accept_gates=o["accept_gates"], **more)

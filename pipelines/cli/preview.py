@@ -38,13 +38,17 @@ def preview(
     listeners_file: str | None = None,
     pseudonym_key_file: str | None = None,
     greedy: bool = False,
+    against: bool = False,
     beam_args: Sequence[str] = (),
 ) -> None:
     """Score and print a preview.
 
+    Args:
+        against: also print what differs from the stored night, by shelf and for the listeners who are shown.
+
     Raises:
-        UserError: a shelf that the settings do not have, a fit date later than the night, the date is not folded, there are no
-            models of the fit date, or the file names nobody who is known.
+        UserError: nothing is stored to compare with, a shelf that the settings do not have, a fit date later than the night, the
+            date is not folded, there are no models of the fit date, or the file names nobody who is known.
     """
     if fit > day:
         raise UserError(f"--fit-date {fit} is later than the night {day}; a night may only learn from its past")
@@ -53,6 +57,8 @@ def preview(
         raise UserError(f"unknown shelf among {', '.join(shelves)}; the settings have: {offered}")
     place = Warehouse(warehouse)
     require_made(place, day, fit)
+    if against and place.current("shelves", day) is None:
+        raise UserError(f"--against compares with the stored night, and there are no shelves of {day}; leave it out")
     asked = list(
         dict.fromkeys(known_as(warehouse, ids_of_file(listeners_file), pseudonym_key_file) if listeners_file else [])
     )
@@ -80,6 +86,8 @@ def preview(
     for run in runs:
         click.echo(f"preview, not committed: {warehouse}/{run.folder} ({made[run.table].height:,} rows)")
     _print(place, day, made["shelves"], known)
+    if against:
+        _print_changes(place, day, made["shelves"], known)
 
 
 def require_made(place: Warehouse, day: date, fit: date) -> None:
@@ -142,3 +150,35 @@ def _print(place: Warehouse, day: date, shelves: pl.DataFrame, known: Sequence[s
         click.echo(f"\nlistener {number} of {len(known):,} who are known")
         for table in shelf_tables(place, day, shelves.filter(pl.col("listener_id") == who)):
             console.print(table)
+
+
+def _print_changes(place: Warehouse, day: date, now: pl.DataFrame, known: Sequence[str]) -> None:
+    """What differs from the stored night: a line a shelf, and the tracks that came and went for the listeners shown."""
+    from pipelines.cli.show import of_listeners, plain, titles
+    from transforms.shelves.difference import by_shelf, changes
+
+    manifest = place.need("shelves", day)
+    columns = ["listener_id", "shelf_id", "status", "items"]
+    stored = of_listeners(place, manifest, known, columns) if known else place.read_manifest(manifest, columns)
+    if not stored.height or not now.height:
+        return
+    changed = changes(stored, now.select(columns))
+    click.echo(f"\nbeside the stored night (version {manifest.version}):")
+    for shelf, listeners, other, status, came in by_shelf(changed).iter_rows():
+        told = f", {status:,} have another status" if status else ""
+        click.echo(
+            f"{shelf}: {other:,} of {listeners:,} listeners see another shelf{told}; {came:.1f} items came a listener"
+        )
+    lists = pl.col("came").list.len() + pl.col("went").list.len() > 0
+    for number, who in enumerate(known[:SHOWN], start=1):
+        mine = changed.filter((pl.col("listener_id") == who) & lists)
+        if not mine.height:
+            continue
+        both = pl.concat([frame.filter(pl.col("listener_id") == who) for frame in (stored, now.select(columns))])
+        names = titles(place, day, both.with_columns(spares="items"))
+        click.echo(f"\nlistener {number} of {len(known):,} who are known")
+        for shelf, came, went in mine.select("shelf_id", "came", "went").iter_rows():
+            click.echo(f"  {shelf}")
+            for sign, tracks in (("+", came), ("-", went)):
+                for track in tracks:
+                    click.echo(f"    {sign} {plain(names.get(track, track))}")

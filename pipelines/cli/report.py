@@ -17,7 +17,8 @@ from pipelines.recommender import promotion
 from transforms.common.hashing import stable_hash
 from transforms.evaluation.responses import without_estimates
 from transforms.gates.check import Check
-from transforms.gates.history import ACCEPTED, CHECKS
+from transforms.gates.history import ACCEPTED, CHECKS, measured_in
+from transforms.gates.measure import removed_by_shelf
 from transforms.reporting.cost import CostSettings
 from transforms.reporting.facts import Job, Ledger, Model, Night, Sample, Shelf, ShelfItem, TableRows
 from transforms.reporting.page import render
@@ -64,6 +65,7 @@ def gather(place: Warehouse, day: date, prices: CostSettings | None = None) -> N
     measured = place.current("evaluation", day)
     used = behind(place, day)
     stands = standing(place, shelves)
+    counted = measured_in(shelves) if shelves else None
     return Night(
         day=day,
         warehouse=place.url,
@@ -75,6 +77,7 @@ def gather(place: Warehouse, day: date, prices: CostSettings | None = None) -> N
         accepted=shelves.extra.get(ACCEPTED, []) if shelves else [],
         statuses=stands.statuses,
         shelves_note=stands.note,
+        removed=removed_by_shelf(counted.counts if counted else {}),
         jobs=list(jobs(place, {m.run_id for m in used})),
         tables=list(_table_rows(place, used, day)),
         batches=list(_batches(place, day)),

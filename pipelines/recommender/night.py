@@ -26,7 +26,7 @@ from transforms.tables.runs import Run, plan
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse
 
-TABLES = ("candidates", "draws", "listener_embeddings", "shelves")  # in commit order: readers enter at the last
+TABLES = ("candidates", "draws", "listener_embeddings", "removed", "shelves")  # in commit order: readers enter last
 
 
 class NightSettings(Protocol):

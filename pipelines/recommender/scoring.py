@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -30,7 +30,8 @@ from transforms.common.sample import in_sample
 from transforms.listening.exclusions import taste, without_plays
 from transforms.listening.library import merge
 from transforms.listening.sessions import last_known
-from transforms.shelves.assemble import assemble
+from transforms.shelves.assemble import Given, assemble
+from transforms.shelves.history import Embeddings, TrackSide
 from transforms.shelves.popularity import Popular
 from transforms.shelves.settings import Night, ShelvesSettings
 from transforms.shelves.tracks import Tracks
@@ -99,6 +100,16 @@ class Scorer:
             self.tracks = Tracks.build(tracks, self.catalog.track_ids[1:].tolist())
             self.track_of_item = self.tracks.rows(pl.Series(self.catalog.track_ids.tolist(), dtype=pl.String))
             self.popular = Popular.of(self._popular(), self.tracks)
+            self.side = self._side()
+
+    def _side(self) -> TrackSide:
+        """What shelves read of tracks beside the catalog: embeddings and audience, aligned to its rows."""
+        item = np.zeros(len(self.tracks), np.int32)
+        item[self.track_of_item[1:]] = np.arange(1, len(self.track_of_item))
+        unit = self.directions.vectors * self.directions.inverse_lengths[:, None]
+        has = (item > 0) & (self.directions.inverse_lengths[item] > 0)
+        heard = np.where(item > 0, self.fitted.learned.clusters.listeners[item], np.nan)
+        return TrackSide.of(self.tracks, Embeddings(unit, np.where(has, item, -1).astype(np.int32)), heard)
 
     def _popular(self) -> pl.DataFrame:
         """The most popular tracks of each market and of everywhere."""
@@ -122,19 +133,31 @@ class Scorer:
 
     def score(self, chunk: Chunk) -> Iterator[Chunk]:
         """The night's rows of a chunk's listeners; handed on whenever they fill `FLUSH_BYTES`."""
-        roster = self._roster(chunk)
-        self.library = library = merge([chunk["library"]]).join(roster, on="listener_id", how="semi")
-        sessions = last_known(chunk["sessions"]).join(roster, on="listener_id", how="semi")
-        previous, excluded = chunk.tables.get("shelves"), chunk["exclusions"]
-        liked, sessions = taste(library, excluded), without_plays(sessions, excluded)
+        roster, library, liked, sessions = self._known_of(chunk)
+        self.library = library
+        aged = sessions.with_columns(age_days=_days_before_end(self.plan.day)) if self.plan.shelves else sessions
+        previous = chunk.tables.get("shelves")
         waiting: list[dict[str, pl.DataFrame]] = []
         for block in build_blocks(roster, liked, sessions, self.catalog, self.plan.day):
-            waiting.append(self._block(block, roster, library, chunk["feedback"], previous))
+            waiting.append(self._block(block, roster, library, aged, chunk["feedback"], previous))
             if sum(frame.estimated_size() for made in waiting for frame in made.values()) > FLUSH_BYTES:
                 yield _joined(chunk.shard, waiting)
                 waiting = []
         if waiting:
             yield _joined(chunk.shard, waiting)
+
+    def blocks(self, chunk: Chunk) -> Iterator[Block]:
+        """The chunk's listeners as sources see them."""
+        roster, _, liked, sessions = self._known_of(chunk)
+        yield from build_blocks(roster, liked, sessions, self.catalog, self.plan.day)
+
+    def _known_of(self, chunk: Chunk) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        """The chunk's roster, its library, and of library and sessions what is in the listeners' taste."""
+        roster = self._roster(chunk)
+        library = merge([chunk["library"]]).join(roster, on="listener_id", how="semi")
+        sessions = last_known(chunk["sessions"]).join(roster, on="listener_id", how="semi")
+        excluded = chunk["exclusions"]
+        return roster, library, taste(library, excluded), without_plays(sessions, excluded)
 
     def _roster(self, chunk: Chunk) -> pl.DataFrame:
         """Everyone who had joined by the night, is in the library or heard of through a session, in order."""
@@ -154,6 +177,7 @@ class Scorer:
         block: Block,
         roster: pl.DataFrame,
         library: pl.DataFrame,
+        sessions: pl.DataFrame,
         feedback: pl.DataFrame,
         previous: pl.DataFrame | None,
     ) -> dict[str, pl.DataFrame]:
@@ -177,7 +201,17 @@ class Scorer:
                 made = assemble(
                     self._for_shelves(block, scored),
                     here,
-                    tracks=self.tracks,
+                    Given(
+                        self.tracks,
+                        self.popular,
+                        self.side,
+                        blocks=feedback,
+                        previous=previous if previous is not None and previous.height else None,
+                        library=self._known(here, library),
+                        plays=self._plays(block),
+                        sessions=sessions.join(here, on="listener_id", how="semi"),
+                        keep=here["listener_id"].filter(in_sample(here["listener_id"], plan.keep, plan.seed)),
+                    ),
                     night=Night(
                         plan.day,
                         plan.versions.get("shelves", ""),
@@ -186,14 +220,11 @@ class Scorer:
                         plan.greedy,
                     ),
                     settings=plan.settings,
-                    blocks=feedback,
-                    previous=previous if previous is not None and previous.height else None,
-                    popular=self.popular,
-                    library=self._known(here, library),
                     explain=partial(self._reasons, block, scored, feedback),
                 )
             wanted = pl.col("shelf_id").is_in(plan.only_shelves) if plan.only_shelves else pl.lit(True)
             tables |= {"shelves": made.shelves.filter(wanted), "draws": made.draws.filter(wanted)}
+            tables["removed"] = made.removed.filter(wanted)
             stages = made.stages
         tables["candidates"] = self._stored(scored, stages)
         return tables
@@ -263,6 +294,15 @@ class Scorer:
             last_heard_at=pl.when(heard).then("last_played_at"),
         )
 
+    def _plays(self, block: Block) -> pl.DataFrame:
+        """(listener_id, track, decayed_plays) of everything heard or saved that is in the listener's taste."""
+        mine = block.history.filter((pl.col("item") > 0) & ((pl.col("heard") > 0) | pl.col("saved")))
+        ids = pl.Series("listener_id", block.listener_ids, dtype=pl.String)
+        track = pl.Series("track", self.track_of_item[mine["item"].to_numpy()])
+        # A saved track that was never played weighs like one played a while ago.
+        weight = mine.select(pl.col("decayed_plays").fill_null(0.0) + pl.when("saved").then(0.1).otherwise(0.0))
+        return pl.DataFrame([ids.gather(mine["row"]), track, weight.to_series().alias("decayed_plays")])
+
     def _vectors(self, block: Block) -> pl.DataFrame:
         """Table `listener_embeddings` of a block: nobody without a history."""
         frames = []
@@ -306,6 +346,12 @@ class Scorer:
             .cast(pl.Float32),
             stage=pl.col("stage").fill_null("candidate"),
         )
+
+
+def _days_before_end(day: date) -> pl.Expr:
+    """Days from a session's start to the end of the night's date."""
+    end = datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
+    return (pl.lit(end) - pl.col("started_at")).dt.total_seconds() / 86_400
 
 
 def ranker_features(candidates: pl.DataFrame, names: Sequence[str]) -> np.ndarray:

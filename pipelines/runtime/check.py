@@ -10,6 +10,7 @@ from datetime import date
 
 from transforms.gates.check import Check, failed, refuse, within
 from transforms.gates.history import ACCEPTED, CHECKS, MEASURED, facts_of, measured_in, schema_faults
+from transforms.gates.measure import removed_by_shelf
 from transforms.gates.night import judge
 from transforms.gates.settings import GateSettings
 from transforms.tables.manifest import Manifest
@@ -131,6 +132,9 @@ def print_checks(warehouse: str, day: date, settings: GateSettings) -> None:
         checks = judged(place, manifest, settings)
     for one in checks:
         click.echo(str(one))
+    measured = measured_in(manifest) if manifest else None
+    for shelf, rules in removed_by_shelf(measured.counts if measured else {}).items():
+        click.echo(f"removed from {shelf}: {', '.join(f'{rule} {number:,}' for rule, number in rules)}")
     accepted = manifest.extra.get(ACCEPTED, []) if manifest else []
     if accepted:
         click.echo(f"accepted when it was committed: {', '.join(accepted)}")

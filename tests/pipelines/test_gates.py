@@ -30,7 +30,7 @@ from transforms.tables.warehouse import Warehouse
 
 NEXT = NIGHT + timedelta(1)
 STRICT = SETTINGS.model_copy(update={"gates": GateSettings(min_rows=100)})
-MADE = ("candidates", "draws", "listener_embeddings", "shelves")
+MADE = ("candidates", "draws", "listener_embeddings", "removed", "shelves")
 
 
 def relisten(place: Warehouse, rows: pl.DataFrame) -> None:

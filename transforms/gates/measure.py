@@ -125,6 +125,27 @@ def shelves(rows: pl.DataFrame, earlier: pl.DataFrame | None, day: date, shard: 
     return Measured(counts, examples)
 
 
+def removed(rows: pl.DataFrame) -> Measured:
+    """How many tracks each rule kept off each shelf: `removed <shelf> <rule>`, of table `removed`."""
+    counted = rows.group_by("shelf_id", "rule").agg(pl.col("removed").sum()).sort("shelf_id", "rule")
+    return Measured({f"removed {shelf} {rule}": int(n) for shelf, rule, n in counted.iter_rows()})
+
+
+def removed_by_shelf(counts: Mapping[str, int | float]) -> dict[str, list[tuple[str, int]]]:
+    """By shelf what each rule removed, most first, of a night's counts.
+
+    >>> removed_by_shelf({"removed on-repeat heard": 7, "removed on-repeat artist_cap": 9, "rows": 3})
+    {'on-repeat': [('artist_cap', 9), ('heard', 7)]}
+    """
+    out: dict[str, list[tuple[str, int]]] = {}
+    for name, number in counts.items():
+        kind, _, rest = name.partition(" ")
+        shelf, _, rule = rest.partition(" ")
+        if kind == "removed" and rule:
+            out.setdefault(shelf, []).append((rule, int(number)))
+    return {shelf: sorted(found, key=lambda one: (-one[1], one[0])) for shelf, found in sorted(out.items())}
+
+
 def _items(rows: pl.DataFrame) -> pl.DataFrame:
     """One row an item: listener_id, shelf_id, status, refresh_date, track_id, score."""
     wide = rows.select("listener_id", "shelf_id", "status", "refresh_date", "items").filter(

@@ -109,8 +109,8 @@ class Model:
 class Night:
     """Everything the page tells; whatever is missing is left out of it.
 
-    `quality_note` and `open_slots_note` say why a chapter has no numbers; `shelves_note` says what of the shelves was read,
-    where that was not all of them.
+    `removed`: by shelf what each rule kept off it, most first. `quality_note` and `open_slots_note` say why a chapter has no
+    numbers; `shelves_note` says what of the shelves was read, where that was not all of them.
     """
 
     day: date
@@ -123,6 +123,7 @@ class Night:
     accepted: Sequence[str] = ()
     statuses: dict[str, dict[str, int]] = field(default_factory=dict)
     shelves_note: str = ""
+    removed: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     jobs: Sequence[Job] = ()
     tables: Sequence[TableRows] = ()
     batches: Sequence[Ledger] = ()

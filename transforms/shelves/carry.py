@@ -12,11 +12,15 @@ a d c and e; refresh_date stays Monday.
 
 from __future__ import annotations
 
+import datetime as dt
+
 import numpy as np
 import polars as pl
 
 from transforms.common.compiled import compiled
-from transforms.shelves.settings import Night, ShelfSettings, last_refresh
+from transforms.shelves.cadence import last_refresh
+from transforms.shelves.settings import Night
+from transforms.shelves.shelf import ShelfSettings
 
 CARRIED_COLUMNS: dict[str, pl.DataType] = {
     "listener": pl.UInt32(),
@@ -33,23 +37,35 @@ CARRIED_COLUMNS: dict[str, pl.DataType] = {
 }
 
 
-def carried_items(previous: pl.DataFrame, shelves: tuple[ShelfSettings, ...], night: Night) -> pl.DataFrame:
+def carried_items(
+    previous: pl.DataFrame, shelves: tuple[ShelfSettings, ...], night: Night, ahead: np.ndarray
+) -> pl.DataFrame:
     """Items and spares of the shelves that are not due yet, one row each.
 
     Args:
         previous: rows of table `shelves` of earlier nights, with the listener's number in `listener`.
         shelves: the settings' shelves.
         night: the night being made.
+        ahead: int64 by listener, 1 where the next date has begun when the night ends (see `cadence`).
 
     Returns:
         `CARRIED_COLUMNS`; `shelf` is the shelf's number in the settings, the others as they stood.
     """
     weekly = [(number, s) for number, s in enumerate(shelves) if s.refresh != "daily"]
-    since = {s.shelf_id: last_refresh(s.refresh, night.date) for _, s in weekly}
+    if not weekly:
+        return pl.DataFrame(schema=CARRIED_COLUMNS)
     numbers = {s.shelf_id: number for number, s in weekly}
-    due = pl.col("shelf_id").replace_strict(since, default=None, return_dtype=pl.Date)
+    dates = [night.date + dt.timedelta(days=days) for days in (0, 1)]
+    since, tomorrow = ({s.shelf_id: last_refresh(s.refresh, date) for _, s in weekly} for date in dates)
+    days = pl.Series(ahead).gather(previous["listener"].to_numpy())
+    due = (
+        pl.when(pl.col("ahead") > 0)
+        .then(pl.col("shelf_id").replace_strict(tomorrow, default=None, return_dtype=pl.Date) - pl.duration(days=1))
+        .otherwise(pl.col("shelf_id").replace_strict(since, default=None, return_dtype=pl.Date))
+    )
     newest = (
-        previous.filter(pl.col("shelf_id").is_in(list(since)) & (pl.col("run_date") < night.date))
+        previous.with_columns(ahead=days)
+        .filter(pl.col("shelf_id").is_in(list(since)) & (pl.col("run_date") < night.date))
         .sort("run_date")
         .unique(["listener", "shelf_id"], keep="last", maintain_order=True)
         .filter((pl.col("status") == "personal") & (pl.col("refresh_date") >= due))

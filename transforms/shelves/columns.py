@@ -1,4 +1,4 @@
-"""The columns of candidates that a shelf may name: what sources, the ranker and the listener's own history give.
+"""The columns of candidates that a shelf may name: what sources, the ranker, the listener's own history and evidence give.
 
 >>> known = known_columns(["als", "popular"])
 >>> "rank_als" in known, "score_popular" in known, "rank_artist" in known
@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+from transforms.shelves.cadence import DAYPARTS
 
 OF_RANKER = (
     "ranker_score",
@@ -19,10 +21,18 @@ OF_RANKER = (
     "p_attributed",
 )
 OF_HISTORY = ("plays", "saved", "activation", "decayed_plays", "heard_before")
+MIXES = 6
+OF_EVIDENCE = (
+    *(f"score_mix_{k + 1}" for k in range(MIXES)),
+    *(f"score_{part}" for part in DAYPARTS),
+    "score_radio",
+    "score_release",
+    "listeners",
+)
 CONTINUES = "continues"  # the session's continuation where the shelf is nothing else; negative keeps a track off
 
 
 def known_columns(sources: Iterable[str]) -> frozenset[str]:
     """Every column that a night may have, whichever of its sources are switched on."""
     of_sources = {f"{kind}_{name}" for name in sources for kind in ("rank", "score")}
-    return frozenset({*of_sources, *OF_RANKER, *OF_HISTORY, CONTINUES})
+    return frozenset({*of_sources, *OF_RANKER, *OF_HISTORY, *OF_EVIDENCE, CONTINUES})

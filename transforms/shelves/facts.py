@@ -31,6 +31,7 @@ class Facts:
         self.listener, self.track, self.piece = rows.listener, rows.track, rows.piece
         self._roster, self._previous = inputs.roster, inputs.previous
         self._shown: dict[tuple[str, int], np.ndarray] = {}
+        self._sources: dict[tuple[str, ...], np.ndarray] = {}
 
     @property
     def cutoff_us(self) -> int:
@@ -46,15 +47,22 @@ class Facts:
         """float32 by row, NaN where nothing is known."""
         return self.rows.column(name)
 
+    def first_source(self, names: tuple[str, ...]) -> np.ndarray:
+        """int8 by row: place among these sources of the first that retrieved it, -1 where none did."""
+        if names not in self._sources:
+            found = np.full(len(self.rows), -1, np.int8)
+            for place in range(len(names) - 1, -1, -1):
+                found[self.column(f"rank_{names[place]}") > 0] = place
+            self._sources[names] = found
+        return self._sources[names]
+
     def act(self, kind: str) -> np.ndarray:
         """Whether the listener gave such feedback on any track of the recording."""
         return self.known.acts[kind][self.piece]
 
     def artist_act(self, kind: str) -> np.ndarray:
         """Whether the listener gave such feedback on any artist credited."""
-        keys = self.known.artist_acts[kind]
-        count = max(len(self.tracks.artists.names), 1)
-        return _any_code(self.listener, self.track, self.tracks.artists.bounds, self.tracks.artists.codes, keys, count)
+        return self.known.any_artist(self.rows, self.known.artist_acts[kind])
 
     @cached_property
     def heard(self) -> np.ndarray:
@@ -80,7 +88,7 @@ class Facts:
         first = artists.bounds[self.track[heard]] - (np.cumsum(sizes) - sizes)
         at = np.repeat(first, sizes) + np.arange(int(sizes.sum()))
         keys = np.unique(np.repeat(self.listener[heard].astype(np.int64), sizes) * count + artists.codes[at])
-        return _any_code(self.listener, self.track, artists.bounds, artists.codes, keys, count)
+        return self.known.any_artist(self.rows, keys)
 
     @cached_property
     def gone(self) -> np.ndarray:
@@ -143,26 +151,5 @@ def _plays_elsewhere(
         for at in range(first, last):
             if codes[at] == wanted:
                 out[row] = False
-                break
-    return out
-
-
-@compiled
-def _any_code(
-    listener: np.ndarray, track: np.ndarray, bounds: np.ndarray, codes: np.ndarray, keys: np.ndarray, count: int
-) -> np.ndarray:
-    """Whether listener * count + any code of the track is among the ascending keys."""
-    out = np.zeros(len(listener), np.bool_)
-    if len(keys) == 0:
-        return out
-    for row in range(len(listener)):
-        low = np.searchsorted(keys, np.int64(listener[row]) * count)
-        if low == len(keys) or keys[low] >= np.int64(listener[row] + 1) * count:
-            continue
-        for at in range(bounds[track[row]], bounds[track[row] + 1]):
-            wanted = np.int64(listener[row]) * count + codes[at]
-            found = np.searchsorted(keys, wanted)
-            if found < len(keys) and keys[found] == wanted:
-                out[row] = True
                 break
     return out

@@ -1,9 +1,9 @@
 """What stands on a shelf when nothing of the listener's own can: popular tracks of their market, or the reason why it is empty.
 
 A listener without history gets what is popular, and so does a listener for whom nothing passes, where the shelf allows it.
-Fallbacks are filled last: they must not take a track from a shelf that means it. Of a listener without history every shelf
-is one, so the first in the settings has the best of what is popular; shelves that stand in for such listeners only (On
-Repeat) come after all others.
+A shelf names its steps: its own pool without what it requires, then what is popular. Fallbacks are filled last: they must not
+take a track from a shelf that means it. Of a listener without history every shelf is one, so the first in the settings has the
+best of what is popular; shelves that stand in for such listeners only (On Repeat) come after all others.
 
     >>> [shelf.shelf_id for shelf in in_order_of_fallback(ShelvesSettings().shelves)][-2:]     # doctest: +SKIP
     ['on-repeat', 'rediscover']
@@ -30,7 +30,7 @@ def in_order_of_fallback(shelves: Sequence[ShelfSettings]) -> list[ShelfSettings
 
 def stands_in(shelf: ShelfSettings) -> bool:
     """Whether popular tracks are here only because there is no history: the shelf's title promises something else."""
-    return shelf.pool != "popular" and shelf.fallback == "no-history"
+    return shelf.pool != "popular" and "popular" not in shelf.fallback
 
 
 def fill_fallback(board: Board, made: Made, has_history: np.ndarray) -> None:
@@ -41,18 +41,25 @@ def fill_fallback(board: Board, made: Made, has_history: np.ndarray) -> None:
         made: the shelf.
         has_history: bool by listener.
     """
-    shelf = made.shelf
-    open_ = np.flatnonzero(made.status == OPEN)
-    asks = shelf.pool != "popular" and shelf.fallback == "always"
-    allowed = open_ if asks else open_[~has_history[open_]]
-    if len(allowed):
-        if shelf.pool == "popular":
-            chosen = pool(board.rows, shelf, made.fates)
+    shelf, judge = made.shelf, board.judge
+    waiting = np.flatnonzero(made.status == OPEN)
+    tried: set[int] = set()
+    if shelf.pool == "popular":
+        newcomers = waiting[~has_history[waiting]]
+        tried.update(newcomers.tolist())
+        board.fill(made, pool(board.rows, shelf, made.fates), newcomers, FALLBACK, drawing=False)
+    for step in () if shelf.pool == "popular" else shelf.fallback:
+        open_ = np.flatnonzero(made.status == OPEN)
+        if step == "unrestricted":
+            open_, other = open_[has_history[open_]], shelf.unrestricted()
+            chosen = pool(board.rows, other, judge.fates(other))
         else:
-            chosen = fallback_pool(board.rows, board.judge.fates(shelf.as_fallback()))
-        board.fill(made, chosen, allowed, FALLBACK, drawing=False)
-    tried = set(allowed.tolist())
-    for listener in open_.tolist():
+            open_ = open_ if step == "popular" else open_[~has_history[open_]]
+            tried.update(open_.tolist())
+            chosen = fallback_pool(board.rows, judge.fates(shelf.of_popular()))
+        if len(open_):
+            board.fill(made, chosen, open_, FALLBACK, drawing=False)
+    for listener in waiting.tolist():
         why = shelf.why() if has_history[listener] else NO_HISTORY
         if made.status[listener] == OPEN:
             made.status[listener] = EMPTY

@@ -169,7 +169,14 @@ class Rows:
         return pl.concat(parts)[back]
 
 
-def gather(inputs: Inputs, shelves: tuple[ShelfSettings, ...], night: Night, wanted: list[str]) -> Rows:
+def gather(
+    inputs: Inputs,
+    shelves: tuple[ShelfSettings, ...],
+    night: Night,
+    wanted: list[str],
+    ahead: np.ndarray,
+    also: pl.DataFrame | None = None,
+) -> Rows:
     """The rows of a block.
 
     Args:
@@ -177,12 +184,14 @@ def gather(inputs: Inputs, shelves: tuple[ShelfSettings, ...], night: Night, wan
         shelves: the settings' shelves, of which those that are not due are carried.
         night: the night; nothing is carried into a greedy one.
         wanted: columns of the candidates that a rule or an order reads.
+        ahead: by listener, see `carry.carried_items`.
+        also: (listener, track) of tracks that are candidates though no source found them; source, reason.
     """
     tracks, count = inputs.tracks, inputs.roster.height
     carries = inputs.previous is not None and not night.greedy
-    candidates, candidate_track = _candidates(inputs)
+    candidates, candidate_track = _candidates(inputs, also)
     popular = list(inputs.popular.markets_of(inputs.roster["market"]))
-    carried = carried_items(inputs.previous, shelves, night) if inputs.previous is not None and carries else None
+    carried = carried_items(inputs.previous, shelves, night, ahead) if inputs.previous is not None and carries else None
     carried, carried_track = _known_tracks(carried, tracks)
 
     sizes = [len(t) for _, t, _ in popular]
@@ -222,11 +231,17 @@ def gather(inputs: Inputs, shelves: tuple[ShelfSettings, ...], night: Night, wan
     )
 
 
-def _candidates(inputs: Inputs) -> tuple[pl.DataFrame, np.ndarray]:
+def _candidates(inputs: Inputs, also: pl.DataFrame | None) -> tuple[pl.DataFrame, np.ndarray]:
     """The candidates in order, and the row of each one's track; `track` tells it where the caller knows it."""
-    frame, tracks = inputs.candidates, inputs.tracks
-    track = frame["track"].to_numpy() if "track" in frame.columns else tracks.rows(frame["track_id"])
-    order = np.argsort(frame["listener"].to_numpy().astype(np.int64) * max(len(tracks), 1) + track, kind="stable")
+    frame, n = inputs.candidates, max(len(inputs.tracks), 1)
+    track = frame["track"].to_numpy() if "track" in frame.columns else inputs.tracks.rows(frame["track_id"])
+    key = frame["listener"].to_numpy().astype(np.int64) * n + track
+    if also is not None and also.height:
+        other = also["listener"].to_numpy().astype(np.int64) * n + also["track"].to_numpy()
+        new = ~np.isin(other, key)
+        frame = pl.concat([frame, also.filter(pl.Series(new)).drop("track")], how="diagonal")
+        track, key = np.concatenate([track, also["track"].to_numpy()[new]]), np.concatenate([key, other[new]])
+    order = np.argsort(key, kind="stable")
     order = order[track[order] >= 0]
     return frame[order], track[order]
 

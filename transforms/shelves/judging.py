@@ -16,12 +16,14 @@ from transforms.shelves.rules.registry import RULES
 from transforms.shelves.settings import ShelfSettings
 
 PLACED, SPARE, ON_SURFACE, OTHER_VERSION = "placed", "spare", "on_surface", "other_version"
-NO_EVIDENCE, KEPT_OFF = "no_evidence", "kept_off"
-_FIXED = ("", PLACED, SPARE, ON_SURFACE, OTHER_VERSION, NO_EVIDENCE, KEPT_OFF)
+NO_EVIDENCE, KEPT_OFF, NO_SOURCE, QUOTA_FULL = "no_evidence", "kept_off", "no_source", "quota"
+_FIXED = ("", PLACED, SPARE, ON_SURFACE, OTHER_VERSION, NO_EVIDENCE, KEPT_OFF, NO_SOURCE, QUOTA_FULL)
 SAYS = {
     ON_SURFACE: "an earlier shelf of the same surface has it",
     OTHER_VERSION: "another version of the recording stands higher",
-    NO_EVIDENCE: "none of the sources that the shelf asks for speaks for it",
+    NO_EVIDENCE: "nothing that the shelf requires speaks for it",
+    NO_SOURCE: "none of the shelf's sources found it",
+    QUOTA_FULL: "enough of its source on the shelf",
     KEPT_OFF: "what the shelf prefers speaks against it",
 }
 
@@ -55,6 +57,8 @@ class Judge:
             out[removed & (out == 0)] = self.code[name]
         if carried:
             return out
+        if shelf.sources:
+            out[(self.facts.first_source(tuple(shelf.sources)) < 0) & (out == 0)] = self.code[NO_SOURCE]
         if shelf.requires:
             some = np.zeros(len(out), np.bool_)
             for column in shelf.requires:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from transforms.common.compiled import compiled
 from transforms.common.text import name_key
 from transforms.shelves.feedback import ON_ARTISTS, ON_TRACKS, OWNED
 from transforms.shelves.gathering import CANDIDATE, Inputs, Rows
@@ -37,6 +38,11 @@ class Known:
     acts: dict[str, np.ndarray]
     artist_acts: dict[str, np.ndarray]
     has_history: np.ndarray
+
+    def any_artist(self, rows: Rows, keys: np.ndarray) -> np.ndarray:
+        """bool by row: whether listener * artists + code of any credited artist is among the ascending keys."""
+        bag = rows.tracks.artists
+        return _any_code(rows.listener, rows.track, bag.bounds, bag.codes, keys, max(len(bag.names), 1))
 
 
 def known_of(inputs: Inputs, rows: Rows) -> Known:
@@ -109,3 +115,24 @@ def _add_library(
 def _recordings(track: np.ndarray, recording: np.ndarray) -> np.ndarray:
     """The recording of each track, -1 where the track is -1."""
     return np.where(track >= 0, recording[track], -1) if len(recording) else np.full(len(track), -1)
+
+
+@compiled
+def _any_code(
+    listener: np.ndarray, track: np.ndarray, bounds: np.ndarray, codes: np.ndarray, keys: np.ndarray, count: int
+) -> np.ndarray:
+    """Whether listener * count + any code of the track is among the ascending keys."""
+    out = np.zeros(len(listener), np.bool_)
+    if len(keys) == 0:
+        return out
+    for row in range(len(listener)):
+        low = np.searchsorted(keys, np.int64(listener[row]) * count)
+        if low == len(keys) or keys[low] >= np.int64(listener[row] + 1) * count:
+            continue
+        for at in range(bounds[track[row]], bounds[track[row] + 1]):
+            wanted = np.int64(listener[row]) * count + codes[at]
+            found = np.searchsorted(keys, wanted)
+            if found < len(keys) and keys[found] == wanted:
+                out[row] = True
+                break
+    return out

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-DEEP = ("rules", "variety", "exploration", "sources", "new_tracks")
+DEEP = ("rules", "variety", "exploration", "new_tracks")
 BEFORE = "before"
 
 

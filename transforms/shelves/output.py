@@ -10,17 +10,22 @@ Example: ann's Discover of three items, the second drawn from four tracks, becom
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
+from transforms.shelves.cadence import Clock, next_refresh
 from transforms.shelves.filling import STATUS, Made
 from transforms.shelves.gathering import Rows
 from transforms.shelves.home import arms, home_order
-from transforms.shelves.settings import ExplorationSettings, Night, ShelvesSettings, next_refresh
+from transforms.shelves.settings import Night, ShelvesSettings
+from transforms.shelves.shelf import ShelfSettings
 from transforms.tables.schema import TABLES
+
+UTC = pl.Datetime("us", "UTC")
 
 
 class Assembled(NamedTuple):
@@ -29,23 +34,28 @@ class Assembled(NamedTuple):
     shelves: pl.DataFrame
     draws: pl.DataFrame
     stages: pl.DataFrame
+    removed: pl.DataFrame
 
 
 def shelves_frame(
     rows: Rows,
     made: Sequence[Made],
-    shown: np.ndarray,
-    texts: pl.DataFrame,
+    told: tuple[np.ndarray, pl.DataFrame],
     last_heard: np.ndarray,
+    subtitles: Mapping[str, list[str | None]],
+    clock: Clock,
     settings: ShelvesSettings,
     night: Night,
 ) -> pl.DataFrame:
     """Table `shelves`: one row a listener and shelf, in the order of both ids.
 
     Args:
-        shown, texts: what `texts_of_shown` gives.
+        told: what `texts_of_shown` gives.
         last_heard: int64 by row, microseconds since 1970; -1 = never.
+        subtitles: by evidence, for each listener what names a shelf.
+        clock: the listeners' local time.
     """
+    shown, texts = told
     by_id = sorted(made, key=lambda one: one.shelf.shelf_id)
     n, k = len(rows.listener_ids), len(by_id)
     listener_ids = pl.Series("listener_id", rows.listener_ids, dtype=pl.String)
@@ -64,9 +74,9 @@ def shelves_frame(
             "shelf_id": [one.shelf.shelf_id for one in by_id],
             "surface": [one.shelf.surface for one in by_id],
             "title": [one.shelf.title for one in by_id],
-            "until": [next_refresh(one.shelf.refresh, night.date) for one in by_id],
         }
     )
+    valid = [_validity(one.shelf, clock, night, n) for one in by_id]
     swap = 0.0 if night.greedy else settings.home_swap
     home = home_order(rows.listener_ids, settings.shelves, swap, night.seed, night.date)
     experiment = settings.experiment
@@ -79,17 +89,36 @@ def shelves_frame(
             run_date=pl.lit(night.date),
             version=pl.lit(night.version),
             data_cutoff=pl.lit(night.data_cutoff),
-            valid_from=pl.lit(night.data_cutoff),
-            valid_until=(pl.col("until") + pl.duration(days=1)).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
+            valid_from=pl.Series([valid[k][i][0] for i in range(n) for k in range(len(by_id))], dtype=UTC),
+            valid_until=pl.Series([valid[k][i][1] for i in range(n) for k in range(len(by_id))], dtype=UTC),
+            subtitle=pl.Series([_subtitle(one, subtitles, i) for i in range(n) for one in by_id], dtype=pl.String),
             experiment=pl.lit(experiment.name if experiment else None, dtype=pl.String),
             model_version=pl.lit(night.model_version),
             items=_lists(rows, by_id, shown, texts, last_heard, spares=False),
             spares=_lists(rows, by_id, shown, texts, last_heard, spares=True),
         )
-        .drop("until")
     )
     schema = TABLES["shelves"].polars
     return frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+
+
+def _validity(
+    shelf: ShelfSettings, clock: Clock, night: Night, listeners: int
+) -> list[tuple[dt.datetime, dt.datetime]]:
+    """By listener from when to when a shelf holds: its daypart, or until the morning after it changes next."""
+    if shelf.daypart is not None:
+        return clock.window(shelf.daypart)
+    ahead = [dt.timedelta(days=days) for days in (0, 1)]
+    ends = [next_refresh(shelf.refresh, night.date + days) - days + dt.timedelta(days=1) for days in ahead]
+    until = [dt.datetime.combine(end, dt.time(), tzinfo=dt.UTC) for end in ends]
+    return [(night.data_cutoff, until[days]) for days in clock.ahead().tolist()]
+
+
+def _subtitle(made: Made, subtitles: Mapping[str, list[str | None]], listener: int) -> str | None:
+    """What names a listener's shelf, where it is personal."""
+    if made.shelf.named_by is None or STATUS[made.status[listener]] != "personal":
+        return None
+    return subtitles.get(made.shelf.named_by, [None] * (listener + 1))[listener]
 
 
 def _lists(
@@ -148,14 +177,15 @@ def as_lists(values: pl.Series, sizes: np.ndarray) -> pl.Series:
     return every["value"].fill_null([])
 
 
-def draws_frame(rows: Rows, made: Sequence[Made], exploration: ExplorationSettings, night: Night) -> pl.DataFrame:
+def draws_frame(rows: Rows, made: Sequence[Made], settings: ShelvesSettings, night: Night) -> pl.DataFrame:
     """Table `draws`: one row a drawn slot, pools best first."""
     schema = TABLES["draws"].polars
-    policy = f"epsilon_softmax(epsilon={exploration.epsilon:g}, tau={exploration.tau:g}, pool={exploration.pool})"
     names = pl.Series("listener_id", rows.listener_ids, dtype=pl.String)
     ids = rows.tracks.ids
     parts = []
     for one in made:
+        how = settings.exploration_of(one.shelf)
+        policy = f"(epsilon={how.epsilon:g}, tau={how.tau:g}, pool={how.pool})"
         for listeners, filled, slots in one.draws:
             who, slot = np.nonzero(filled.drawn >= 0)
             if not len(who):
@@ -176,13 +206,16 @@ def draws_frame(rows: Rows, made: Sequence[Made], exploration: ExplorationSettin
                 pl.DataFrame(
                     {
                         "listener_id": names.gather(listeners[who]),
-                        "slot": slots[slot],
+                        "slot": slots.positions[slot],
+                        "policy": np.where(slots.for_new[slot], "new_tracks", "epsilon_softmax"),
                         "track_id": ids.gather(rows.track[drawn]),
                         "propensity": chance,
                         "pool": as_lists(structs, inside.sum(axis=1)),
                     }
                 ).with_columns(
-                    shelf_id=pl.lit(one.shelf.shelf_id), policy=pl.lit(policy), seed=pl.lit(night.seed, dtype=pl.Int64)
+                    shelf_id=pl.lit(one.shelf.shelf_id),
+                    policy=pl.col("policy") + policy,
+                    seed=pl.lit(night.seed, dtype=pl.Int64),
                 )
             )
     if not parts:

@@ -1,9 +1,10 @@
 """Placing: one listener's shelf filled in order, under caps and without repeats on its surface.
 
-The order of work is what makes propensities true: rules have chosen the pool, the fixed slots are filled, and only then
-does each open slot draw, given everything placed before it. Afterwards nothing moves or drops; spares follow from what
-still fits. A slot whose pool is empty stays out, which happens only when everything that fits is placed, so the shelf just
-ends earlier and drawn tracks keep their slot.
+The order of work is what makes propensities true: rules have chosen the pool, the fixed slots are filled (`variety` may
+choose among the best), and only then does each open slot draw, given everything placed before it. Afterwards nothing moves or
+drops; spares follow from what still fits. A slot whose pool is empty stays out, which happens only when everything that fits is
+placed, so the shelf just ends earlier and drawn tracks keep their slot. A slot for new tracks draws among those, and among all
+where there is none.
 
 A track that does not fit now never fits later (counts and what is taken only grow), so one walk down the order is exact.
 A collaboration counts for each of its artists, and a track for each of its tags.
@@ -20,8 +21,9 @@ import numpy as np
 from transforms.common.compiled import compiled
 from transforms.shelves.exploration import draw, probabilities
 from transforms.shelves.tracks import Tracks
+from transforms.shelves.variety import Tastes, Weights, divergence, likeness
 
-FITS, IS_TAKEN, ARTIST, ALBUM, TAG = 0, 1, 2, 3, 4
+FITS, IS_TAKEN, ARTIST, ALBUM, TAG, QUOTA = 0, 1, 2, 3, 4, 5
 
 
 class Counted(NamedTuple):
@@ -52,17 +54,69 @@ class Counted(NamedTuple):
         )
 
 
+class Of(NamedTuple):
+    """A block's rows, as a walk reads them.
+
+    Attributes:
+        track, piece: int32 by row.
+        taken: bool by piece, whether the surface holds it; what is placed is added.
+        counted: of caps.
+        tastes: of variety.
+        listener_hash: uint64 by listener; track_hash: uint64 by track.
+    """
+
+    track: np.ndarray
+    piece: np.ndarray
+    taken: np.ndarray
+    counted: Counted
+    tastes: Tastes
+    listener_hash: np.ndarray
+    track_hash: np.ndarray
+
+
 class Caps(NamedTuple):
     """Tracks of one artist, album and tag on a shelf at most; 0 = any number."""
 
-    artist: int
-    album: int
-    tag: int
+    artist: int = 0
+    album: int = 0
+    tag: int = 0
 
 
-class Draws(NamedTuple):
-    """How open slots are drawn: see `exploration`."""
+class Limits(NamedTuple):
+    """What keeps a row off a shelf that is being filled, beside what is taken.
 
+    Attributes:
+        caps: of artists, albums and tags.
+        source: int8 by row, place of its source among those the shelf names; most: int32 by source, 0 = any number;
+            placed: int32 by source, all 0 between two shelves. Empty arrays: the shelf names no sources.
+    """
+
+    caps: Caps
+    source: np.ndarray
+    most: np.ndarray
+    placed: np.ndarray
+
+    @classmethod
+    def of(cls, caps: Caps) -> Limits:
+        """Caps alone."""
+        return cls(caps, np.zeros(0, np.int8), np.zeros(0, np.int32), np.zeros(0, np.int32))
+
+
+class Slots(NamedTuple):
+    """The slots that are drawn.
+
+    Attributes:
+        positions: int64, from 1, ascending.
+        for_new: bool by slot, whether it is for new tracks.
+        is_new: bool by row; empty where no slot asks.
+        states: uint64 by slot, where its random numbers start.
+        pool, epsilon, tau: see `exploration`.
+    """
+
+    positions: np.ndarray
+    for_new: np.ndarray
+    is_new: np.ndarray
+    states: np.ndarray
     pool: int
     epsilon: float
     tau: float
@@ -77,7 +131,6 @@ class Filled(NamedTuple):
         spares: int64 [n, spares], likewise.
         drawn: int64 [n, slots], the row that each slot drew, -1 where none.
         pools: int64 [n, slots, pool], rows it drew from, -1 after the last; chances: float64, their probabilities.
-        walked: int64 [n], rows of the order that were placed or refused.
         refused: int8 by place in the order: 0, or why the walk refused the row.
     """
 
@@ -87,16 +140,15 @@ class Filled(NamedTuple):
     drawn: np.ndarray
     pools: np.ndarray
     chances: np.ndarray
-    walked: np.ndarray
     refused: np.ndarray
 
 
 @compiled
-def why_not(row: int, track: np.ndarray, piece: np.ndarray, taken: np.ndarray, counted: Counted, caps: Caps) -> int:
+def why_not(row: int, of: Of, limits: Limits) -> int:
     """`FITS`, or what keeps the row off."""
-    if taken[piece[row]]:
+    if of.taken[of.piece[row]]:
         return IS_TAKEN
-    t = track[row]
+    t, counted, caps = of.track[row], of.counted, limits.caps
     if caps.artist:
         for at in range(counted.artist_bounds[t], counted.artist_bounds[t + 1]):
             if counted.by_artist[counted.artists[at]] >= caps.artist:
@@ -107,19 +159,32 @@ def why_not(row: int, track: np.ndarray, piece: np.ndarray, taken: np.ndarray, c
         for at in range(counted.tag_bounds[t], counted.tag_bounds[t + 1]):
             if counted.by_tag[counted.tags[at]] >= caps.tag:
                 return TAG
+    if len(limits.source):
+        source = limits.source[row]
+        if source >= 0 and limits.most[source] and limits.placed[source] >= limits.most[source]:
+            return QUOTA
     return FITS
 
 
 @compiled
-def count(row: int, track: np.ndarray, counted: Counted, by: int) -> None:
-    """Count the row's artists, album and tags; `by` is 1, or -1 to take the row back."""
-    t = track[row]
+def count(row: int, of: Of, limits: Limits, by: int) -> None:
+    """Count the row's artists, album, tags and source; `by` is 1, or -1 to take the row back."""
+    t, counted = of.track[row], of.counted
     for at in range(counted.artist_bounds[t], counted.artist_bounds[t + 1]):
         counted.by_artist[counted.artists[at]] += by
     if counted.album[t] >= 0:
         counted.by_album[counted.album[t]] += by
     for at in range(counted.tag_bounds[t], counted.tag_bounds[t + 1]):
         counted.by_tag[counted.tags[at]] += by
+    if len(limits.source) and limits.source[row] >= 0:
+        limits.placed[limits.source[row]] += by
+
+
+@compiled
+def place(row: int, of: Of, limits: Limits) -> None:
+    """Take the row's recording and count it."""
+    of.taken[of.piece[row]] = True
+    count(row, of, limits, 1)
 
 
 @compiled
@@ -128,85 +193,64 @@ def fill(
     bounds: np.ndarray,
     scores: np.ndarray,
     listeners: np.ndarray,
-    track: np.ndarray,
-    piece: np.ndarray,
-    taken: np.ndarray,
-    counted: Counted,
-    caps: Caps,
+    of: Of,
+    limits: Limits,
+    slots: Slots,
+    weights: Weights,
     size: int,
     n_spares: int,
-    slots: np.ndarray,
-    draws: Draws,
-    states: np.ndarray,
-    listener_hash: np.ndarray,
-    track_hash: np.ndarray,
 ) -> Filled:
     """Fill a shelf for some listeners.
 
     Args:
         order, bounds, scores: of the shelf's `Pool`.
         listeners: int64[n], whose shelves.
-        track, piece: by row.
-        taken: bool by piece, whether the surface holds it; what is placed is added.
-        counted, caps: of caps.
+        of, limits, slots: see there.
+        weights: of variety; a window of 0 takes the order as it is.
         size, n_spares: items and spares.
-        slots: int64, the open positions, from 1, ascending.
-        draws, states: how each slot draws, and where its random numbers start.
-        listener_hash: uint64 by listener; track_hash: uint64 by track.
     """
-    n, k = len(listeners), len(slots)
+    n, k = len(listeners), len(slots.positions)
     items, spares = np.full((n, size), -1, np.int64), np.full((n, n_spares), -1, np.int64)
     propensities = np.full((n, size), np.nan)
     drawn = np.full((n, k), -1, np.int64)
-    pools = np.full((n, k, draws.pool if k else 0), -1, np.int64)
+    pools = np.full((n, k, slots.pool if k else 0), -1, np.int64)
     chances = np.zeros(pools.shape)
-    walked, refused = np.zeros(n, np.int64), np.zeros(len(order), np.int8)
+    refused = np.zeros(len(order), np.int8)
     fixed = np.empty(size - k, np.int64)
     for i in range(n):
         at, last = bounds[listeners[i]], bounds[listeners[i] + 1]
         fixed[:] = -1
-        at = _walk(order, at, last, refused, fixed, track, piece, taken, counted, caps)
+        if weights.window:
+            choose(order, at, last, scores, refused, fixed, listeners[i], of, limits, weights)
+        else:
+            at = _walk(order, at, last, refused, fixed, of, limits)
         for slot in range(k):
-            near = _ahead(order, at, last, draws.pool, track, piece, taken, counted, caps)
+            near = _ahead(order, at, last, slots, slots.for_new[slot], of, limits)
             if len(near) == 0:
                 break
-            p = probabilities(scores[near], draws.epsilon, draws.tau)
+            p = probabilities(scores[near], slots.epsilon, slots.tau)
             near = order[near]
-            row = near[draw(p, listener_hash[listeners[i]], track_hash[track[near]], states[slot])]
-            taken[piece[row]] = True
-            count(row, track, counted, 1)
-            drawn[i, slot], pools[i, slot, : len(near)], chances[i, slot, : len(near)] = row, near, p
-        _lay(items[i], propensities[i], fixed, drawn[i], pools[i], chances[i], slots)
-        at = _walk(order, at, last, refused, spares[i], track, piece, taken, counted, caps)
-        walked[i] = at - bounds[listeners[i]]
+            won = draw(p, of.listener_hash[listeners[i]], of.track_hash[of.track[near]], slots.states[slot])
+            place(near[won], of, limits)
+            drawn[i, slot], pools[i, slot, : len(near)], chances[i, slot, : len(near)] = near[won], near, p
+        _lay(items[i], propensities[i], fixed, drawn[i], pools[i], chances[i], slots.positions)
+        _walk(order, at, last, refused, spares[i], of, limits)
         for part in (items[i], spares[i]):
             for row in part:
                 if row >= 0:
-                    count(row, track, counted, -1)
-    return Filled(items, propensities, spares, drawn, pools, chances, walked, refused)
+                    count(row, of, limits, -1)
+    return Filled(items, propensities, spares, drawn, pools, chances, refused)
 
 
 @compiled
-def _walk(
-    order: np.ndarray,
-    at: int,
-    last: int,
-    refused: np.ndarray,
-    into: np.ndarray,
-    track: np.ndarray,
-    piece: np.ndarray,
-    taken: np.ndarray,
-    counted: Counted,
-    caps: Caps,
-) -> int:
+def _walk(order: np.ndarray, at: int, last: int, refused: np.ndarray, into: np.ndarray, of: Of, limits: Limits) -> int:
     """Place the next rows that fit until `into` is full; returns the place in the order behind them."""
     placed = 0
     while placed < len(into) and at < last:
         row = order[at]
-        refused[at] = why_not(row, track, piece, taken, counted, caps)
+        refused[at] = why_not(row, of, limits)
         if refused[at] == FITS:
-            taken[piece[row]] = True
-            count(row, track, counted, 1)
+            place(row, of, limits)
             into[placed] = row
             placed += 1
         at += 1
@@ -214,25 +258,97 @@ def _walk(
 
 
 @compiled
-def _ahead(
+def _ahead(order: np.ndarray, at: int, last: int, slots: Slots, only_new: bool, of: Of, limits: Limits) -> np.ndarray:
+    """Places in the order of the next rows that would each fit, as many as a slot draws from; nothing is placed."""
+    for wanted in range(2 if only_new else 1):
+        out, found, here = np.empty(slots.pool, np.int64), 0, at
+        while found < slots.pool and here < last:
+            row = order[here]
+            new = not only_new or wanted == 1 or slots.is_new[row]
+            if new and why_not(row, of, limits) == FITS:
+                out[found] = here
+                found += 1
+            here += 1
+        if found:
+            return out[:found]
+    return out[:0]
+
+
+@compiled
+def choose(  # noqa: PLR0912 (a compiled loop: calls would copy its window)
     order: np.ndarray,
-    at: int,
+    first: int,
     last: int,
-    most: int,
-    track: np.ndarray,
-    piece: np.ndarray,
-    taken: np.ndarray,
-    counted: Counted,
-    caps: Caps,
-) -> np.ndarray:
-    """Places in the order of the next rows that would each fit, at most so many; nothing is placed."""
-    out, found = np.empty(most, np.int64), 0
-    while found < most and at < last:
-        if why_not(order[at], track, piece, taken, counted, caps) == FITS:
-            out[found] = at
-            found += 1
-        at += 1
-    return out[:found]
+    scores: np.ndarray,
+    refused: np.ndarray,
+    into: np.ndarray,
+    listener: int,
+    of: Of,
+    limits: Limits,
+    weights: Weights,
+) -> None:
+    """Place, slot by slot, what has the largest value of the best that fit: see `variety`."""
+    near, like = np.empty(weights.window, np.int64), np.zeros(weights.window)
+    mix = of.tastes.mix[listener]
+    by_group = np.zeros(len(mix), np.int64)
+    low, high, found, at, placed = np.inf, -np.inf, 0, first, 0
+    while placed < len(into):
+        # What no longer fits leaves the window, and the next of the order come in.
+        kept = 0
+        for k in range(found):
+            refused[near[k]] = why_not(order[near[k]], of, limits)
+            if refused[near[k]] == FITS:
+                near[kept], like[kept] = near[k], like[k]
+                kept += 1
+        found = kept
+        while found < weights.window and at < last:
+            refused[at] = why_not(order[at], of, limits)
+            if refused[at] == FITS:
+                near[found], like[found] = at, 0.0
+                if weights.mmr:
+                    for p in range(placed):
+                        like[found] = max(like[found], likeness(of.tastes, of.track[order[at]], of.track[into[p]]))
+                if placed == 0 and not np.isnan(scores[at]):
+                    low, high = min(low, float(scores[at])), max(high, float(scores[at]))
+                found += 1
+            at += 1
+        if found == 0:
+            return
+        apart = divergence(mix, by_group, placed + 1) if weights.calibration else np.zeros(len(mix) + 1)
+        best, chosen = -np.inf, 0
+        for k in range(found):
+            t = of.track[order[near[k]]]
+            value = _relevance(scores[near[k]], low, high) * _decayed(t, of.counted, weights)
+            value -= weights.mmr * like[k] + weights.calibration * apart[of.tastes.group[t]]
+            value -= weights.popularity * max(0.0, float(of.tastes.popularity[t] - of.tastes.appetite[listener]))
+            if value > best:
+                best, chosen = value, k
+        row = order[near[chosen]]
+        place(row, of, limits)
+        into[placed] = row
+        placed += 1
+        if of.tastes.group[of.track[row]] >= 0:
+            by_group[of.tastes.group[of.track[row]]] += 1
+        if weights.mmr:
+            for k in range(found):
+                like[k] = max(like[k], likeness(of.tastes, of.track[order[near[k]]], of.track[row]))
+
+
+@compiled
+def _relevance(score: float, low: float, high: float) -> float:
+    """The score between 0 and 1 of its window; 0 without one."""
+    if np.isnan(score) or not high > low:
+        return 0.0 if np.isnan(score) else 1.0
+    return max(0.0, (score - low) / (high - low))
+
+
+@compiled
+def _decayed(track: int, counted: Counted, weights: Weights) -> float:
+    """What the artist's earlier tracks leave of relevance."""
+    most = 0
+    for at in range(counted.artist_bounds[track], counted.artist_bounds[track + 1]):
+        most = max(most, counted.by_artist[counted.artists[at]])
+    return max(weights.artist_floor, weights.artist_decay**most) if weights.artist_decay < 1 else 1.0
 
 
 @compiled
@@ -253,9 +369,9 @@ def _lay(
             if drawn[slot] < 0:
                 continue
             items[at] = drawn[slot]
-            for place in range(pools.shape[1]):
-                if pools[slot, place] == drawn[slot]:
-                    propensities[at] = chances[slot, place]
+            for where in range(pools.shape[1]):
+                if pools[slot, where] == drawn[slot]:
+                    propensities[at] = chances[slot, where]
                     break
             at += 1
         elif used < len(fixed) and fixed[used] >= 0:

@@ -32,6 +32,7 @@ _PLAIN = {
     "follows": "often follows what you played last",
     "listeners_like_you": "played by listeners like you",
     "new_from": "new, by an artist you play",
+    "new_from_followed": "new, by an artist you follow",
     "near_artist": "by an artist near those you play",
     "same_album": "from an album you play",
     "similar_to": "similar to what you play",

@@ -19,9 +19,7 @@ from transforms.common.errors import UserError
 from transforms.shelves.defaults import DEFAULT
 from transforms.shelves.merging import merged
 from transforms.shelves.rules.registry import nearest
-from transforms.shelves.shelf import Refresh, ShelfSettings
-
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+from transforms.shelves.shelf import ShelfSettings
 
 
 class ExplorationSettings(BaseModel, frozen=True, extra="forbid"):
@@ -42,6 +40,17 @@ class ExperimentSettings(BaseModel, frozen=True, extra="forbid"):
         default={"control": 0.5, "treatment": 0.5}, min_length=1, description="weight of each arm"
     )
 
+    changes: dict[str, dict[str, Any]] = Field(
+        default={}, description="by arm, by shelf, the fields that differ from the settings' shelves"
+    )
+
+    @model_validator(mode="after")
+    def _changes_are_of_arms(self) -> ExperimentSettings:
+        other = sorted(set(self.changes) - set(self.arms))
+        if other:
+            raise ValueError(f"changes name {', '.join(other)}, which is no arm; the arms: {', '.join(self.arms)}")
+        return self
+
     @model_validator(mode="after")
     def _weights_are_positive(self) -> ExperimentSettings:
         if min(self.arms.values()) < 0 or sum(self.arms.values()) <= 0:
@@ -58,6 +67,9 @@ class ShelvesSettings(BaseModel, frozen=True, extra="forbid"):
         description="the shelves, in order: all of them as a list, or a mapping by shelf id of what differs from these",
     )
     exploration: ExplorationSettings = Field(default=ExplorationSettings(), description="draws of open slots")
+    removed_listed: int = Field(
+        default=20, ge=0, le=500, description="tracks named of what a rule removed from a shelf, for kept listeners"
+    )
     home_swap: float = Field(
         default=0.1, ge=0, le=1, description="share of listeners for whom two neighbour shelves swap"
     )
@@ -78,13 +90,35 @@ class ShelvesSettings(BaseModel, frozen=True, extra="forbid"):
             raise ValueError(f"shelf ids must be distinct, found twice: {', '.join(twice)}")
         return self
 
+    @model_validator(mode="after")
+    def _arms_have_the_same_shelves(self) -> ShelvesSettings:
+        for arm in self.experiment.changes if self.experiment else ():
+            if [s.shelf_id for s in self.of_arm(arm).shelves] != [s.shelf_id for s in self.shelves]:
+                raise ValueError(f"arm {arm!r} may change shelves, not add, move or take out any")
+        return self
+
+    def of_arm(self, arm: str | None) -> ShelvesSettings:
+        """The settings of an arm of the experiment."""
+        changes = self.experiment.changes.get(arm or "") if self.experiment else None
+        if not changes:
+            return self
+        below = [shelf.model_dump(mode="json", exclude_unset=True) for shelf in self.shelves]
+        shelves = tuple(ShelfSettings.model_validate(one) for one in merged(below, changes))
+        return self.model_copy(update={"shelves": shelves})
+
+    def exploration_of(self, shelf: ShelfSettings) -> ExplorationSettings:
+        """How a shelf's slots are drawn."""
+        own = {name: value for name, value in shelf.exploration.model_dump().items() if value is not None}
+        return self.exploration.model_copy(update=own)
+
     def check_columns(self, known: Collection[str]) -> None:
         """Refuse a shelf that names a column of the candidates which nothing makes: it would be empty for everybody.
 
         Raises:
             ValueError: names the shelf, the column and the nearest known one.
         """
-        for shelf in self.shelves:
+        arms = self.experiment.changes if self.experiment else ()
+        for shelf in (*self.shelves, *(shelf for arm in arms for shelf in self.of_arm(arm).shelves)):
             for name in shelf.columns:
                 if name not in known and not name.startswith("f_"):
                     raise ValueError(
@@ -127,19 +161,3 @@ class Night:
     def data_cutoff(self) -> dt.datetime:
         """The end of the date, UTC: nothing later is known."""
         return dt.datetime.combine(self.date + dt.timedelta(days=1), dt.time(), tzinfo=dt.UTC)
-
-
-def last_refresh(refresh: Refresh, date: dt.date) -> dt.date:
-    """The newest refresh day up to `date`.
-
-    >>> last_refresh("monday", dt.date(2024, 5, 8))
-    datetime.date(2024, 5, 6)
-    """
-    if refresh == "daily":
-        return date
-    return date - dt.timedelta(days=(date.weekday() - WEEKDAYS.index(refresh)) % 7)
-
-
-def next_refresh(refresh: Refresh, date: dt.date) -> dt.date:
-    """The first refresh day after `date`."""
-    return last_refresh(refresh, date) + dt.timedelta(days=1 if refresh == "daily" else 7)

@@ -15,9 +15,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 import transforms.shelves.rules  # noqa: F401  (every rule is registered by this)
+from transforms.shelves.cadence import Daypart, Refresh
 from transforms.shelves.rules.registry import RULES, parse
 
-Refresh = Literal["daily", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 Given = dict[str, Any] | Literal[False]
 
 BY_POOL = {"unheard": "unheard", "heard": "heard"}  # the rule that makes the pool
@@ -28,6 +28,43 @@ MOVED = {
     "min_plays": "rules: {min_plays: {plays: N}}",
     "cool_down_days": "rules: {cool_down: {days: N}}",
 }
+Step = Literal["unrestricted", "popular", "popular-without-history"]
+OLD_FALLBACKS = {"always": "[popular]", "no-history": "[popular-without-history]"}
+
+
+class VarietySettings(BaseModel, frozen=True, extra="forbid"):
+    """How far a shelf's fixed slots leave its order for variety: see `variety`. All weights 0 and no decay: not at all."""
+
+    window: int = Field(default=100, ge=1, le=500, description="best tracks that fit, among which each slot chooses")
+    mmr: float = Field(default=0.0, ge=0, le=2, description="weight of likeness to what is placed, by embeddings")
+    artist_decay: float = Field(
+        default=1.0, gt=0, le=1, description="what each earlier track of an artist leaves of relevance"
+    )
+    artist_floor: float = Field(default=0.3, ge=0, le=1, description="the least that such tracks leave of it")
+    calibration: float = Field(default=0.0, ge=0, le=2, description="weight of the listener's own mix of tags")
+    popularity: float = Field(
+        default=0.0, ge=0, le=2, description="weight of being more popular than what the listener usually plays"
+    )
+
+    @property
+    def on(self) -> bool:
+        """Whether anything of it is asked for."""
+        return bool(self.mmr or self.calibration or self.popularity or self.artist_decay < 1)
+
+
+class ShelfExploration(BaseModel, frozen=True, extra="forbid"):
+    """How a shelf's slots are drawn where it differs from the other shelves; null = as they are."""
+
+    epsilon: float | None = Field(default=None, ge=0, le=1, description="share of the probability that is uniform")
+    tau: float | None = Field(default=None, gt=0, description="temperature, in units of the shelf's score")
+    pool: int | None = Field(default=None, ge=1, le=500, description="tracks a slot draws from")
+
+
+class NewTracks(BaseModel, frozen=True, extra="forbid"):
+    """Slots that are kept for tracks hardly anybody has heard, drawn like open slots, among such tracks only."""
+
+    slots: int = Field(default=0, ge=0, le=20, description="slots for new tracks, beside the open ones")
+    most_listeners: float = Field(default=5, ge=0, description="listeners of a track that counts as new, at most")
 
 
 class ShelfSettings(BaseModel, frozen=True, extra="forbid"):
@@ -61,10 +98,24 @@ class ShelfSettings(BaseModel, frozen=True, extra="forbid"):
     )
     open_slots: int = Field(default=3, ge=0, le=50, description="slots filled by draws, spread over the shelf")
     refresh: Refresh = Field(default="daily", description="daily, or the weekday on which its items are chosen anew")
-    fallback: Literal["always", "no-history"] = Field(
-        default="always",
-        description="popular tracks stand in whenever nothing passes, or only for listeners without history",
+    daypart: Daypart | None = Field(
+        default=None,
+        description="it holds in these hours of the listener's day; null = until the next night or refresh",
     )
+    sources: dict[str, int | None] = Field(
+        default={},
+        description="only candidates that one of these sources retrieved, the first that did counts, and so many items "
+        "and spares of each at most (null = any number)",
+    )
+    fallback: tuple[Step, ...] = Field(
+        default=("popular",),
+        description="what stands in, in turn, where nothing of its own does: its pool without what it requires, what is "
+        "popular, or what is popular for listeners without history only",
+    )
+    variety: VarietySettings = Field(default=VarietySettings(), description="what its fixed slots give up for variety")
+    exploration: ShelfExploration = Field(default=ShelfExploration(), description="how its slots are drawn")
+    new_tracks: NewTracks = Field(default=NewTracks(), description="slots for new tracks")
+    named_by: str | None = Field(default=None, description="the evidence that gives each listener's shelf its subtitle")
     why_empty: str | None = Field(
         default=None,
         min_length=1,
@@ -77,6 +128,9 @@ class ShelfSettings(BaseModel, frozen=True, extra="forbid"):
         found = [name for name in MOVED if isinstance(given, dict) and name in given]
         if found:
             raise ValueError(f"{found[0]} is a rule now; write {MOVED[found[0]]} instead")
+        old = given.get("fallback") if isinstance(given, dict) else None
+        if isinstance(old, str):
+            raise ValueError(f"fallback is a list of steps now; write fallback: {OLD_FALLBACKS.get(old, f'[{old}]')}")
         return given
 
     @field_validator("rules", mode="before")
@@ -91,8 +145,12 @@ class ShelfSettings(BaseModel, frozen=True, extra="forbid"):
 
     @model_validator(mode="after")
     def _open_slots_fit(self) -> ShelfSettings:
-        if self.open_slots >= self.size and self.open_slots:
-            raise ValueError(f"open_slots ({self.open_slots}) must be less than size ({self.size})")
+        drawn = self.open_slots + self.new_tracks.slots
+        if drawn >= self.size and drawn:
+            raise ValueError(
+                f"open_slots ({self.open_slots}) and new_tracks.slots ({self.new_tracks.slots}) must be less than size "
+                f"({self.size})"
+            )
         return self
 
     def judged_by(self) -> dict[str, dict[str, Any]]:
@@ -101,17 +159,15 @@ class ShelfSettings(BaseModel, frozen=True, extra="forbid"):
         named = {name: value for name, value in self.rules.items() if value is not False}
         return {name: value for name, value in {**pool, **named}.items() if RULES[name].removes is not None}
 
-    def as_fallback(self) -> ShelfSettings:
+    def unrestricted(self) -> ShelfSettings:
+        """The shelf without what it requires and prefers: its pool, under its rules."""
+        return self.model_copy(update={"requires": (), "preferred": None, "sources": {}})
+
+    def of_popular(self) -> ShelfSettings:
         """The shelf as popular tracks stand in for it: they keep what is judged again on a carried shelf, and its caps."""
-        kept = {n: p for n, p in self.rules.items() if n in RULES and (RULES[n].again or RULES[n].removes is None)}
-        return self.model_copy(
-            update={
-                "rules": kept,
-                "requires": (),
-                "preferred": None,
-                "pool": "unheard" if self.pool == "unheard" else "any",
-            }
-        )
+        kept = {n: p for n, p in self.rules.items() if RULES[n].again or RULES[n].removes is None}
+        pool = "unheard" if self.pool == "unheard" else "any"
+        return self.unrestricted().model_copy(update={"rules": kept, "pool": pool, "order": {"score_popular": 1.0}})
 
     def cap(self, name: str) -> int | None:
         """A cap's number, None where the shelf has no such cap."""
@@ -127,7 +183,7 @@ class ShelfSettings(BaseModel, frozen=True, extra="forbid"):
     def columns(self) -> tuple[str, ...]:
         """Every column of the candidates that it names."""
         preferred = () if self.preferred is None else (self.preferred,)
-        return (*self.order, *self.requires, *preferred)
+        return (*self.order, *self.requires, *preferred, *(f"rank_{name}" for name in self.sources))
 
     def why(self) -> str:
         """Why it has nothing of its own for a listener with a history."""

@@ -25,6 +25,7 @@ from transforms.common.hashing import stable_hash
 from transforms.common.text import name_key
 
 UNKNOWN_DATE = np.iinfo(np.int32).min
+MOST_ASKED = 500_000  # ids of tracks kept with their rows
 COLUMNS: dict[str, pl.DataType] = {
     "track_id": pl.String(),
     "recording_id": pl.String(),
@@ -78,6 +79,14 @@ class Bag:
         at = np.minimum(np.asarray(self.names.search_sorted(filled)), len(self.names) - 1)
         same = (self.names.gather(at) == filled).to_numpy() & names.is_not_null().to_numpy()
         return np.where(same, at, -1).astype(np.int32)
+
+    @cached_property
+    def rank(self) -> np.ndarray:
+        """int64 by code, place in the order of the values' hashes: the order among equals."""
+        order = np.lexsort((np.arange(len(self.names)), stable_hash(self.names) if len(self.names) else []))
+        out = np.empty(len(self.names), np.int64)
+        out[order] = np.arange(len(order))
+        return out
 
     @cached_property
     def tracks(self) -> tuple[np.ndarray, np.ndarray]:
@@ -141,22 +150,23 @@ class Tracks:
             how="diagonal",
         )
         every = every.with_columns(pl.Series("hash", stable_hash(every["track_id"]))).sort("hash", "track_id")
+        # Writable arrays all: compiled loops are compiled again for every kind of array they meet.
         recording = every.select(pl.coalesce("recording_id", "track_id").rank("dense").cast(pl.Int32) - 1).to_series()
         album = every["album_id"].rank("dense").cast(pl.Int32) - 1
         return cls(
             ids=every["track_id"],
-            hashes=every["hash"].to_numpy(),
-            listed=every["listed"].to_numpy(),
-            recording=recording.to_numpy(),
+            hashes=every["hash"].to_numpy(writable=True),
+            listed=every["listed"].to_numpy(writable=True),
+            recording=recording.to_numpy(writable=True),
             recordings=recording.n_unique() + 1,
             artists=Bag.of(every["artist_ids"], name_key),
             tags=Bag.of(every["tags"]),
             markets=Bag.of(every["markets"]),
             artist_lists=every["artist_ids"],
-            album=album.fill_null(-1).to_numpy(),
-            explicit=every["explicit"].fill_null(True).to_numpy(),
-            released=every["released_on"].cast(pl.Int32).fill_null(UNKNOWN_DATE).to_numpy(),
-            duration=every["duration_ms"].fill_null(-1).to_numpy(),
+            album=album.fill_null(-1).to_numpy(writable=True),
+            explicit=every["explicit"].fill_null(True).to_numpy(writable=True),
+            released=every["released_on"].cast(pl.Int32).fill_null(UNKNOWN_DATE).to_numpy(writable=True),
+            duration=every["duration_ms"].fill_null(-1).to_numpy(writable=True),
         )
 
     def rows(self, track_ids: pl.Series) -> np.ndarray:
@@ -165,7 +175,21 @@ class Tracks:
             return np.full(len(track_ids), -1, np.int32)
         arrow = track_ids.cast(pl.String).fill_null("").to_arrow(compat_level=pl.CompatLevel.oldest())
         encoded = arrow.dictionary_encode()
-        distinct = pl.Series(encoded.dictionary.to_pylist(), dtype=pl.String)
+        distinct = encoded.dictionary.to_pylist()
+        known = self._asked
+        if len(known) > MOST_ASKED:
+            known.clear()
+        new = [one for one in distinct if one not in known]
+        if new:
+            known.update(zip(new, self._found(pl.Series(new, dtype=pl.String)).tolist(), strict=True))
+        return np.array([known[one] for one in distinct], np.int32)[encoded.indices.to_numpy()]
+
+    @cached_property
+    def _asked(self) -> dict[str, int]:
+        """Rows of ids that were asked for: the same tracks come up in block after block, and hashing text is dear."""
+        return {}
+
+    def _found(self, distinct: pl.Series) -> np.ndarray:
         hashes = stable_hash(distinct)
         at = np.searchsorted(self.hashes, hashes)
         found = np.full(len(distinct), -1, np.int32)
@@ -173,12 +197,11 @@ class Tracks:
             inside = (at < len(self)) & (found < 0)
             inside[inside] &= self.hashes[at[inside]] == hashes[inside]
             if not inside.any():
-                break
+                return found
             here = np.flatnonzero(inside)
             same = (self.ids.gather(at[here]) == distinct.gather(here)).to_numpy()
             found[here[same]] = at[here[same]]
             at = at + 1
-        return found[encoded.indices.to_numpy()]
 
 
 def _completed(catalog: pl.DataFrame) -> pl.DataFrame:

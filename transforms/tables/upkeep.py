@@ -20,7 +20,7 @@ from transforms.tables.warehouse import Warehouse, folder
 
 CHECKPOINTS = "checkpoints"  # of fits that were killed: not a table, no reader looks there
 _RUN_FOLDER = re.compile(r"(?P<table>\w+)/date=(?P<day>[\d-]{10})/run=(?P<run>[^/]+)")
-LISTENED = ("shelves", "candidates", "draws", "impressions", "outcomes")
+LISTENED = ("shelves", "candidates", "draws", "removed", "impressions", "outcomes")
 
 
 class RetentionSettings(BaseModel):

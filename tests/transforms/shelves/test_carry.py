@@ -20,7 +20,8 @@ from tests.transforms.shelves.worlds import (
     spares,
     tracks,
 )
-from transforms.shelves.settings import Night, last_refresh, next_refresh
+from transforms.shelves.cadence import last_refresh, next_refresh
+from transforms.shelves.settings import Night
 
 WEEKLY = one_shelf(size=3, spares=2, refresh="monday")
 MON = frame(*(candidate(name, score) for name, score in zip("abcdef", (6, 5, 4, 3, 2, 1), strict=True)))

@@ -90,5 +90,5 @@ def test_wrong_settings_name_themselves(wrong: dict, message: str) -> None:
 
 
 def test_an_unknown_shelf_names_the_known_ones() -> None:
-    with pytest.raises(UserError, match="discover-weekly, on-repeat"):
-        ShelvesSettings().shelf("release-radar")
+    with pytest.raises(UserError, match="discover-weekly, release-radar"):
+        ShelvesSettings().shelf("lunar-phase")

@@ -9,11 +9,27 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.shelves.placing import ALBUM, ARTIST, IS_TAKEN, TAG, Caps, Counted, Draws, Filled, fill
+from transforms.shelves.placing import (
+    ALBUM,
+    ARTIST,
+    IS_TAKEN,
+    QUOTA,
+    TAG,
+    Caps,
+    Counted,
+    Filled,
+    Limits,
+    Of,
+    Slots,
+    fill,
+)
+from transforms.shelves.shelf import VarietySettings
 from transforms.shelves.tracks import Tracks
+from transforms.shelves.variety import Tastes, Weights
 
-NO_CAPS = Caps(0, 0, 0)
-NO_DRAWS = (np.zeros(0, np.int64), Draws(1, 0.0, 1.0), np.zeros(0, np.uint64))
+NO_CAPS = Caps()
+NOTHING = np.zeros(0, np.bool_)
+NO_SLOTS = Slots(np.zeros(0, np.int64), NOTHING, NOTHING, np.zeros(0, np.uint64), 1, 0.0, 1.0)
 
 
 def filled(
@@ -23,6 +39,10 @@ def filled(
     caps: Caps = NO_CAPS,
     taken: list[int] | None = None,
     spares: int = 0,
+    scores: list[float] | None = None,
+    tastes: Tastes | None = None,
+    variety: VarietySettings | None = None,
+    limits: Limits | None = None,
     **facts: Any,
 ) -> tuple[list[int], Filled]:
     """Rows 0..n-1 of one listener, best first, with these artists; what is placed in order, and all of it."""
@@ -35,18 +55,22 @@ def filled(
     made = fill(
         np.arange(n),
         np.array([0, n]),
-        -np.arange(n).astype(np.float32),
+        -np.arange(n).astype(np.float32) if scores is None else np.array(scores, np.float32),
         np.array([0]),
-        track,
-        np.arange(n, dtype=np.int32),
-        on_surface,
-        Counted.of(tracks),
-        caps,
+        Of(
+            track,
+            np.arange(n, dtype=np.int32),
+            on_surface,
+            Counted.of(tracks),
+            tastes or Tastes.unknown(n, 1),
+            np.zeros(1, np.uint64),
+            tracks.hashes,
+        ),
+        limits or Limits.of(caps),
+        NO_SLOTS,
+        Weights.of(variety or VarietySettings()) if variety else Weights(0, 0.0, 1.0, 0.0, 0.0, 0.0),
         number,
         spares,
-        *NO_DRAWS,
-        np.zeros(1, np.uint64),
-        tracks.hashes,
     )
     return [row for row in made.items[0].tolist() if row >= 0], made
 
@@ -105,3 +129,10 @@ def test_the_walk_is_the_greedy_choice(credits: list[list[str]], cap: int, numbe
             break
         expected.append(fits[0])
     assert filled(credits, number, caps=Caps(cap, 0, 0))[0] == expected
+
+
+def test_a_source_gives_so_many_and_no_more() -> None:
+    """Rows of sources 0 0 0 1 with at most two of the first: the third of them is left out."""
+    source, most = np.array([0, 0, 0, 1], np.int8), np.array([2, 0], np.int32)
+    rows, made = filled([["a"], ["b"], ["c"], ["d"]], limits=Limits(NO_CAPS, source, most, np.zeros(2, np.int32)))
+    assert (rows, made.refused.tolist()) == ([0, 1, 3], [0, 0, QUOTA, 0])

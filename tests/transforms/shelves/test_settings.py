@@ -9,6 +9,8 @@ import pytest
 from pipelines.runtime.config import Settings
 from pipelines.runtime.settings_file import parse, to_yaml
 from transforms.common.errors import UserError
+from transforms.shelves.columns import OF_EVIDENCE
+from transforms.shelves.evidence import collect
 from transforms.shelves.settings import ShelvesSettings
 
 DEFAULTS = ShelvesSettings()
@@ -40,7 +42,9 @@ def test_a_shelf_is_added_at_the_end_or_before_another_and_taken_out() -> None:
     late = {"title": "Late night", "pool": "heard"}
     assert [s.shelf_id for s in changed(late=late).shelves] == [*IDS, "late"]
     moved = changed(late={**late, "before": "on-repeat"}, popular_now=False)
-    assert [s.shelf_id for s in moved.shelves] == ["discover-weekly", "late", *IDS[1:3], *IDS[4:]]
+    at = IDS.index("on-repeat")
+    left = [name for name in IDS if name != "popular-now"]
+    assert [s.shelf_id for s in moved.shelves] == [*left[:at], "late", *left[at:]]
     assert moved.shelf("late").cap("artist_cap") == 2, "what a shelf does not say is as usual"
 
 
@@ -64,6 +68,9 @@ def test_what_config_prints_is_read_again_as_it_was() -> None:
         ({"on-repeat": {"rest_days": 3}}, "rest_days is a rule now"),
         ({"on-repat": {"size": 3}}, "'on-repat' is new and needs a title; the shelves that are there: discover-weekly"),
         ({"on-repat": False}, "'on-repat' is to be taken out"),
+        ({"on-repeat": {"fallback": "no-history"}}, r"write fallback: \[popular-without-history\]"),
+        ({"on-repeat": {"sources": {"als": 0.5}}}, "sources"),
+        ({"on-repeat": {"new_tracks": {"slots": 18}}}, "must be less than size"),
         ({"on-repeat": 3}, "expected its fields"),
         ({"on-repeat": {"before": "no-such"}}, "before 'no-such'"),
         ({"on-repeat": {"shelf_id": "other"}}, "names itself 'other'"),
@@ -84,9 +91,31 @@ def test_a_misspelt_column_is_refused_when_settings_are_loaded_and_the_nearest_i
         parse(Settings, text, "settings.yaml")
 
 
+def test_a_source_that_is_not_there_is_refused_like_a_column() -> None:
+    with pytest.raises(UserError, match="rank_contents.*did you mean 'rank_content'"):
+        parse(Settings, "shelves: {shelves: {fresh-finds: {sources: {contents: 5}}}}", "settings.yaml")
+
+
+def test_the_evidence_that_settings_may_name_is_what_is_made() -> None:
+    assert set(collect.COLUMNS) == set(OF_EVIDENCE)
+    assert {shelf.named_by for shelf in DEFAULTS.shelves if shelf.named_by} <= set(collect.SUBTITLES)
+
+
+def test_an_arm_of_an_experiment_changes_shelves_and_may_not_add_any() -> None:
+    experiment = {"name": "size", "arms": {"as-is": 1, "longer": 1}, "changes": {"longer": {"on-repeat": {"size": 40}}}}
+    made = ShelvesSettings.model_validate({"experiment": experiment})
+    assert made.of_arm("as-is") == made and made.of_arm("longer").shelf("on-repeat").size == 40
+    for wrong, message in (
+        ({"longest": {}}, "is no arm"),
+        ({"longer": {"on-repeat": False}}, "not add, move or take out"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ShelvesSettings.model_validate({"experiment": {**experiment, "changes": wrong}})
+
+
 def test_every_default_shelf_gives_a_reason_of_its_own_for_being_empty() -> None:
     reasons = [shelf.why() for shelf in DEFAULTS.shelves]
-    assert len(set(reasons)) == len(reasons)
+    assert len(set(reasons)) == len(reasons) - 5, "six mixes have one reason"
     assert changed(rediscover={"rules": {"rest": {"days": 90}}}).shelf("rediscover").why() == (
         "nothing played often was left alone for 90 days"
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from transforms.shelves.assemble import assemble
+from transforms.shelves.assemble import Given, assemble
 from transforms.shelves.output import Assembled
 from transforms.shelves.popularity import Popular
 from transforms.shelves.settings import Night, ShelfSettings, ShelvesSettings
@@ -135,9 +135,11 @@ def make(candidates: pl.DataFrame, night: Night | None = None, **inputs: Any) ->
     tracks = Tracks.build(catalog_of(catalog, candidates, pops), pl.concat(others))
     listed = tracks.ids if catalog is None else catalog["track_id"]
     tracks = replace(tracks, listed=tracks.ids.is_in(listed.implode()).to_numpy())
-    return assemble(
-        candidates, night=night or Night(MONDAY, "v1"), tracks=tracks, popular=Popular.of(pops, tracks), **inputs
-    )
+    names = ("settings", "explain")
+    own = {name: inputs.pop(name) for name in names if name in inputs}
+    people = inputs.pop("roster")
+    given = Given(tracks, Popular.of(pops, tracks), **inputs)
+    return assemble(candidates, people, given, night=night or Night(MONDAY, "v1"), **own)
 
 
 def _shown(previous: pl.DataFrame) -> pl.Series:

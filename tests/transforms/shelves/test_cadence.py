@@ -1,0 +1,79 @@
+"""Cadence on the listener's own clock: when a shelf changes, and the hours in which it holds."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import polars as pl
+import pytest
+
+from tests.transforms.shelves.worlds import MONDAY, candidate, frame, make, one_shelf, roster, shelf, tracks
+from transforms.shelves.cadence import Clock
+from transforms.shelves.settings import Night
+
+SUNDAY = MONDAY - dt.timedelta(days=1)
+ZONES = ["Asia/Tokyo", "America/New_York", None, "Nowhere/Atlantis"]
+
+
+def clock(date: dt.date) -> Clock:
+    return Clock(date, Night(date).data_cutoff, ZONES)
+
+
+def at(day: dt.date, hour: int) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(hour), tzinfo=dt.UTC)
+
+
+def test_east_of_greenwich_the_next_date_has_begun_when_the_night_ends() -> None:
+    assert clock(SUNDAY).ahead().tolist() == [1, 0, 0, 0]
+    assert clock(SUNDAY).weekend().tolist() == [False, True, False, False], "Monday 9:00, Sunday 20:00, Monday 0:00"
+
+
+@pytest.mark.parametrize(
+    ("daypart", "tokyo", "new_york"),
+    [
+        ("morning", (at(MONDAY, 0), at(MONDAY, 3)), (at(MONDAY, 10), at(MONDAY, 16))),
+        ("evening", (at(MONDAY, 9), at(MONDAY, 15)), (at(MONDAY, 0), at(MONDAY, 4))),
+        ("night", (at(MONDAY, 15), at(MONDAY, 21)), (at(MONDAY, 4), at(MONDAY, 10))),
+    ],
+)
+def test_a_daypart_holds_in_the_next_such_hours_that_are_not_over(
+    daypart: str, tokyo: tuple[dt.datetime, ...], new_york: tuple[dt.datetime, ...]
+) -> None:
+    found = clock(SUNDAY).window(daypart)  # type: ignore[arg-type]
+    assert found[:2] == [tokyo, new_york]
+    assert found[2] == found[3], "a zone that nobody knows is UTC"
+
+
+def test_a_monday_shelf_changes_in_the_night_that_ends_on_the_listeners_monday() -> None:
+    """Both have Friday's shelf; Sunday's night ends on Monday in Tokyo and still on Sunday in New York."""
+    weekly = one_shelf(size=2, refresh="monday")
+    people = pl.concat([roster("ann", "bob").with_columns(time_zone=pl.Series(["Asia/Tokyo", "America/New_York"]))])
+    old = [candidate(name, score, listener_id=who) for who in ("ann", "bob") for name, score in (("a", 2), ("b", 1))]
+    new = [*old, candidate("new", 9, listener_id="ann"), candidate("new", 9, listener_id="bob")]
+    friday = make(frame(*old), Night(SUNDAY - dt.timedelta(days=2)), settings=weekly, roster=people).shelves
+    sunday = make(frame(*new), Night(SUNDAY), settings=weekly, roster=people, previous=friday)
+    assert (tracks(sunday), tracks(sunday, listener="bob")) == (["new", "a"], ["a", "b"])
+    assert shelf(sunday)["valid_until"] == at(MONDAY + dt.timedelta(days=7), 0), (
+        "until Sunday's night of next week is out"
+    )
+    assert shelf(sunday, listener="bob")["valid_until"] == at(MONDAY + dt.timedelta(days=1), 0)
+    monday = make(
+        frame(*new), Night(MONDAY), settings=weekly, roster=people, previous=pl.concat([friday, sunday.shelves])
+    )
+    assert shelf(monday)["refresh_date"] == SUNDAY, "never twice in one local week"
+    assert (tracks(monday), tracks(monday, listener="bob")) == (["new", "a"], ["new", "a"])
+
+
+def test_shelves_of_two_dayparts_may_hold_the_same_and_neither_repeats_what_stands_all_day() -> None:
+    fields = {"title": "x", "size": 2, "spares": 0, "open_slots": 0}
+    from transforms.shelves.settings import ShelfSettings, ShelvesSettings
+
+    shelves = (
+        ShelfSettings(shelf_id="all-day", **{**fields, "size": 1}),
+        *(ShelfSettings(shelf_id=part, daypart=part, **fields) for part in ("morning", "evening")),
+    )
+    made = make(
+        frame(*(candidate(n, s) for n, s in (("a", 3), ("b", 2), ("c", 1)))), settings=ShelvesSettings(shelves=shelves)
+    )
+    assert [tracks(made, name) for name in ("all-day", "morning", "evening")] == [["a"], ["b", "c"], ["b", "c"]]
+    assert shelf(made, "morning")["valid_from"].hour == 6 and shelf(made, "morning")["valid_until"].hour == 12
