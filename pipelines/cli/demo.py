@@ -9,7 +9,8 @@ import click
 import polars as pl
 
 from pipelines.runtime.config import Settings
-from pipelines.runtime.progress import stage
+from pipelines.runtime.progress import stage, stopwatch
+from transforms.tables.warehouse import Warehouse
 
 END = date(2026, 1, 31)
 
@@ -18,6 +19,7 @@ def demo(listeners: int, tracks: int, days: int, out: str, seed: int, settings: 
     """Simulate into `out`, ingest into `out/warehouse`, run the night a week before the end, measure it, report."""
     from pipelines.cli.report import report
     from pipelines.cli.show import show
+    from pipelines.cli.summary import evaluation_lines, night_lines, of_evaluation, of_night
     from pipelines.evaluate import evaluate
     from pipelines.ingest import ingest
     from pipelines.nightly import night
@@ -38,11 +40,15 @@ def demo(listeners: int, tracks: int, days: int, out: str, seed: int, settings: 
         )
     ahead = min(7, max(1, days // 4))
     day = END - timedelta(ahead)
+    watch = stopwatch()
     night(warehouse, day, settings)
+    took = watch()
     with stage("evaluate"):
         evaluate(warehouse, day, ahead, settings=settings)
     with stage("report"):
         page = report(warehouse, day, settings.cost)
     roster = pl.read_parquet(world / "listeners.parquet", columns=["listener_id"])
     show(warehouse, roster["listener_id"].sort()[0], day=day)
-    click.echo(f"\nwarehouse  {warehouse}\nreport     {page}")
+    stored = Warehouse(warehouse)
+    lines = night_lines(of_night(stored, day, took), warehouse)
+    click.echo("\n".join([*lines, "", *evaluation_lines(of_evaluation(stored, day), str(page))]))

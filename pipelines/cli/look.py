@@ -51,14 +51,25 @@ def why_not(listener: str, track: str, day: datetime | None, warehouse: str, **o
 
 @click.command(cls=BeamCommand)
 @JOBS["evaluate"].on_terminal
+@click.option("--json", "as_json", is_flag=True, help="The figures as JSON.")
 @click.pass_context
-def evaluate(ctx: click.Context, config: str | None, warehouse: str, **given: Any) -> None:
+def evaluate(ctx: click.Context, config: str | None, warehouse: str, as_json: bool, **given: Any) -> None:
     """Measure a stored night, its sources and the baselines against what was listened to afterwards."""
+    import json
+
+    from pipelines.cli.summary import evaluation_lines, of_evaluation
     from pipelines.evaluate import evaluate as run
+    from pipelines.runtime.jobs import described_only
     from transforms.tables.warehouse import standing
 
-    standing(warehouse)
+    stored = standing(warehouse)
     run(warehouse, settings=settings_of(config), beam_args=ctx.args, **given)
+    if described_only(ctx.args) or stored.current("evaluation", given["day"]) is None:
+        return  # the work is done elsewhere
+    told = of_evaluation(stored, given["day"])
+    where = "" if warehouse == "./warehouse" else f" --warehouse {warehouse}"
+    page = f"nightshelf report --date {given['day']}{where}"
+    click.echo(json.dumps(told) if as_json else "\n".join(evaluation_lines(told, page)))
 
 
 @click.command()
@@ -81,4 +92,21 @@ def print_config(config: str | None) -> None:
     click.echo(to_yaml(settings_of(config)), nl=False)
 
 
-COMMANDS = (show, why_not, evaluate, report, print_config)
+@click.command()
+@click.option("--sample", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many ids.")
+@click.option("--date", "day", type=DAY, help="Default: the newest night.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@standing_option
+def listeners(sample: int, day: datetime | None, as_json: bool, warehouse: str) -> None:
+    """Ids of some listeners of a night to try `show` with, from those with many shelves of their own to those with none."""
+    import json
+
+    from pipelines.cli.listeners import sample as drawn
+    from pipelines.cli.show import plain
+
+    for row in drawn(warehouse, sample, as_date(day)).iter_rows(named=True):
+        told = f"{plain(row['listener_id'])}  {row['personal']} of {row['shelves']} shelves are personal"
+        click.echo(json.dumps(row) if as_json else told)
+
+
+COMMANDS = (show, why_not, listeners, evaluate, report, print_config)

@@ -93,9 +93,16 @@ def run_night(ctx: click.Context, **o: Any) -> None:
         return
     if o["against"]:
         raise click.UsageError("--against compares a preview: add --shelf or --listeners")
+    from pipelines.cli.summary import night_lines, of_night
     from pipelines.nightly import night
+    from pipelines.runtime.progress import stopwatch
+    from transforms.tables.warehouse import Warehouse
 
+    took = stopwatch()
     night(o["warehouse"], day, settings, fit_date=as_date(o["fit_date"]), accept_gates=o["accept_gates"], **more)
+    if Warehouse(o["warehouse"]).current("shelves", day) is not None:  # else another service is still at work
+        told = of_night(Warehouse(o["warehouse"]), day, took())
+        click.echo("\n".join(night_lines(told, o["warehouse"])))
 
 
 @click.command(cls=BeamCommand)

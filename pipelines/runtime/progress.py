@@ -76,6 +76,12 @@ def seconds(value: float) -> str:
     return f"{int(value // 3600)} h {int(value % 3600 // 60)} min"
 
 
+def stopwatch(clock: Callable[[], float] = time.monotonic) -> Callable[[], str]:
+    """Start one: asked, it says how long ago that was, for people."""
+    began = clock()
+    return lambda: seconds(clock() - began)
+
+
 @contextmanager
 def stage(
     name: str, out: TextIO | None = None, clock: Callable[[], float] = time.monotonic, every: float = EVERY

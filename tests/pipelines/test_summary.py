@@ -1,0 +1,52 @@
+"""A command ends with what it made: shelves by status, the ranker beside the baseline, ids to try next."""
+
+from __future__ import annotations
+
+import json
+
+from click.testing import CliRunner
+
+from pipelines.cli.listeners import sample
+from pipelines.cli.main import cli
+from pipelines.cli.summary import evaluation_lines, night_lines, of_night
+from tests.pipelines.world import NIGHT, World
+
+VALUE = {"value": 0.2, "low": 0.1, "high": 0.3, "n": 9}
+FOUND = {"ranker": VALUE, "blend": VALUE, "baseline": "item-knn", "of_baseline": VALUE, "difference": VALUE}
+NOTHING = {"ranker": None, "blend": None, "baseline": None, "of_baseline": None, "difference": None}
+
+
+def test_a_night_ends_with_its_shelves_by_status_and_the_next_command(world: World) -> None:
+    told = of_night(world.place, NIGHT, "9.0 s")
+    rows = world.place.read("shelves", NIGHT, ["listener_id", "shelf_id", "status"])
+    counted = rows.group_by("shelf_id", "status").len()
+    assert told["listeners"] == rows["listener_id"].n_unique()
+    assert {(s, k): n for s, by in told["shelves"].items() for k, n in by.items()} == {
+        (s, k): n for s, k, n in counted.iter_rows()
+    }
+    lines = night_lines(told, str(world.made))
+    assert lines[0].endswith("made in 9.0 s") and lines[-1].startswith("next  nightshelf show LISTENER --why")
+    assert len(lines) == 3 + rows["shelf_id"].n_unique()
+
+
+def test_an_evaluation_ends_with_the_ranker_the_baseline_and_their_difference() -> None:
+    lines = evaluation_lines({"night": "2026-01-28", "days": 3, "unheard": FOUND, "repeat": NOTHING}, "r.html")
+    assert len(lines) <= 10 and lines[-1] == "report  r.html"
+    assert "    baseline    0.2000 (0.1000 to 0.3000)  item-knn" in lines
+    assert "    difference  +0.2000 (+0.1000 to +0.3000)  the ranker is ahead" in lines
+    behind = {**FOUND, "difference": {**VALUE, "value": -0.2, "low": -0.3, "high": -0.1}}
+    level = {**FOUND, "difference": {**VALUE, "low": -0.1}}
+    for found, verdict in ((behind, "the ranker is behind"), (level, "not told apart")):
+        told = evaluation_lines({"night": "x", "days": 3, "unheard": found, "repeat": NOTHING}, "r.html")
+        assert any(line.endswith(verdict) for line in told)
+
+
+def test_listeners_to_try_are_a_spread_of_those_who_have_shelves(world: World) -> None:
+    found = sample(str(world.made), 5)
+    assert found.height == 5 and found["listener_id"].n_unique() == 5
+    assert found["personal"].to_list() == sorted(found["personal"].to_list(), reverse=True)
+    assert sample(str(world.made), 5).equals(found)
+    done = CliRunner().invoke(cli, ["listeners", "--sample", "2", "--json", "--warehouse", str(world.made)])
+    assert done.exit_code == 0, done.output
+    known = set(world.place.read("shelves", NIGHT, ["listener_id"])["listener_id"])
+    assert {json.loads(line)["listener_id"] for line in done.output.splitlines()} <= known
