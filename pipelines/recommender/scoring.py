@@ -22,6 +22,7 @@ from transforms.candidates.blocks import Block, build_blocks
 from transforms.candidates.features import Directions, features
 from transforms.candidates.next_in_session import CONTINUES, NextInSession
 from transforms.candidates.reasons import explain
+from transforms.candidates.rediscover import REST_LEAST
 from transforms.candidates.settings import ContinueSettings, SourceSettings
 from transforms.candidates.union import popular_alone, retrieve_block, unranked
 from transforms.common.clock import Clock
@@ -90,7 +91,7 @@ class Scorer:
         self.plan, self.fitted, self.ranker, self.clock = plan, fitted, ranker, Clock()
         self.catalog = fitted.catalog(tracks)
         self.facts = tracks.select("track_id", "recording_id", "album_id", "artist_ids")
-        self.rest_days = (plan.sources or SourceSettings()).rest_days
+        self.rest_days = min((plan.sources or SourceSettings()).rest_days, REST_LEAST)
         self.library = pl.DataFrame()  # of the chunk at work, merged: what its reasons are checked against
         self.directions = Directions(np.asarray(fitted.als.item_factors))
         sessions = sample if plan.shelves else None
@@ -292,6 +293,7 @@ class Scorer:
             heard=heard,
             sampled_at=pl.when(~heard).then("last_played_at"),
             last_heard_at=pl.when(heard).then("last_played_at"),
+            first_heard_at=pl.when(heard).then("first_played_at"),
         )
 
     def _plays(self, block: Block) -> pl.DataFrame:

@@ -1,6 +1,9 @@
 """Tracks once played and not heard for weeks, by how alive they still are in memory.
 
-    score(u, i) = e^activation * (1 - skips / (1 + plays)) of tracks last heard `rest_days` ago or longer
+    score(u, i) = e^activation * (1 - skips / (1 + plays)) of tracks left alone for as long as they rest
+
+A track rests for a quarter of the days since the listener was first heard, at least REST_LEAST days and at most `rest_days`:
+a log of 60 days knows nothing that rested for long.
 
 e^activation is the library's base-level learning (Anderson & Lebiere 1998), a sum of (days ago)^-1/2 over plays: many
 plays, spread out, fade slower than many plays at once. What was often skipped is not missed. `library` ranks what is
@@ -20,13 +23,16 @@ from transforms.candidates.base import Limited, Retrieves, Scores, Source, Sourc
 from transforms.candidates.blocks import Block
 from transforms.candidates.history import POSITIVE
 
+REST_LEAST = 14
+REST_SHARE = 0.25
+
 
 @dataclass(frozen=True)
 class Rediscover(Source):
     """The source `rediscover`.
 
     Attributes:
-        rest_days: days since the last play, at least.
+        rest_days: days since the last play that are always enough.
         most: tracks a listener.
     """
 
@@ -46,7 +52,7 @@ class Rediscover(Source):
 
     def score(self, block: Block) -> Scores:
         """Read off the history."""
-        rests = (POSITIVE > 0) & (pl.col("last_age") >= self.rest_days)
+        rests = (POSITIVE > 0) & self._rested()
         alive = pl.col("activation").exp() * (1 - pl.col("skips") / (1 + pl.col("plays")))
         return Limited(SparseScores(block.matrix(pl.when(rests).then(alive).otherwise(0.0))), self.most)
 
@@ -55,6 +61,10 @@ class Rediscover(Source):
         return items.astype(np.int32)
 
     def holds(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Last heard `rest_days` ago or longer."""
-        rested = pl.when(pl.col("last_age") >= self.rest_days).then(1.0).otherwise(0.0)
+        """Last heard as long ago as tracks rest."""
+        rested = pl.when(self._rested()).then(1.0).otherwise(0.0)
         return SparseScores(block.matrix(rested)).of(rows, items) > 0
+
+    def _rested(self) -> pl.Expr:
+        known = pl.col("first_age").max().over("row").fill_null(0.0)
+        return pl.col("last_age") >= (REST_SHARE * known).clip(min(REST_LEAST, self.rest_days), self.rest_days)

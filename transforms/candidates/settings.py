@@ -25,7 +25,12 @@ class SourceSettings(BaseModel, frozen=True, extra="forbid"):
         20_000, ge=1, description="such tracks compared at most, of the most played artists first"
     )
     rediscover: bool = Field(True, description="heard tracks that rest, by activation; for the shelf Rediscover")
-    rest_days: int = Field(28, ge=1, description="days since a track was last heard until it may be rediscovered")
+    rest_days: int = Field(
+        28,
+        ge=1,
+        description="days since a track was last heard until it may be rediscovered, at most; a shorter history has "
+        "a quarter of its length, and no less than 14 days",
+    )
 
 
 class ContinueSettings(BaseModel, frozen=True, extra="forbid"):

@@ -80,6 +80,12 @@ class Facts:
         return self.known.last_heard[self.piece]
 
     @cached_property
+    def history_days(self) -> np.ndarray:
+        """float64 by listener: days since the first play that is known of them, NaN where none is."""
+        since = self.known.since
+        return np.where(since >= 0, (self.cutoff_us - since) / 86_400e6, np.nan)
+
+    @cached_property
     def artist_heard(self) -> np.ndarray:
         """Any track of the block's rows that credits one of the artists was heard by the listener."""
         artists, heard = self.tracks.artists, np.flatnonzero(self.heard)

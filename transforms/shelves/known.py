@@ -30,6 +30,7 @@ class Known:
         acts: by kind of feedback on tracks, whether there is one.
         artist_acts: by kind of feedback on artists, listener * artists + code of each, ascending.
         has_history: bool by listener, whether there is anything to be personal about.
+        since: int64 by listener, the first play that was heard, microseconds since 1970; `NEVER`.
     """
 
     heard: np.ndarray
@@ -38,6 +39,7 @@ class Known:
     acts: dict[str, np.ndarray]
     artist_acts: dict[str, np.ndarray]
     has_history: np.ndarray
+    since: np.ndarray
 
     def any_artist(self, rows: Rows, keys: np.ndarray) -> np.ndarray:
         """bool by row: whether listener * artists + code of any credited artist is among the ascending keys."""
@@ -91,7 +93,15 @@ def known_of(inputs: Inputs, rows: Rows) -> Known:
     else:
         _add_library(inputs.library, inputs, rows, heard, sampled, last_heard)
         history[inputs.library["listener"].to_numpy()] = True
-    return Known(heard, sampled, last_heard, acts, artist_acts, history)
+    return Known(heard, sampled, last_heard, acts, artist_acts, history, _since(inputs.library, listeners))
+
+
+def _since(library: pl.DataFrame | None, listeners: int) -> np.ndarray:
+    since = np.full(listeners, NEVER, np.int64)
+    if library is not None and "first_heard_at" in library.columns:
+        first = library.group_by("listener").agg(pl.col("first_heard_at").min()).drop_nulls()
+        since[first["listener"].to_numpy()] = first["first_heard_at"].dt.epoch("us").to_numpy()
+    return since
 
 
 def _add_library(

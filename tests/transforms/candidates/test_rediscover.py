@@ -41,7 +41,17 @@ def test_tracks_that_rest_are_ordered_by_activation() -> None:
 
 def test_what_was_heard_lately_does_not_rest() -> None:
     assert listed(Rediscover(rest_days=28), as_of=NIGHT) == []
-    assert listed(Rediscover(rest_days=32)) == ["b", "c"]  # a and d were heard 31.7 days before the night's end
+    fortnight = date(2024, 3, 23)  # a and d were heard 13.7 days before its end
+    assert listed(Rediscover(rest_days=28), as_of=fortnight) == ["b", "c"]
+
+
+def test_tracks_rest_for_a_quarter_of_the_history_within_bounds() -> None:
+    early = PLAYS.with_columns(
+        started_at=pl.col("started_at").dt.offset_by("-3mo"), date=pl.col("date").dt.offset_by("-3mo")
+    )
+    plays = pl.concat([early.filter(track_id="c"), PLAYS.filter(track_id="a")])
+    assert "a" not in listed(Rediscover(rest_days=28), plays, date(2024, 3, 31))  # rests for 28, not 14
+    assert "a" in listed(Rediscover(rest_days=28), PLAYS, date(2024, 3, 31))  # a history of 23 days: 14
 
 
 def test_what_was_skipped_is_not_missed() -> None:

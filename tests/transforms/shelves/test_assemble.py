@@ -173,7 +173,7 @@ def test_an_empty_shelf_says_why() -> None:
     reasons = dict(made.shelves.select("shelf_id", "status_reason").iter_rows())
     status = dict(made.shelves.select("shelf_id", "status").iter_rows())
     assert {shelf_id for shelf_id, s in status.items() if s != "empty"} == {"on-repeat"}
-    assert reasons["rediscover"] == "nothing played often was left alone for 60 days"
+    assert reasons["rediscover"].startswith("nothing played often was left alone long enough: 60 days")
     assert reasons["now-playing"].startswith("no last session that could be continued")
     assert reasons["on-repeat"] is None
     assert all(shelf(made, shelf_id)["items"] == [] for shelf_id, s in status.items() if s == "empty")
@@ -371,3 +371,21 @@ def test_draws_and_items_tell_the_same_story(seed: int) -> None:
     assert items.filter(pl.col("explored") == pl.col("propensity").is_null()).is_empty()
     sums = made.draws.select(total=pl.col("pool").list.eval(pl.element().struct.field("probability")).list.sum())
     assert sums["total"].to_list() == pytest.approx([1.0] * sums.height, abs=1e-5)
+
+
+def test_a_track_rests_for_a_quarter_of_the_listeners_history_within_bounds() -> None:
+    old = {"heard_before": True, "plays": 9, "source": "library"}
+    block = frame(
+        candidate("a", 2.0, **old, last_heard_at=days_ago(20)), candidate("b", 1.0, **old, last_heard_at=days_ago(99))
+    )
+    settings = one_shelf(pool="heard", size=2, spares=0, rules={"rest": {"days": 60}})
+
+    def placed(first: int | None) -> list[str]:
+        since = None if first is None else days_ago(first)
+        rows = {"listener_id": ["ann"] * 2, "track_id": ["a", "b"], "heard": [True] * 2, "first_heard_at": [since] * 2}
+        library = pl.DataFrame(rows, schema_overrides={"first_heard_at": pl.Datetime("us", "UTC")})
+        return [item["track_id"] for item in shelf(make(block, settings=settings, library=library))["items"]]
+
+    assert placed(80) == ["a", "b"]  # 20 days are a quarter of 80
+    assert placed(120) == ["b"]
+    assert placed(None) == ["b"]  # nothing known of the history: 60 days

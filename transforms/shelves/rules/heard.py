@@ -4,7 +4,7 @@ unheard         no track of the recording was heard or is owned, and none was sa
                 in the last days
 heard           the other way round, for shelves of one's own music
 unheard_artist  no track that credits one of its artists was heard
-rest            the recording was last heard so many days ago, or longer
+rest            the recording was last heard so many days ago, or longer: a share of the listener's history, within bounds
 min_plays       the track was played so often, or is saved
 in_taste        not heard only in sessions that the listener took out of their taste
 """
@@ -30,10 +30,17 @@ class Unheard(Parameters):
     sampled_days: int = Field(90, ge=0, description="days a sampled recording stays out")
 
 
-class Days(Parameters):
-    """A number of days."""
+class Rest(Parameters):
+    """How long a recording is left alone: a share of the listener's history, within bounds.
 
-    days: int = Field(60, ge=1, description="days since the recording was last heard, at least")
+    A log of 60 days knows nothing that rested for 60; a listener of ten years has not forgotten what they heard in May.
+    """
+
+    days: int = Field(60, ge=1, description="days since the recording was last heard that are always enough")
+    least: int = Field(14, ge=1, description="days that are needed however short the listener's history is")
+    share: float = Field(
+        0.25, gt=0, le=1, description="between the two, share of the days since the listener was first heard of"
+    )
 
 
 class Plays(Parameters):
@@ -61,10 +68,12 @@ def unheard_artist(facts: Facts, _: Parameters, shelf_id: str) -> np.ndarray:
     return facts.artist_heard
 
 
-@rule("rest", "heard too lately", Days)
-def rest(facts: Facts, parameters: Days, shelf_id: str) -> np.ndarray:
-    """A track whose last play is unknown does not pass."""
-    return (facts.last_heard < 0) | (facts.last_heard > facts.cutoff_us - parameters.days * DAY_US)
+@rule("rest", "heard too lately", Rest)
+def rest(facts: Facts, parameters: Rest, shelf_id: str) -> np.ndarray:
+    """A track whose last play is unknown does not pass; nor does one of fewer than `days` where no history is known."""
+    wanted = np.clip(facts.history_days * parameters.share, min(parameters.least, parameters.days), parameters.days)
+    wanted = np.where(np.isnan(wanted), parameters.days, wanted)[facts.listener]
+    return (facts.last_heard < 0) | (facts.last_heard > facts.cutoff_us - wanted * DAY_US)
 
 
 @rule("min_plays", "played too seldom", Plays)
