@@ -92,7 +92,7 @@ class Scorer:
         self.catalog = fitted.catalog(tracks)
         self.facts = tracks.select("track_id", "recording_id", "album_id", "artist_ids")
         self.rest_days = min((plan.sources or SourceSettings()).rest_days, REST_LEAST)
-        self.library = pl.DataFrame()  # of the chunk at work, merged: what its reasons are checked against
+        self.library = pl.DataFrame()  # of the chunk at work, in taste: what its reasons are checked against
         self.directions = Directions(np.asarray(fitted.als.item_factors))
         sessions = sample if plan.shelves else None
         self.sources = fitted.sources(self.catalog, plan.day, plan.sources, plan.continuation, sessions)
@@ -135,7 +135,7 @@ class Scorer:
     def score(self, chunk: Chunk) -> Iterator[Chunk]:
         """The night's rows of a chunk's listeners; handed on whenever they fill `FLUSH_BYTES`."""
         roster, library, liked, sessions = self._known_of(chunk)
-        self.library = library
+        self.library = liked
         aged = sessions.with_columns(age_days=_days_before_end(self.plan.day)) if self.plan.shelves else sessions
         previous = chunk.tables.get("shelves")
         waiting: list[dict[str, pl.DataFrame]] = []

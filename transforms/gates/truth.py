@@ -44,7 +44,8 @@ def reasons(
 
     Args:
         shelves: table `shelves` of some listeners.
-        library: their library as of the night: listener_id, track_id, plays, heard, saved, last_played_at.
+        library: their library as of the night, without plays that they took out of their taste: listener_id, track_id,
+            plays, heard, saved, last_played_at.
         feedback: listener_id, kind, target as of the night.
         tracks: track_id, recording_id, album_id, artist_ids.
         day: the night.
