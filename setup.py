@@ -34,6 +34,7 @@ setup(
         "tensorflow==2.21.0",
         "tensorflow-recommenders==0.7.7",
         "tf-keras==2.21.0",
+        "threadpoolctl>=3.5",
     ],
     extras_require={
         "test": [

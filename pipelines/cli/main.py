@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -28,10 +29,22 @@ for family in (make, live, look, care):
         cli.add_command(command)
 
 
+def _standard_streams() -> None:
+    """Something at the numbers of the standard streams: else the next file that is opened takes one, and warnings go into it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+
+
 def main() -> None:
     """Entry point: runs the command, and leaves with its exit code."""
     from pipelines.runtime.leave import exit_code, leave
 
+    _standard_streams()
     try:
         _run()
     except SystemExit as done:
@@ -42,6 +55,7 @@ def main() -> None:
 def _run() -> None:
     """Run a command: user errors become one sentence and an exit code, never a stack trace, which might quote a row."""
     from pipelines.runtime import logs
+    from pipelines.runtime.foreseen import foreseen
     from transforms.common.errors import UserError, interrupted
 
     logs.setup()
@@ -55,6 +69,9 @@ def _run() -> None:
         _fail(f"nightshelf: {_unnamed(error)}", error.exit_code)
     except click.ClickException as error:
         _fail(f"nightshelf: {error.format_message()}", error.exit_code)
+    except BrokenPipeError:  # whoever reads the answer has seen enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(141)
     except (click.Abort, KeyboardInterrupt):
         _fail(INTERRUPTED, 130)
     except Exception as error:
@@ -62,6 +79,9 @@ def _run() -> None:
             _fail(INTERRUPTED, 130)
         if os.environ.get(logs.DEBUG):
             raise
+        known = foreseen(error)
+        if known is not None:
+            _fail(f"nightshelf: {known}", known.exit_code)
         _fail(f"nightshelf: an error that nobody foresaw: {logs.told(error)}; {logs.MORE}", 1)
 
 
@@ -72,8 +92,12 @@ def _unnamed(error: click.UsageError) -> str:
 
 def _fail(message: str, code: int) -> None:
     from pipelines.runtime import logs
+    from transforms.common.printable import printable
 
-    logs.say("ERROR", message, exit_code=code)
+    with contextlib.suppress(
+        OSError, ValueError
+    ):  # nobody reads, or the disk that is written to is full: the code remains
+        logs.say("ERROR", printable(message, lines=True), exit_code=code)
     sys.exit(code)
 
 

@@ -25,6 +25,7 @@ from transforms.reporting.page import render
 from transforms.reporting.standing import Standing, standing
 from transforms.shelves.reasons import sentence
 from transforms.tables.manifest import Manifest
+from transforms.tables.records import read_record
 from transforms.tables.upkeep import input_key, tables
 from transforms.tables.warehouse import Warehouse, folder
 
@@ -124,12 +125,11 @@ def jobs(place: Warehouse, run_ids: set[str]) -> Iterator[Job]:
     """Jobs that made the given runs, in the order they ran. A job that made many tables is told once."""
     told: dict[tuple[str, float], list[dict[str, Any]]] = {}
     for path in place.store.paths("runs"):
-        if path.rsplit("/", maxsplit=1)[-1].removesuffix(".json") in run_ids:
-            record = json.loads(place.store.read(path))
-            # one job writes a record for each of its runs, within moments of each other
+        if path.rsplit("/", maxsplit=1)[-1].removesuffix(".json") in run_ids and (record := read_record(place, path)):
+            # (before there was one record a job, there was one for each of its runs, within moments of each other)
             told.setdefault((record["job"], record["seconds"]), []).append(record)
     for (name, seconds), records in sorted(told.items(), key=lambda pair: min(r.get("at", 0.0) for r in pair[1])):
-        dates = sorted({r["date"] for r in records})
+        dates = sorted({day for r in records for day in (r["date"], r.get("first_date", r["date"]))})
         counters = records[0].get("counters", {})
         yield Job(
             name=name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+from transforms.common.printable import printable
 from transforms.tables import upkeep
 from transforms.tables.repair import faults, mend, remedies, waiting, waits
 from transforms.tables.upkeep import RetentionSettings
@@ -14,6 +15,7 @@ from transforms.tables.warehouse import Warehouse
 def print_status(warehouse: str, day: date | None = None) -> None:
     """Print a line a table: dates, rows of the newest, and what has moved since it was made."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     place = Warehouse(warehouse)
@@ -23,7 +25,7 @@ def print_status(warehouse: str, day: date | None = None) -> None:
     for state in sorted(found, key=lambda s: s.manifest.date):
         newest[state.manifest.table] = state
         dates[state.manifest.table] = dates.get(state.manifest.table, 0) + 1
-    view = Table("table", "dates", "newest", "run", "rows", "state", title=f"warehouse {warehouse}")
+    view = Table("table", "dates", "newest", "run", "rows", "state", title=escape(f"warehouse {printable(warehouse)}"))
     for table, state in sorted(newest.items()):
         m = state.manifest
         word = "pinned" if m.pinned else "current"
@@ -36,9 +38,10 @@ def print_status(warehouse: str, day: date | None = None) -> None:
     console.print(view)
     for state in found:
         if state.moved and state is not newest[state.manifest.table]:
-            console.print(f"{state.manifest.table} of {state.manifest.date} is out of date: {', '.join(state.moved)}")
+            said = f"{state.manifest.table} of {state.manifest.date} is out of date: {', '.join(state.moved)}"
+            console.print(said, markup=False)
     for line in remedies(place, [s.manifest for s in found if waits(s.manifest)]):
-        console.print(line, soft_wrap=True)
+        console.print(line, soft_wrap=True, markup=False)
 
 
 def rollback(warehouse: str, table: str, day: date, unpin: bool = False) -> str:

@@ -6,7 +6,6 @@ between equal runs (seconds, memory, machine), so that nothing of it needs to st
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -15,6 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipelines.runtime import logs
+from pipelines.runtime.foreseen import foreseen
 from pipelines.runtime.progress import made
 from transforms.common.clock import by_part, others
 from transforms.common.errors import JobFailed, Moved, UserError, interrupted
@@ -169,27 +169,13 @@ def user_error(error: BaseException) -> UserError | None:
         marker = f"{kind.__module__}.{kind.__name__}: "
         if marker in str(error):
             return kind(str(error).split(marker)[-1].split(" [while running")[0].strip())
-    return _no_room(error)
+    return foreseen(error)
 
 
 def _kinds(top: type[UserError]) -> Iterator[type[UserError]]:
     yield top
     for kind in top.__subclasses__():
         yield from _kinds(kind)
-
-
-def _no_room(error: BaseException) -> UserError | None:
-    """A disk that is full or not to be written, whoever met it: Python, Arrow or TensorFlow, here or in a worker."""
-    seen: BaseException | None = error
-    while seen is not None:
-        for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
-            if getattr(seen, "errno", None) == code or os.strerror(code) in str(seen):
-                return UserError(
-                    f"the disk cannot be written ({os.strerror(code)}); what was not committed yet is not there for any "
-                    "reader: make room, then run the same command again"
-                )
-        seen = seen.__cause__ or seen.__context__
-    return None
 
 
 def _counters(result: Any) -> dict[str, int]:

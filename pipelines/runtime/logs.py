@@ -10,6 +10,7 @@ all of it, for a warehouse whose listeners are nobody.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -78,7 +79,8 @@ def line(severity: str, message: str, **fields: Any) -> str:
 
 def say(severity: str, message: str, out: TextIO | None = None, **fields: Any) -> None:
     """Write a line to stderr: JSON with its fields, or the message alone."""
-    print(line(severity, message, **fields) if as_json() else message, file=out or sys.stderr, flush=True)
+    with contextlib.suppress(OSError, ValueError):  # a log that cannot be written to ends no work
+        print(line(severity, message, **fields) if as_json() else message, file=out or sys.stderr, flush=True)
 
 
 def told(error: BaseException) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from transforms.reporting.models import table as models_took
 from transforms.tables.as_of import all_tracks, as_of
 from transforms.tables.chunks import Chunk
 from transforms.tables.order import ordered
+from transforms.tables.records import record_of
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse, days
 
@@ -49,8 +49,10 @@ def of(shelves: pl.DataFrame, kind: str) -> pl.DataFrame:
 
 
 def record(place: Warehouse, table: str) -> dict[str, Any]:
-    """What stands of the run that made the night's table."""
-    return json.loads(place.store.read(f"runs/{place.need(table, NIGHT).run_id}.json"))
+    """What stands of the job that made the night's table."""
+    found = record_of(place, place.need(table, NIGHT).run_id)
+    assert found is not None
+    return found
 
 
 def recordings(place: Warehouse) -> pl.DataFrame:

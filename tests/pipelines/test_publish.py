@@ -272,6 +272,30 @@ def test_expiry_is_asked_for_on_what_no_view_reads_and_taken_from_what_one_will(
     assert [wire.sent[n].path.rsplit("/", 1)[-1] for n in set_on] == [name] and set_on[0] > replaced[0]
 
 
+@pytest.mark.parametrize("at", range(1, 9))
+def test_two_publishes_interleaved_leave_no_expiry_on_what_the_view_reads(place: Place, at: int) -> None:
+    """The first is held at each of its requests that changes something, while the second goes by."""
+    make(place.warehouse, 5)
+    make(place.warehouse, 6, NEXT)
+    place.publish(day=NEXT)  # loaded, so that only views and expiries are left to change
+    place.publish()
+    inner, changes = Wire(), iter(range(1, 1 << 30))
+    request = inner.request
+
+    def held(method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
+        if method in ("POST", "PATCH", "PUT") and next(changes) == at:
+            place.publish()
+        return request(method, url, *args, **kwargs)
+
+    inner.request = held  # type: ignore[method-assign]
+    place.publish(inner, day=NEXT)
+    to = job.target(place.to, place.emulator.client())
+    shown = job._shown(to, "shelves")
+    assert shown is not None
+    found = to.get(shown)
+    assert found is not None and found.expires is None
+
+
 def test_a_local_run_is_uploaded_by_one_job_with_its_own_id(place: Place) -> None:
     run = make(place.warehouse, 12)
     assert len(run.files) > 1

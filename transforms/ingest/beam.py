@@ -139,7 +139,8 @@ class Parse(beam.DoFn):
             counts = {f"{role} rows": frame.height + broken.height, **_by_reason(rejects, f"{role} ")}
             counts |= _unread(found.unread, f"{role} ")
             if role in ("tracks", "listeners"):
-                counts[f"{role} listens"] = rows.height
+                distinct = rows[TABLES[role].key[0]].n_unique()  # of an id that a file names twice one row is kept
+                counts |= {f"{role} listens": distinct, f"{role} duplicates": rows.height - distinct}
             yield "", _counts(**counts)
             if rejects.height:
                 yield from (("", item) for item in self._rejects(rejects, piece.numbers[0]))

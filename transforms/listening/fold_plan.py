@@ -86,7 +86,7 @@ def plan_fold(
     stands = Stands.of(past.warehouse, ("listens", "feedback"), first, past.day)
     found = inputs(past, before, first)
     cuts = library_cuts(past, before, first, settings.library.max_deltas)
-    runs = plan_runs(past, found, cuts, days(first, past.day), settings, outputs, step_version)
+    runs = plan_runs(past, found, cuts, dates_to_fold(found, first, past.day), settings, outputs, step_version)
     if not runs:
         return None
     made = frozenset(r.table for r in runs)
@@ -136,6 +136,17 @@ def inputs(past: AsOf, before: Manifest | None, first: date) -> dict[str, list[M
     }
 
 
+def dates_to_fold(found: Mapping[str, Sequence[Manifest]], first: date, last: date) -> list[date]:
+    """Dates on which there is something to make: those with listens or feedback, the days after them, and the last.
+
+    A session that was open at the end of a date is closed on the next one, so beyond that an empty date adds nothing. A log
+    of twenty years may have listens on some hundred dates.
+    """
+    there = {m.date for t in ("listens", "feedback") for m in found[t]}
+    after = {m.date + timedelta(1) for t in ("listens", "sessions") for m in found[t]}
+    return [day for day in sorted({*there, *after, last}) if first <= day <= last]
+
+
 def library_cuts(past: AsOf, before: Manifest | None, first: date, max_deltas: int) -> tuple[LibraryCut, ...]:
     """The library's dates, and which of them are compacted into a base."""
     again = {d for d in past.dates("library") if first <= d < past.day}
@@ -180,12 +191,14 @@ def plan_runs(
         runs.append(planned)
         return {f"{table}@{day.isoformat()}": planned.version}, planned.run_id
 
-    earlier = inputs_of(*found["sessions"])
+    made_of = {m.date: inputs_of(m) for m in found["sessions"] if past.current("listens", m.date)}
     for day in dates:
         listens = inputs_of(by_day["listens"].get(day))
-        earlier = {**listens, **earlier, **listeners, **tracks}
+        earlier = {**listens, **made_of.get(day - timedelta(1), {}), **listeners, **tracks}
         if "sessions" in outputs:
             earlier, _ = run("sessions", day, earlier)
+        if day in by_day["listens"]:  # else no session is open at its end
+            made_of[day] = earlier
         if "track_stats" in outputs:
             run("track_stats", day, {**listens, **listeners})
         if "co_listens" in outputs:

@@ -35,7 +35,13 @@ def clear_texts(place: Warehouse, traces: Traces) -> int:
         if not path.endswith(".json"):
             continue
         text = place.store.read(path)
-        body = json.loads(text)
+        try:
+            body = json.loads(text)
+        except ValueError:  # no record any more: nothing is lost with it
+            if traces.within(text.decode("utf-8", "replace")):
+                place.store.delete(path)
+                count += 1
+            continue
         after = traces.replaced(body)
         if after != body:
             place.store.write(path, json.dumps(after, indent=1, sort_keys=True).encode())

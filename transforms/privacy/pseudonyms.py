@@ -24,6 +24,7 @@ from transforms.tables.warehouse import Warehouse
 
 ENVIRONMENT = "NIGHTSHELF_PSEUDONYM_KEY"
 RECORDED = "pseudonyms"  # key of a manifest's settings that holds the fingerprint
+OPEN_TO_OTHERS = 0o027  # bits of a key file's mode: all of others', and writing of the group's
 SHORTEST_KEY = 16
 INGESTED = ("listens", "rejects", "listeners", "feedback", "impressions", "blends")
 
@@ -103,6 +104,11 @@ def _load(file: str | None) -> Pseudonyms:
         from transforms.formats.files import open_input
 
         where = f"--pseudonym-key-file {file}"
+        if "://" not in file and os.path.exists(file) and (mode := os.stat(file).st_mode) & OPEN_TO_OTHERS:
+            raise UserError(
+                f"{where}: expected a key that only its owner (and a group that may not write) can read, found mode "
+                f"{mode & 0o777:o}; close it with `chmod 600`, and make another key if somebody may have read it"
+            )
         with open_input(file) as stream:
             key = stream.read(4096).strip()
     if len(key) < SHORTEST_KEY:

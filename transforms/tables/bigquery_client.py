@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from google.cloud import bigquery
 from transforms.common.errors import UserError
 from transforms.tables import bigquery as bq
 from transforms.tables.schema import TABLES
+from transforms.tables.store_bucket import local_emulator
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Target:
 
 def client_of(project: str) -> bigquery.Client:
     """A client with the machine's credentials; `BIGQUERY_EMULATOR_HOST` is honoured."""
-    if os.environ.get("BIGQUERY_EMULATOR_HOST"):
+    if local_emulator("BIGQUERY_EMULATOR_HOST"):
         from google.auth.credentials import AnonymousCredentials
 
         return bigquery.Client(project, credentials=AnonymousCredentials())

@@ -1,4 +1,4 @@
-"""`runs/<run_id>.json`: what a job took, written by whoever sees it end.
+"""`runs/<run_id>.json`: what a job took, written by whoever sees it end; one record a job, under the id of its last run.
 
 A launcher that waits writes it when the job is done. Where the work is done elsewhere the commit writes it: processes that
 write files send along what they have used so far, and the commit adds that up. A launcher that waits then adds itself; one that
@@ -135,15 +135,37 @@ def with_workers(record: Record, warehouse: Warehouse, runs: Sequence[Run]) -> R
 
 
 def write_record(warehouse: Warehouse, record: Record, runs: Sequence[Run]) -> None:
-    """Write `runs/<run_id>.json` of each run of the job."""
+    """Write `runs/<run_id>.json` of the job, under the id of its last run: one a job, however many dates it made."""
+    if not runs:
+        return
     facts: dict[str, Any] = {k: v for k, v in record.__dict__.items() if k != "passed" and v is not None}
-    for run in runs:
-        body = {
-            **facts,
-            **record.passed,
-            "table": run.table,
-            "date": run.day.isoformat(),
-            "machine": machine(),
-            "at": time.time(),
-        }
-        warehouse.store.write(f"runs/{run.run_id}.json", json.dumps(body, indent=1, sort_keys=True).encode())
+    dates = sorted({run.day.isoformat() for run in runs})
+    body = {
+        **facts,
+        **record.passed,
+        "table": runs[-1].table,
+        "tables": sorted({run.table for run in runs}),
+        "date": runs[-1].day.isoformat(),
+        "first_date": dates[0],
+        "machine": machine(),
+        "at": time.time(),
+    }
+    warehouse.store.write(f"runs/{runs[-1].run_id}.json", json.dumps(body, indent=1, sort_keys=True).encode())
+
+
+def record_of(warehouse: Warehouse, run_id: str) -> dict[str, Any] | None:
+    """The record of the job that made a run; None where none was written, or it cannot be read."""
+    for path in (f"runs/{run_id}.json", *warehouse.store.paths("runs")):
+        found = read_record(warehouse, path)
+        if found is not None and run_id in found.get("run_ids", ()):
+            return found
+    return None
+
+
+def read_record(warehouse: Warehouse, path: str) -> dict[str, Any] | None:
+    """A record; None where there is none, or what stands there is none: it tells of a job, and nothing depends on it."""
+    try:
+        body = json.loads(warehouse.store.read(path))
+    except (FileNotFoundError, ValueError):
+        return None
+    return body if isinstance(body, dict) and {"job", "seconds"} <= body.keys() else None

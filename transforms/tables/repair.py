@@ -7,6 +7,7 @@ manifest another version, in one atomic step: its files stay named, so a reader 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,12 +15,13 @@ from datetime import date, timedelta
 from transforms.common.errors import UserError
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import RUN_MANIFEST
-from transforms.tables.upkeep import check_table, tables
+from transforms.tables.upkeep import check_table, rows_of, tables
 from transforms.tables.warehouse import CURRENT, Warehouse, days, folder
 
 INGESTED = ("listens", "feedback", "impressions", "tracks", "listeners", "rejects", "blends")
 FOLDED = ("sessions", "track_stats", "co_listens", "library")
 DAMAGED = "damaged-"
+_MISCOUNTED = re.compile(r" rows, and its (?:files|manifest says) [\d,]+$")
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,9 @@ def mend(warehouse: Warehouse, fault: Fault) -> str:
         if fault.table in INGESTED:
             warehouse.commit(manifest, token)
             return f"{fault.table} of {fault.day}: run {manifest.run_id} is current again"
+    elif all(_MISCOUNTED.search(words) for words in fault.words):
+        warehouse.commit(recounted(warehouse, manifest), token)
+        return f"{fault.table} of {fault.day}: its files are what was committed, and were counted again"
     elif fault.table in INGESTED:
         hashes = {f.path: f.sha256 for f in manifest.files}
         lost = [path for path in hashes if any(path in words for words in fault.words)]
@@ -151,6 +156,15 @@ def mend(warehouse: Warehouse, fault: Fault) -> str:
     return f"{fault.table} of {fault.day} is marked to be made again" + (
         f", and so are those built on it: {also}" if also else ""
     )
+
+
+def recounted(warehouse: Warehouse, manifest: Manifest) -> Manifest:
+    """A manifest with the numbers of rows that its files hold."""
+    files = tuple(
+        f.model_copy(update={"rows": rows_of(warehouse.store.read(f.path))}) if f.path.endswith(".parquet") else f
+        for f in manifest.files
+    )
+    return manifest.model_copy(update={"files": files, "rows": sum(f.rows for f in files)})
 
 
 def newest_run(warehouse: Warehouse, table: str, day: date) -> Manifest | None:

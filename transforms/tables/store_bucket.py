@@ -8,14 +8,32 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 
+from transforms.common.errors import UserError
 from transforms.tables.store_base import Token, checked
 from transforms.tables.turns import LOCK, bucket_turn
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 WHOLE_BYTES = 4 << 20  # an object up to this size comes in one request; of larger ones only what is read
 IDLE_HOURS = 24.0  # a run in a bucket into which nobody wrote for so long is not at work
+
+
+def local_emulator(variable: str) -> str | None:
+    """Address of an emulator on this machine, where the environment names one.
+
+    Raises:
+        UserError: it names another machine: a warehouse that is sent there is nobody's, and its reader is not known.
+    """
+    address = os.environ.get(variable)
+    if address and (urlsplit(address if "://" in address else f"//{address}").hostname or "") not in LOOPBACK:
+        raise UserError(
+            f"{variable} is set to another machine; an emulator is obeyed on this one only (127.0.0.1): unset it to use the "
+            "service"
+        )
+    return address or None
 
 
 class GcsStore:
@@ -27,7 +45,7 @@ class GcsStore:
 
         self.root = root.rstrip("/")
         bucket, _, self._prefix = self.root.removeprefix("gs://").partition("/")
-        emulated = os.environ.get("STORAGE_EMULATOR_HOST")
+        emulated = local_emulator("STORAGE_EMULATOR_HOST")
         options: dict[str, Any] = {"credentials": AnonymousCredentials(), "project": "test"} if emulated else {}
         self._client = storage.Client(**options)
         self._bucket = self._client.bucket(bucket)

@@ -6,6 +6,7 @@ another version now; nothing is remade for that reason alone, it is only said.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from transforms.common.errors import UserError
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import CLAIM, RUN_MANIFEST, run_of
-from transforms.tables.warehouse import Warehouse, folder
+from transforms.tables.warehouse import CURRENT, Warehouse, folder
 
 CHECKPOINTS = "checkpoints"  # of fits that were killed: not a table, no reader looks there
 _RUN_FOLDER = re.compile(r"(?P<table>\w+)/date=(?P<day>[\d-]{10})/run=(?P<run>[^/]+)")
@@ -196,17 +197,35 @@ def _shown_versions(warehouse: Warehouse, newest: date, settings: RetentionSetti
     return shown
 
 
+def rows_of(data: bytes) -> int:
+    """Rows of a Parquet file, as its footer says."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(pa.BufferReader(data)).num_rows)
+
+
 def check_table(warehouse: Warehouse, manifest: Manifest) -> list[str]:
-    """What of a manifest's files is missing or of another content; empty if all is well."""
+    """What of a manifest's files is missing or of another content, and whether its counts are theirs; empty if all is well."""
     from hashlib import sha256
 
     wrong = []
+    if manifest.rows != sum(f.rows for f in manifest.files):
+        wrong.append(
+            f"{folder(manifest.table, manifest.date)}/{CURRENT} says {manifest.rows:,} rows, and its files "
+            f"{sum(f.rows for f in manifest.files):,}"
+        )
     for entry in manifest.files:
         try:
             data = warehouse.store.read(entry.path)
         except FileNotFoundError:
             wrong.append(f"{entry.path} is missing")
             continue
+        except OSError as error:
+            wrong.append(f"{entry.path} cannot be read ({os.strerror(error.errno or 0)})")
+            continue
         if sha256(data).hexdigest() != entry.sha256:
             wrong.append(f"{entry.path} has another content than was committed")
+        elif entry.path.endswith(".parquet") and (rows := rows_of(data)) != entry.rows:
+            wrong.append(f"{entry.path} holds {rows:,} rows, and its manifest says {entry.rows:,}")
     return wrong

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 
 import polars as pl
@@ -189,8 +189,13 @@ class Warehouse:
 
 
 def _dates(folders: Iterable[str]) -> list[date]:
-    found = (_DATE.fullmatch(name) for name in folders)
-    return sorted(date.fromisoformat(m.group(1)) for m in found if m)
+    """Dates of folders; one that is called like no date of the calendar is somebody else's, and passed over."""
+    found = []
+    for name in folders:
+        matched = _DATE.fullmatch(name)
+        with suppress(ValueError):
+            found += [date.fromisoformat(matched.group(1))] if matched else []
+    return sorted(found)
 
 
 def lost_race(manifest: Manifest, winner: Manifest | None) -> LostRace:

@@ -1,0 +1,75 @@
+"""What the machine refuses, whoever met it (Python, Arrow, TensorFlow, a worker), said as what it is, with what to do.
+
+>>> str(foreseen(OSError(28, "No space left on device"))).partition(";")[0]
+'the disk cannot be written (No space left on device)'
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+
+from transforms.common.errors import UserError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+CLOSED = (errno.EACCES, errno.EPERM)
+BROKEN = (errno.EIO, errno.ESTALE, errno.ENXIO, errno.EREMOTEIO)
+LIMITS = (errno.EMFILE, errno.ENFILE)
+_OURS = re.compile(r"(?:\w+/date=[\d-]{10}/|runs/|reports/|checkpoints/|forgotten/|(?<=/)\.)[^\s'\"]*$")
+_MEMORY = re.compile(
+    r"bad_alloc|[Cc]annot allocate memory|[Cc]an't start new thread|[Oo]ut of memory|malloc of size|realloc of size"
+)
+AGAIN = "what was not committed yet is not there for any reader"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def foreseen(error: BaseException) -> UserError | None:
+    """The sentence for an error of the machine; None for any other."""
+    for one in _chain(error):
+        if (code := _code(one, FULL)) is not None:
+            return UserError(
+                f"the disk cannot be written ({os.strerror(code)}); {AGAIN}: make room, then run the same command again"
+            )
+        if isinstance(one, MemoryError) or _MEMORY.search(str(one)) or getattr(one, "errno", None) == errno.ENOMEM:
+            return UserError(
+                f"the machine's memory, or the limit set for this process, is used up; {AGAIN}: free some, raise the limit, or "
+                "have less in memory at once (more `shards` in the settings, fewer `models.sample_listeners`), then run the same "
+                "command again"
+            )
+        if isinstance(one, OSError) and one.errno in CLOSED:
+            return UserError(
+                f"{_named(one)} cannot be opened or written ({os.strerror(one.errno)}); {AGAIN}: mend the rights on it, then run "
+                "the same command again"
+            )
+        if isinstance(one, OSError) and one.errno in BROKEN:
+            return UserError(
+                f"{_named(one)} cannot be read or written ({os.strerror(one.errno)}), as of a disk or a mount that fails; "
+                f"{AGAIN}: look at the machine's log, then run the same command again"
+            )
+        if isinstance(one, OSError) and one.errno in LIMITS:
+            return UserError(
+                f"too many files are open ({os.strerror(one.errno)}); {AGAIN}: raise the limit (`ulimit -n`), then run the same "
+                "command again"
+            )
+    return None
+
+
+def _code(error: BaseException, codes: tuple[int, ...]) -> int | None:
+    for code in codes:
+        if getattr(error, "errno", None) == code or os.strerror(code) in str(error):
+            return code
+    return None
+
+
+def _named(error: OSError) -> str:
+    """The file, where it is one of the warehouse's; others may be called like a person."""
+    found = _OURS.search(str(error.filename or ""))
+    return found[0] if found else "a file or folder"
