@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +14,8 @@ from pipelines.runtime.settings_file import parse, to_yaml
 from transforms.common.errors import UserError
 from transforms.shelves.columns import OF_EVIDENCE
 from transforms.shelves.evidence import collect
-from transforms.shelves.settings import ShelvesSettings
+from transforms.shelves.rules.registry import RULES
+from transforms.shelves.settings import ShelfSettings, ShelvesSettings
 
 DEFAULTS = ShelvesSettings()
 IDS = [shelf.shelf_id for shelf in DEFAULTS.shelves]
@@ -126,3 +130,18 @@ def test_every_default_shelf_gives_a_reason_of_its_own_for_being_empty() -> None
     assert changed(new={"title": "New", "requires": ["rank_albums"]}).shelf("new").why() == (
         "no unheard candidate of albums passes the rules"
     )
+
+
+def test_the_example_of_the_docs_is_read_and_every_rule_and_field_is_in_its_tables() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "shelves.md").read_text()
+    block = re.search(r"(?:^    .*\n)+", text[text.index("laid over these") :], re.MULTILINE)
+    assert block is not None
+    made = parse(Settings, textwrap.dedent(block.group()), "docs/shelves.md").shelves
+    assert made.shelf("rediscover").rules["rest"] == {"days": 90}
+    assert [s.shelf_id for s in made.shelves][2] == "late-night" and "popular-now" not in [
+        s.shelf_id for s in made.shelves
+    ]
+    assert all(f"`{name}`" in text for name in (*RULES, *ShelfSettings.model_fields.keys() - {*OBVIOUS}))
+
+
+OBVIOUS = ("shelf_id", "title", "surface", "size", "spares")
