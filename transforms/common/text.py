@@ -91,6 +91,14 @@ def normalised_title(title: pl.Expr) -> pl.Expr:
     return pl.when(words != "").then(words).otherwise(folded(title).str.strip_chars())
 
 
+def song_title(title: pl.Expr) -> pl.Expr:
+    """Words of a title without anything in brackets or after a dash: what a song and its live version share; null for null."""
+    words = (
+        _bracketed(title).str.replace_all(_BRACKETS, " ").str.replace_all(r"[^\p{L}\p{N}\p{M}]+", " ").str.strip_chars()
+    )
+    return pl.when(words != "").then(words).otherwise(normalised_title(title))
+
+
 def version_words(title: pl.Expr) -> pl.Expr:
     """The kinds of version named in brackets or after a dash, sorted and joined; empty for a plain title or none."""
     said = _bracketed(title).str.extract_all(_BRACKETS).list.join(" ")

@@ -23,6 +23,7 @@ from transforms.shelves.placing import (
     ARTIST,
     IS_TAKEN,
     QUOTA,
+    SONG,
     TAG,
     Caps,
     Counted,
@@ -39,7 +40,14 @@ from transforms.shelves.variety import Tastes, Weights
 
 OPEN, PERSONAL, FALLBACK, EMPTY = 0, 1, 2, 3
 STATUS = ("", "personal", "fallback", "empty")
-_REFUSED = {IS_TAKEN: ON_SURFACE, ARTIST: "artist_cap", ALBUM: "album_cap", TAG: "tag_cap", QUOTA: QUOTA_FULL}
+_REFUSED = {
+    IS_TAKEN: ON_SURFACE,
+    ARTIST: "artist_cap",
+    ALBUM: "album_cap",
+    TAG: "tag_cap",
+    QUOTA: QUOTA_FULL,
+    SONG: "one_song",
+}
 
 
 @dataclass
@@ -186,7 +194,7 @@ class Board:
         """Caps, and how many of each source; a greedy night has none."""
         if self.night.greedy:
             return Limits.of(Caps())
-        caps = Caps(*(shelf.cap(f"{what}_cap") or 0 for what in ("artist", "album", "tag")))
+        caps = Caps(*(shelf.cap(name) or 0 for name in ("artist_cap", "album_cap", "tag_cap", "one_song")))
         if not of_its_own or not any(shelf.sources.values()):
             return Limits.of(caps)
         source = self.judge.facts.first_source(tuple(shelf.sources))

@@ -23,7 +23,7 @@ from transforms.shelves.exploration import draw, probabilities
 from transforms.shelves.tracks import Tracks
 from transforms.shelves.variety import Tastes, Weights, divergence, likeness
 
-FITS, IS_TAKEN, ARTIST, ALBUM, TAG, QUOTA = 0, 1, 2, 3, 4, 5
+FITS, IS_TAKEN, ARTIST, ALBUM, TAG, QUOTA, SONG = 0, 1, 2, 3, 4, 5, 6
 
 
 class Counted(NamedTuple):
@@ -31,8 +31,8 @@ class Counted(NamedTuple):
 
     Attributes:
         artist_bounds, artists, tag_bounds, tags: bags (see `tracks.Bag`).
-        album: int32 by track, -1 unknown.
-        by_artist, by_album, by_tag: int32 counts, all 0 between two shelves.
+        album, song: int32 by track, -1 unknown.
+        by_artist, by_album, by_tag, by_song: int32 counts, all 0 between two shelves.
     """
 
     artist_bounds: np.ndarray
@@ -40,17 +40,26 @@ class Counted(NamedTuple):
     tag_bounds: np.ndarray
     tags: np.ndarray
     album: np.ndarray
+    song: np.ndarray
     by_artist: np.ndarray
     by_album: np.ndarray
     by_tag: np.ndarray
+    by_song: np.ndarray
 
     @classmethod
     def of(cls, tracks: Tracks) -> Counted:
         """Nothing placed yet."""
-        albums = int(tracks.album.max()) + 1 if len(tracks) else 0
-        zeros = [np.zeros(max(n, 1), np.int32) for n in (len(tracks.artists.names), albums, len(tracks.tags.names))]
+        albums, songs = (int(codes.max()) + 1 if len(tracks) else 0 for codes in (tracks.album, tracks.song))
+        sizes = (len(tracks.artists.names), albums, len(tracks.tags.names), songs)
+        zeros = [np.zeros(max(n, 1), np.int32) for n in sizes]
         return cls(
-            tracks.artists.bounds, tracks.artists.codes, tracks.tags.bounds, tracks.tags.codes, tracks.album, *zeros
+            tracks.artists.bounds,
+            tracks.artists.codes,
+            tracks.tags.bounds,
+            tracks.tags.codes,
+            tracks.album,
+            tracks.song,
+            *zeros,
         )
 
 
@@ -75,11 +84,12 @@ class Of(NamedTuple):
 
 
 class Caps(NamedTuple):
-    """Tracks of one artist, album and tag on a shelf at most; 0 = any number."""
+    """Tracks of one artist, album, tag and song on a shelf at most; 0 = any number."""
 
     artist: int = 0
     album: int = 0
     tag: int = 0
+    song: int = 0
 
 
 class Limits(NamedTuple):
@@ -144,7 +154,7 @@ class Filled(NamedTuple):
 
 
 @compiled
-def why_not(row: int, of: Of, limits: Limits) -> int:
+def why_not(row: int, of: Of, limits: Limits) -> int:  # noqa: PLR0911 (a compiled loop)
     """`FITS`, or what keeps the row off."""
     if of.taken[of.piece[row]]:
         return IS_TAKEN
@@ -155,6 +165,8 @@ def why_not(row: int, of: Of, limits: Limits) -> int:
                 return ARTIST
     if caps.album and counted.album[t] >= 0 and counted.by_album[counted.album[t]] >= caps.album:
         return ALBUM
+    if caps.song and counted.song[t] >= 0 and counted.by_song[counted.song[t]] >= caps.song:
+        return SONG
     if caps.tag:
         for at in range(counted.tag_bounds[t], counted.tag_bounds[t + 1]):
             if counted.by_tag[counted.tags[at]] >= caps.tag:
@@ -168,12 +180,14 @@ def why_not(row: int, of: Of, limits: Limits) -> int:
 
 @compiled
 def count(row: int, of: Of, limits: Limits, by: int) -> None:
-    """Count the row's artists, album, tags and source; `by` is 1, or -1 to take the row back."""
+    """Count the row's artists, album, song, tags and source; `by` is 1, or -1 to take the row back."""
     t, counted = of.track[row], of.counted
     for at in range(counted.artist_bounds[t], counted.artist_bounds[t + 1]):
         counted.by_artist[counted.artists[at]] += by
     if counted.album[t] >= 0:
         counted.by_album[counted.album[t]] += by
+    if counted.song[t] >= 0:
+        counted.by_song[counted.song[t]] += by
     for at in range(counted.tag_bounds[t], counted.tag_bounds[t + 1]):
         counted.by_tag[counted.tags[at]] += by
     if len(limits.source) and limits.source[row] >= 0:

@@ -172,7 +172,7 @@ class ShelfSettings(BaseModel, frozen=True, extra="forbid"):
     def cap(self, name: str) -> int | None:
         """A cap's number, None where the shelf has no such cap."""
         value = self.rules.get(name, False)
-        return None if value is False else int(value["most"])
+        return None if value is False else int(value.get("most", 1))
 
     @property
     def rests(self) -> bool:

@@ -22,13 +22,14 @@ import numpy as np
 import polars as pl
 
 from transforms.common.hashing import stable_hash
-from transforms.common.text import name_key
+from transforms.common.text import name_key, song_title
 
 UNKNOWN_DATE = np.iinfo(np.int32).min
 MOST_ASKED = 500_000  # ids of tracks kept with their rows
 COLUMNS: dict[str, pl.DataType] = {
     "track_id": pl.String(),
     "recording_id": pl.String(),
+    "title": pl.String(),
     "artist_ids": pl.List(pl.String()),
     "album_id": pl.String(),
     "released_on": pl.Date(),
@@ -105,6 +106,7 @@ class Tracks:
         hashes: uint64, ascending.
         listed: whether the catalog lists the track; all true without a catalog.
         recording: int32, equal for tracks that are the same music.
+        song: int32, equal for versions of one song (live, a remix) by one main artist; -1 without a title or an artist.
         artists, tags, markets: bags; a track without markets plays everywhere.
         artist_lists: artist ids as they stand in the catalog, for output.
         album: int32, -1 unknown.
@@ -118,6 +120,7 @@ class Tracks:
     listed: np.ndarray
     recording: np.ndarray
     recordings: int
+    song: np.ndarray
     artists: Bag
     tags: Bag
     markets: Bag
@@ -152,6 +155,9 @@ class Tracks:
         every = every.with_columns(pl.Series("hash", stable_hash(every["track_id"]))).sort("hash", "track_id")
         # Writable arrays all: compiled loops are compiled again for every kind of array they meet.
         recording = every.select(pl.coalesce("recording_id", "track_id").rank("dense").cast(pl.Int32) - 1).to_series()
+        of_song = pl.struct(name_key(pl.col("artist_ids").list.first()), song_title(pl.col("title")))
+        named = pl.col("title").is_not_null() & pl.col("artist_ids").list.first().is_not_null()
+        song = every.select(pl.when(named).then(of_song.rank("dense").cast(pl.Int32) - 1).otherwise(-1)).to_series()
         album = every["album_id"].rank("dense").cast(pl.Int32) - 1
         return cls(
             ids=every["track_id"],
@@ -159,6 +165,7 @@ class Tracks:
             listed=every["listed"].to_numpy(writable=True),
             recording=recording.to_numpy(writable=True),
             recordings=recording.n_unique() + 1,
+            song=song.fill_null(-1).to_numpy(writable=True),
             artists=Bag.of(every["artist_ids"], name_key),
             tags=Bag.of(every["tags"]),
             markets=Bag.of(every["markets"]),

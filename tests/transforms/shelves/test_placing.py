@@ -14,6 +14,7 @@ from transforms.shelves.placing import (
     ARTIST,
     IS_TAKEN,
     QUOTA,
+    SONG,
     TAG,
     Caps,
     Counted,
@@ -136,3 +137,11 @@ def test_a_source_gives_so_many_and_no_more() -> None:
     source, most = np.array([0, 0, 0, 1], np.int8), np.array([2, 0], np.int32)
     rows, made = filled([["a"], ["b"], ["c"], ["d"]], limits=Limits(NO_CAPS, source, most, np.zeros(2, np.int32)))
     assert (rows, made.refused.tolist()) == ([0, 1, 3], [0, 0, QUOTA, 0])
+
+
+def test_a_song_and_its_live_twin_are_told_apart_unless_the_shelf_says_otherwise() -> None:
+    titles = ["Roads", "Roads (Live)", "Roads", "Numb - Remix", None, None]
+    credits = [["a"], ["a"], ["b"], ["a"], ["a"], ["a"]]
+    assert filled(credits, title=titles)[0] == [0, 1, 2, 3, 4, 5]
+    rows, made = filled(credits, caps=Caps(song=1), title=titles)
+    assert (rows, made.refused.tolist()) == ([0, 2, 3, 4, 5], [0, SONG, 0, 0, 0, 0])

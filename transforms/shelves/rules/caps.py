@@ -19,3 +19,4 @@ class Most(Parameters):
 ARTIST_CAP = add(Rule("artist_cap", "enough of one of its artists on the shelf", Most))
 ALBUM_CAP = add(Rule("album_cap", "enough of its album on the shelf", Most))
 TAG_CAP = add(Rule("tag_cap", "enough of one of its tags on the shelf", Most))
+ONE_SONG = add(Rule("one_song", "another version of the song (live, a remix) is on the shelf"))
