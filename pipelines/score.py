@@ -27,7 +27,7 @@ from transforms.tables.runs import Run
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "18"
+STEP = "19"
 MEASURED = "measured"
 
 
