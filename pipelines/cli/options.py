@@ -67,15 +67,27 @@ def _format(ctx: click.Context, param: click.Parameter, value: str | None) -> No
         logs.setup()
 
 
+def _profile(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    from pathlib import Path
+
+    from pipelines.runtime.profile import profiled
+
+    if value:
+        ctx.with_resource(profiled(Path(value)))
+
+
 class Commands(click.Group):
-    """A group whose every command takes `--log-format`."""
+    """A group whose every command takes `--log-format` and `--profile`."""
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Register a command, with the option."""
+        """Register a command, with these options."""
         choices = click.Choice(["text", "json"])
         told = "Lines on stderr: for people, or a JSON object each; also NIGHTSHELF_LOG_FORMAT."
         option = click.Option(["--log-format"], type=choices, callback=_format, expose_value=False, help=told)
-        cmd.params.append(option)
+        folder = click.Path(file_okay=False)
+        where = "Write into this folder where the time of this process went: jobs and their parts, functions, stacks."
+        profile = click.Option(["--profile"], type=folder, callback=_profile, expose_value=False, help=where)
+        cmd.params.extend([option, profile])
         super().add_command(cmd, name)
 
 

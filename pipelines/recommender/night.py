@@ -173,6 +173,7 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
         settings=settings.shelves,
         sources=settings.candidates.sources,
         continuation=settings.candidates.continuation,
+        cut=settings.candidates.cut,
         only=tuple(asked.only),
         only_shelves=tuple(asked.shelves),
     )

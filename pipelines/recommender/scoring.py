@@ -23,8 +23,8 @@ from transforms.candidates.features import Directions, features
 from transforms.candidates.next_in_session import CONTINUES, NextInSession
 from transforms.candidates.reasons import explain
 from transforms.candidates.rediscover import REST_LEAST
-from transforms.candidates.settings import ContinueSettings, SourceSettings
-from transforms.candidates.union import popular_alone, retrieve_block, unranked
+from transforms.candidates.settings import ContinueSettings, CutSettings, SourceSettings
+from transforms.candidates.union import popular_alone, retrieve_block
 from transforms.common.clock import Clock
 from transforms.common.errors import UserError
 from transforms.common.sample import in_sample
@@ -51,6 +51,7 @@ class Plan:
         k: candidates a source and listener.
         keep: share of listeners whose candidates are all stored; below it only what is placed or spare.
         sample: share of listeners scored at all (nights made to train the first ranker), by hash.
+        cut: how the sources' union is cut before the features that cost most; None = not at all.
         shelves: assemble shelves, or stop after candidates.
         sources: which sources are asked; None = as by default.
         continuation: which session goes on, and how; None = as by default.
@@ -72,6 +73,7 @@ class Plan:
     settings: ShelvesSettings
     sources: SourceSettings | None = None
     continuation: ContinueSettings | None = None
+    cut: CutSettings | None = None
     only: tuple[str, ...] = ()
     only_shelves: tuple[str, ...] = ()
 
@@ -99,7 +101,7 @@ class Scorer:
         self.following = next((source for source in self.sources if isinstance(source, NextInSession)), None)
         if plan.shelves:
             self.tracks = Tracks.build(tracks, self.catalog.track_ids[1:].tolist())
-            self.track_of_item = self.tracks.rows(pl.Series(self.catalog.track_ids.tolist(), dtype=pl.String))
+            self.track_of_item = self.tracks.rows(self.catalog.ids)
             self.popular = Popular.of(self._popular(), self.tracks)
             self.side = self._side()
 
@@ -115,7 +117,7 @@ class Scorer:
     def _popular(self) -> pl.DataFrame:
         """The most popular tracks of each market and of everywhere."""
         popularity = self.fitted.learned.popularity
-        ids = pl.Series(self.catalog.track_ids.tolist(), dtype=pl.String)
+        ids = self.catalog.ids
         frames = []
         for market in ["", *(m for m in popularity.markets.tolist() if m)]:
             reach = popularity.of_market(market)
@@ -184,15 +186,21 @@ class Scorer:
     ) -> dict[str, pl.DataFrame]:
         plan = self.plan
         found = retrieve_block(block, self.catalog, self.sources, plan.k, self.clock)
-        unweighed = found.select(unranked(found.columns, self.sources))
-        found = found.drop(unweighed.columns)
         with self.clock.part("features", found.height):
             learned, directions = self.fitted.learned, self.directions
             weighed = features(
-                block, self.catalog, found, learned, self.sources, as_of=plan.day, k=plan.k, directions=directions
+                block,
+                self.catalog,
+                found,
+                learned,
+                self.sources,
+                as_of=plan.day,
+                k=plan.k,
+                directions=directions,
+                keep=plan.cut,
             )
-        with self.clock.part("ranker", found.height):
-            scored = self.rank(weighed.with_columns(unweighed))
+        with self.clock.part("ranker", weighed.height):
+            scored = self.rank(weighed)
         with self.clock.part("embeddings", len(block)):
             tables = {"listener_embeddings": self._vectors(block)}
         stages = None
@@ -311,7 +319,7 @@ class Scorer:
         for source in self.sources:
             if not source.embeds:
                 continue
-            vectors = source.embed(block)  # type: ignore[attr-defined]
+            vectors = source.queries(block)  # type: ignore[attr-defined]
             known = np.flatnonzero(np.any(vectors != 0, axis=1))
             frames.append(
                 pl.DataFrame(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from transforms.candidates.settings import ContinueSettings, SourceSettings
+from transforms.candidates.settings import ContinueSettings, CutSettings, SourceSettings
 
 CLOSED = ConfigDict(frozen=True, extra="forbid")
 
@@ -16,6 +16,9 @@ class CandidateSettings(BaseModel):
 
     sources: SourceSettings = Field(SourceSettings(), description="sources over the catalog and over one's own past")
     continuation: ContinueSettings = Field(ContinueSettings(), description="the session that `now-playing` continues")
+    cut: CutSettings | None = Field(
+        CutSettings(), description="what is kept of the sources' union before the ranker; null = all"
+    )
     per_source: int = Field(300, ge=1, le=2000, description="tracks a source and listener, before the ranker")
     keep_all_below: int = Field(100_000, ge=0, description="listeners below which all candidates are stored")
     keep_share: float = Field(0.01, gt=0, le=1, description="share of listeners whose candidates are all stored, above")

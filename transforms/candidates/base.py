@@ -193,8 +193,22 @@ class ProductScores:
 
     def of(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """See `Scores.of`."""
-        at = partial(loops.product_at, *loops.parts(self.weights), *loops.parts(self.matrix), self.matrix.shape[1])
-        return _by_row(rows, items, self.weights.shape[0], at)
+        return product_at_pairs(self.weights, self.matrix, rows, items)
+
+
+def product_at_pairs(
+    weights: sparse.csr_matrix, matrix: sparse.csr_matrix, rows: np.ndarray, items: np.ndarray, power: int = 1
+) -> np.ndarray:
+    """float32 [m]: (weights @ matrix^power)[rows, items], `power` (1 or 4) entry by entry."""
+    n = matrix.shape[1]
+    keys, back = pair_keys(rows, items, n), None
+    if not (keys[1:] > keys[:-1]).all():
+        keys, back = np.unique(keys, return_inverse=True)
+        rows, items = keys // n, keys % n
+    bounds = np.searchsorted(rows, np.arange(weights.shape[0] + 1))
+    wanted = np.ascontiguousarray(items, np.int32)
+    found: np.ndarray = loops.product_at(*loops.parts(weights), *loops.parts(matrix), n, bounds, wanted, power)
+    return found if back is None else found[back]
 
 
 def _places(exclude: sparse.csr_matrix | None, like: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:

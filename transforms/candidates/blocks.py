@@ -12,10 +12,11 @@ nothing later. Listeners keep roster order and are present even with no history 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -24,6 +25,7 @@ from scipy import sparse
 from transforms.common.text import name_keys
 from transforms.listening.library import with_activation
 
+T = TypeVar("T")
 BLOCK = 256
 RECENT_SESSIONS = 10
 SHORT_HALF_LIFE = 4.0
@@ -64,6 +66,11 @@ class Catalog:
 
     def __len__(self) -> int:
         return len(self.track_ids)
+
+    @cached_property
+    def ids(self) -> pl.Series:
+        """`track_ids` as a column of strings."""
+        return pl.Series("track_id", self.track_ids.tolist(), dtype=pl.String)
 
     @cached_property
     def tie(self) -> np.ndarray:
@@ -185,6 +192,13 @@ class Block:
 
     def __len__(self) -> int:
         return len(self.listener_ids)
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` gives, made when first asked for: histories that several sources and features read."""
+        kept: dict[str, T] = self.__dict__.setdefault("_once", {})
+        if name not in kept:
+            kept[name] = make()
+        return kept[name]
 
     def matrix(self, weights: str | np.ndarray | pl.Expr) -> sparse.csr_matrix:
         """Sparse [B, n_items] float32 of a history column, expression or array; unknown items are left out."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -31,15 +32,24 @@ class DotProduct(Source):
     vectors: np.ndarray
     top_k: TopK | None = None
 
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """float32 [n_items]."""
+        return np.linalg.norm(self.vectors, axis=1)
+
+    def queries(self, block: Block) -> np.ndarray:
+        """The listeners' vectors, float32 [B, d], embedded once."""
+        return block.once(f"queries of {self.name}", lambda: self.embed(block))
+
     def score(self, block: Block) -> DenseScores:
         """Embed once."""
-        return DenseScores(self.embed(block), self.vectors, self.top_k or numpy_top_k(self.vectors))
+        return DenseScores(self.queries(block), self.vectors, self.top_k or numpy_top_k(self.vectors))
 
     def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """The heard track with the largest weight times cosine to the candidate; 0 where none is alike."""
         history = sparse.csr_matrix(root_plays(block))
         history.sort_indices()
-        length = np.linalg.norm(self.vectors, axis=1)
+        length = self.lengths
         out = np.zeros(len(rows), np.int32)
         order = np.argsort(rows, kind="stable")
         bounds = np.searchsorted(rows[order], np.arange(len(block) + 1))

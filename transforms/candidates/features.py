@@ -29,20 +29,23 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
+from transforms.candidates import loops
 from transforms.candidates.artists import affinity
 from transforms.candidates.base import (
-    ProductScores,
     Traits,
     look_up,
     pair_dots,
     pair_keys,
     positions,
+    product_at_pairs,
     row_numbers,
 )
 from transforms.candidates.blocks import Block, Catalog
+from transforms.candidates.cut import cut
 from transforms.candidates.history import POSITIVE, last_sessions, root_decayed
 from transforms.candidates.learned import Learned
 from transforms.candidates.neighbours import Neighbours
+from transforms.candidates.settings import CutSettings
 from transforms.candidates.similar_listeners import Clusters, SimilarListeners
 
 RANK_WEIGHT = 8.0  # ranks among the found are spread about an eighth as wide as standardised scores
@@ -78,8 +81,9 @@ def features(
     as_of: date,
     k: int = 300,
     directions: Directions | None = None,
+    keep: CutSettings | None = None,
 ) -> pl.DataFrame:
-    """Add every `f_*` column.
+    """Add every `f_*` column; of sources that are not ranked there is none.
 
     Args:
         block, catalog: as given to `retrieve_block`.
@@ -89,13 +93,20 @@ def features(
         as_of: the night (for the age of releases).
         k: the k of `retrieve_block`.
         directions: of the tracks (iALS), by which the last sessions are compared; None = not at all.
+        keep: the candidates are cut once the sources' own features are known; None = not at all.
 
     Returns:
         the candidates in the same order with float32 columns added, never NaN.
     """
+    sources = list(sources)
+    unplayed = learned.clusters.listeners[candidates["item"].to_numpy()] <= 0
+    said = _of_sources(candidates, k, [source for source in sources if source.ranked], unplayed)
+    if keep is not None:
+        kept = cut(candidates, said["blend"], sources, keep)
+        candidates, said = candidates.filter(pl.Series(kept)), {name: values[kept] for name, values in said.items()}
     rows, items = candidates["row"].to_numpy(), candidates["item"].to_numpy()
     columns = {
-        **_of_sources(candidates, k, sources, learned.clusters.listeners[items] <= 0),
+        **said,
         "heard": candidates["heard_before"].to_numpy(),
         **_of_listener(block, rows),
         **_of_track(catalog, learned, items, as_of),
@@ -119,13 +130,7 @@ def standardise(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
         values: float[m].
         groups: int[m], small non-negative codes.
     """
-    values = values.astype(np.float64)
-    counts = np.maximum(np.bincount(groups), 1)
-    mean = np.bincount(groups, weights=values) / counts
-    centred = values - mean[groups]
-    deviation = np.sqrt(np.bincount(groups, weights=centred**2) / counts)
-    usable = deviation > 1e-9
-    return np.where(usable[groups], centred / np.where(usable, deviation, 1.0)[groups], 0.0).astype(np.float32)
+    return loops.standardised(np.asarray(values, np.float64), groups, int(groups.max(initial=-1)) + 1)
 
 
 def _of_sources(
@@ -232,14 +237,14 @@ def _of_company(block: Block, neighbours: Neighbours, rows: np.ndarray, items: n
     shared = neighbours.towards_shared
     mass = np.maximum(neighbours.mass[items], 1e-9)
 
-    def score(weights: sparse.csr_matrix, matrix: sparse.csr_matrix) -> np.ndarray:
-        return ProductScores(weights, matrix).of(rows, items)
+    def score(weights: sparse.csr_matrix, matrix: sparse.csr_matrix, power: int = 1) -> np.ndarray:
+        return product_at_pairs(weights, matrix, rows, items, power)
 
     return {
         "company": score(heard, shared) / mass,
         "company_recent": score(sparse.csr_matrix(capped), shared) / mass,
         "company_last": score(last_once, shared) / mass,
-        "link_best": np.sqrt(np.sqrt(score(heard, neighbours.steep))),
+        "link_best": np.sqrt(np.sqrt(score(heard, neighbours.together, power=4))),
         "co_recent": np.log1p(score(recent, neighbours.together)),
         "next_recent": np.log1p(score(recent, neighbours.after)),
         "next_last": np.log1p(score(last, neighbours.after)),
@@ -272,7 +277,7 @@ def _alike_clusters(block: Block, clusters: Clusters, rows: np.ndarray, items: n
     """
     near = SimilarListeners(clusters).likeness(block)
     near.data[:] = 1.0
-    return np.log1p(ProductScores(near, clusters.heard).of(rows, items))
+    return np.log1p(product_at_pairs(near, clusters.heard, rows, items))
 
 
 def _of_own_plays(block: Block, rows: np.ndarray, items: np.ndarray) -> dict[str, np.ndarray]:

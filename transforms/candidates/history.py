@@ -25,17 +25,18 @@ def heard_plays(block: Block) -> sparse.csr_matrix:
 
 def root_plays(block: Block) -> sparse.csr_matrix:
     """Square root of `heard_plays`, of each listener's 2000 most played."""
-    return largest(block.matrix(POSITIVE.sqrt()), HEAVIEST)
+    return block.once("root plays", lambda: largest(block.matrix(POSITIVE.sqrt()), HEAVIEST))
 
 
 def heard_once(block: Block) -> sparse.csr_matrix:
     """1 for every track heard, each listener's row scaled to length one."""
-    return unit_rows(block.matrix((POSITIVE > 0).cast(pl.Float32)))
+    return block.once("heard once", lambda: unit_rows(block.matrix((POSITIVE > 0).cast(pl.Float32))))
 
 
 def root_decayed(block: Block) -> sparse.csr_matrix:
     """Square root of plays that halve every 30 days, of the 2000 largest; a track only ever sampled has none."""
-    return largest(block.matrix(pl.when(POSITIVE > 0).then(pl.col("decayed_plays").sqrt()).otherwise(0.0)), HEAVIEST)
+    decayed = pl.when(POSITIVE > 0).then(pl.col("decayed_plays").sqrt()).otherwise(0.0)
+    return block.once("root decayed", lambda: largest(block.matrix(decayed), HEAVIEST))
 
 
 def last_sessions(block: Block, half_life: float = 1.0, sessions: int = 10) -> sparse.csr_matrix:

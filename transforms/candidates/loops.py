@@ -84,19 +84,31 @@ def product_at(
     n: int,
     bounds: np.ndarray,
     items: np.ndarray,
+    power: int = 1,
 ) -> np.ndarray:
-    """float32 sums of weights @ matrix at pairs: the items of row r stand at bounds[r] .. bounds[r + 1]."""
-    out, total = np.zeros(len(items), np.float32), np.zeros(n, np.float32)
+    """float32 sums of weights @ matrix at pairs: the distinct items of row r stand at bounds[r] .. bounds[r + 1].
+
+    `power` 4 takes the matrix's entries to the fourth power. Only wanted items have a place to be summed in, and all places
+    of a listener stay in the cache.
+    """
+    out, slot = np.zeros(len(items), np.float32), np.full(n, -1, np.int32)
     for row in range(len(w_indptr) - 1):
-        if bounds[row] == bounds[row + 1]:
+        first, stop = bounds[row], bounds[row + 1]
+        if first == stop:
             continue
-        total[:] = 0
+        for at in range(first, stop):
+            slot[items[at]] = at
         for at in range(w_indptr[row], w_indptr[row + 1]):
             track, weight = w_indices[at], w_data[at]
             for place in range(m_indptr[track], m_indptr[track + 1]):
-                total[m_indices[place]] += weight * m_data[place]
-        for at in range(bounds[row], bounds[row + 1]):
-            out[at] = total[items[at]]
+                where = slot[m_indices[place]]
+                if where >= 0:
+                    value = m_data[place]
+                    if power == 4:
+                        value = (value * value) * (value * value)
+                    out[where] += weight * value
+        for at in range(first, stop):
+            slot[items[at]] = -1
     return out
 
 
@@ -210,4 +222,39 @@ def links_at(
             out[pair] = link
         for at in range(w_indptr[row], w_indptr[row + 1]):
             weight[w_indices[at]] = 0
+    return out
+
+
+@compiled
+def places_of(f_bounds: np.ndarray, f_items: np.ndarray, bounds: np.ndarray, items: np.ndarray, n: int) -> np.ndarray:
+    """int64 [m]: where each found pair stands among pairs whose row r is bounds[r] .. bounds[r + 1], all of them there."""
+    out, place = np.empty(len(f_items), np.int64), np.zeros(n, np.int64)
+    for row in range(len(f_bounds) - 1):
+        for at in range(bounds[row], bounds[row + 1]):
+            place[items[at]] = at
+        for at in range(f_bounds[row], f_bounds[row + 1]):
+            out[at] = place[f_items[at]]
+    return out
+
+
+@compiled
+def standardised(values: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
+    """float32 [m]: (x - mean) / deviation within each of `count` groups, 0 where a group is constant; sums in float64."""
+    members, total = np.zeros(count, np.int64), np.zeros(count, np.float64)
+    for at in range(len(values)):
+        members[groups[at]] += 1
+        total[groups[at]] += values[at]
+    mean, squares = np.zeros(count, np.float64), np.zeros(count, np.float64)
+    for group in range(count):
+        mean[group] = total[group] / max(members[group], 1)
+    for at in range(len(values)):
+        centred = values[at] - mean[groups[at]]
+        squares[groups[at]] += centred * centred
+    for group in range(count):
+        squares[group] = np.sqrt(squares[group] / max(members[group], 1))
+    out = np.zeros(len(values), np.float32)
+    for at in range(len(values)):
+        deviation = squares[groups[at]]
+        if deviation > 1e-9:
+            out[at] = (values[at] - mean[groups[at]]) / deviation
     return out

@@ -59,11 +59,6 @@ class Neighbours:
     own: np.ndarray
 
     @cached_property
-    def steep(self) -> sparse.csr_matrix:
-        """`together` to the fourth power, entry by entry: in a sum of it the largest term decides."""
-        return self.together.power(4).tocsr()
-
-    @cached_property
     def towards_shared(self) -> sparse.csr_matrix:
         """`shared` with candidates as columns."""
         return self.shared.T.tocsr()

@@ -134,7 +134,7 @@ def explain(
     names = np.array([*(source.name for source in sources), None], dtype=object)
     first = np.where(order[:, 0] >= 0, order[:, 0], len(sources)) if len(sources) else np.zeros(len(rows), int)
     source_of = names[np.where(chosen >= 0, chosen, first)]
-    ids = pl.Series(catalog.track_ids.tolist(), dtype=pl.String).gather(reference).replace("", None)
+    ids = catalog.ids.gather(reference).replace("", None)
     return candidates.with_columns(
         pl.Series("source", source_of, dtype=pl.String),
         pl.Series("reason", reason, dtype=pl.String),

@@ -33,6 +33,15 @@ class SourceSettings(BaseModel, frozen=True, extra="forbid"):
     )
 
 
+class CutSettings(BaseModel, frozen=True, extra="forbid"):
+    """How the sources' union is cut before the ranker's dearer features are computed; see `transforms.candidates.cut`."""
+
+    best: int = Field(
+        300, ge=1, description="candidates kept a listener by the sources' blend, unheard and heard ones each"
+    )
+    of_each: int = Field(50, ge=0, description="every source's best, kept whatever the blend says")
+
+
 class ContinueSettings(BaseModel, frozen=True, extra="forbid"):
     """Which session goes on, and how."""
 

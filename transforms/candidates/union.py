@@ -16,7 +16,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import polars as pl
 
-from transforms.candidates.base import Candidates, Source, Traits, look_up, pair_keys, row_numbers
+from transforms.candidates import loops
+from transforms.candidates.base import Candidates, Source, SparseScores, Traits, pair_keys
 from transforms.candidates.blocks import Block, Catalog
 from transforms.common.clock import Clock
 
@@ -48,17 +49,17 @@ def retrieve_block(
     keys = np.sort(np.concatenate([np.zeros(0, np.int64), *(pair_keys(c.rows, c.items, n) for c in found.values())]))
     keys = keys[np.r_[True, keys[1:] != keys[:-1]]] if len(keys) else keys  # sorting whole numbers beats hashing them
     rows, items = (keys // n).astype(np.int32), (keys % n).astype(np.int32)
-    heard_keys = pair_keys(row_numbers(heard), heard.indices, n)
+    bounds = np.searchsorted(rows, np.arange(len(block) + 1))
     columns: dict[str, pl.Series | np.ndarray] = {
         "row": rows,
         "item": items,
         "listener_id": pl.Series(block.listener_ids, dtype=pl.String).gather(rows),
-        "track_id": pl.Series(catalog.track_ids[items].tolist(), dtype=pl.String),
+        "track_id": catalog.ids.gather(items),
         "recording": catalog.recording[items],
-        "heard_before": look_up(heard_keys, np.ones(len(heard_keys), np.float32), keys) > 0,
+        "heard_before": SparseScores(heard).of(rows, items) > 0,
     }
     for name, scores in scored.items():
-        columns[f"rank_{name}"] = _ranks(found[name], keys, n)
+        columns[f"rank_{name}"] = _ranks(found[name], bounds, items, n)
         with clock.part(f"source {name}"):
             columns[f"score_{name}"] = np.nan_to_num(scores.of(rows, items), nan=0.0, posinf=0.0, neginf=0.0)
     return pl.DataFrame(columns)
@@ -75,13 +76,8 @@ def popular_alone(candidates: pl.DataFrame, sources: Iterable[Traits]) -> pl.Ser
     return candidates.select(alone=~found.any().over("row")).to_series()
 
 
-def unranked(columns: Sequence[str], sources: Iterable[Traits]) -> list[str]:
-    """Of these columns of candidates, those of sources that are not ranked."""
-    theirs = {f"{kind}_{source.name}" for source in sources if not source.ranked for kind in ("rank", "score")}
-    return [c for c in columns if c in theirs]
-
-
-def _ranks(found: Candidates, keys: np.ndarray, n: int) -> pl.Series:
-    ranks = np.zeros(len(keys), np.int32)
-    ranks[np.searchsorted(keys, pair_keys(found.rows, found.items, n))] = found.ranks()
-    return pl.Series(ranks).replace(0, None)
+def _ranks(found: Candidates, bounds: np.ndarray, items: np.ndarray, n: int) -> pl.Series:
+    ranks = np.zeros(len(items), np.int32)
+    own = np.searchsorted(found.rows, np.arange(len(bounds)))
+    ranks[loops.places_of(own, found.items, bounds, items, n)] = found.ranks()
+    return pl.Series(ranks).set(pl.Series(ranks == 0), None)

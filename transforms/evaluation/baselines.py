@@ -2,7 +2,8 @@
 
 Nearest-neighbour and count models beat most neural ones when both are tuned (Ferrari Dacrema et al., TOIS 2021), so
 they stand in every report and are chosen on an earlier origin in time, like our own. They are written apart from the
-candidate sources on purpose: a fault in a source must not pull its yardstick down with it.
+candidate sources on purpose: a fault in a source must not pull its yardstick down with it. Only the loop that multiplies
+and keeps the best is shared, which a test compares with scipy's product.
 
     most-popular     listeners who ever played the item
     recent-popular   listener-days of the item, halved every 7 days of age
@@ -33,6 +34,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
+from transforms.candidates.base import ProductScores, row_numbers
 from transforms.common.hashing import stable_hash
 
 Target = Literal["unheard", "repeat", "all"]
@@ -122,10 +124,10 @@ def _codes(name: str, values: pl.Series, code: str) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A name and `scores(rows int32[B], k) -> CSR [B, items]`: positive where there is evidence."""
+    """A name and `scores(rows int32[B], k)`: a matrix [B, items] that is positive where there is evidence, or two to multiply."""
 
     name: str
-    scores: Callable[[np.ndarray, int], sparse.csr_matrix]
+    scores: Callable[[np.ndarray, int], sparse.csr_matrix | tuple[sparse.csr_matrix, sparse.csr_matrix]]
 
 
 def _matrix(training: Training, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> sparse.csr_matrix:
@@ -185,6 +187,10 @@ def item_similarity(training: Training, over: str, neighbours: int, shrink: floa
     Y = weighted_rows(training, over)
     columns = Y.T.tocsr()
     norms = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=1)).ravel())
+    if not shrink:
+        scale = sparse.diags(1 / np.where(norms > 0, norms, 1))
+        itself = sparse.identity(len(norms), np.float32, "csr")
+        return best_of(scale @ columns, Y @ scale, neighbours, itself)
     parts, step = [], 4096
     for start in range(0, columns.shape[0], step):
         together = (columns[start : start + step] @ Y).tocsr()
@@ -237,7 +243,7 @@ def item_knn(training: Training, settings: BaselineSettings, known: Similarities
     known, wanted = {} if known is None else known, (settings.knn_rows, settings.knn_neighbours, settings.knn_shrink)
     similar = known[wanted] if wanted in known else known.setdefault(wanted, item_similarity(training, *wanted))
     own = faded_history(training, settings.knn_half_life)
-    return Baseline("item-knn", lambda rows, k: own[rows] @ similar)
+    return Baseline("item-knn", lambda rows, k: (own[rows], similar))
 
 
 def faded_history(training: Training, half_life: float) -> sparse.csr_matrix:
@@ -270,7 +276,7 @@ def last_tracks(training: Training, reach: int = 10) -> Baseline:
     place = newest[row] - (len(row) - 1 - from_end)
     late = place < reach
     query = _matrix(training, row[late], item[late], 1.0 / (1.0 + place[late]))
-    return Baseline("last-tracks", lambda rows, k: query[rows] @ rules)
+    return Baseline("last-tracks", lambda rows, k: (query[rows], rules))
 
 
 def all_baselines(
@@ -304,11 +310,7 @@ def recommend(
     out = []
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
-        scores = sparse.csr_matrix(baseline.scores(block, k))
-        if target != "all":
-            both = scores.multiply(training.heard[block])
-            scores = sparse.csr_matrix(both if target == "repeat" else scores - both)
-        best = keep_best(scores, k)
+        best = _best_scores(baseline.scores(block, k), training.heard[block], target, k)
         local = np.repeat(np.arange(best.shape[0]), np.diff(best.indptr))
         order = np.lexsort((best.indices, -best.data, local))
         places = np.arange(best.nnz) - best.indptr[local]
@@ -323,6 +325,53 @@ def recommend(
         )
     empty = pl.DataFrame(schema={"listener_id": pl.String, "item": pl.String, "rank": pl.Int32})
     return pl.concat(out) if out else empty
+
+
+def _best_scores(
+    scores: sparse.csr_matrix | tuple[sparse.csr_matrix, sparse.csr_matrix],
+    heard: sparse.csr_matrix,
+    target: Target,
+    k: int,
+) -> sparse.csr_matrix:
+    """The k best of each row that the target allows, CSR [B, items]."""
+    if isinstance(scores, tuple):
+        weights, matrix = scores
+        if target != "repeat":
+            return best_of(weights, matrix, k, heard if target == "unheard" else None)
+        values = ProductScores(_float32(weights), _float32(matrix)).of(row_numbers(heard), heard.indices)
+        return keep_best(sparse.csr_matrix((values, heard.indices, heard.indptr), shape=heard.shape), k)
+    scores = sparse.csr_matrix(scores)
+    if target != "all":
+        both = scores.multiply(heard)
+        scores = sparse.csr_matrix(both if target == "repeat" else scores - both)
+    return keep_best(scores, k)
+
+
+def best_of(
+    weights: sparse.csr_matrix, matrix: sparse.csr_matrix, k: int, without: sparse.csr_matrix | None
+) -> sparse.csr_matrix:
+    """The k largest positive entries of every row of a product, equals by column, without the places of a third matrix.
+
+    The product is never stored; sums are of float32.
+    """
+    shifted = None if without is None else _shifted(without)
+    found = ProductScores(_float32(weights), _shifted(matrix)).top(k, shifted)
+    shape = (weights.shape[0], matrix.shape[1])
+    best = sparse.csr_matrix((found.scores, (found.rows, found.items - 1)), shape=shape)
+    best.sort_indices()
+    return best
+
+
+def _float32(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    return sparse.csr_matrix(matrix, dtype=np.float32)
+
+
+def _shifted(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    """With an empty column before the first, which stands for no item."""
+    matrix = _float32(matrix)
+    return sparse.csr_matrix(
+        (matrix.data, matrix.indices + 1, matrix.indptr), shape=(matrix.shape[0], matrix.shape[1] + 1)
+    )
 
 
 def candidates_to_tune(settings: BaselineSettings) -> list[BaselineSettings]:

@@ -6,13 +6,20 @@ Facts of all tracks, metrics of all listeners and those of the baselines meet as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import apache_beam as beam
 
 from transforms.evaluation.measure import Facts
-from transforms.evaluation.stored import StoredNight, count_chunk, measure_baselines, measure_chunk, summary_of
+from transforms.evaluation.stored import (
+    StoredNight,
+    add_counts,
+    count_chunk,
+    measure_baselines,
+    measure_chunk,
+    summary_of,
+)
 from transforms.tables.chunks import Chunk
 from transforms.tables.manifest import Manifest
 
@@ -26,6 +33,23 @@ class _Count(beam.DoFn):
 
     def process(self, chunk: Chunk) -> Iterator[Chunk]:
         yield count_chunk(chunk, self._recordings)
+
+
+class _Add(beam.CombineFn):
+    """Partials of `count_chunk` added up, so that what is handed to every worker grows with the catalog alone."""
+
+    def create_accumulator(self) -> list[Chunk]:
+        return []
+
+    def add_input(self, so_far: list[Chunk], chunk: Chunk) -> list[Chunk]:
+        return [add_counts([*so_far, chunk])]
+
+    def merge_accumulators(self, parts: Iterable[list[Chunk]]) -> list[Chunk]:
+        found = [chunk for part in parts for chunk in part]
+        return [add_counts(found)] if found else []
+
+    def extract_output(self, so_far: list[Chunk]) -> list[Chunk]:
+        return so_far
 
 
 class _Measure(beam.DoFn):
@@ -62,7 +86,7 @@ class _Summarise(beam.DoFn):
 
 @dataclass
 class CountTracks(beam.PTransform):
-    """Chunks of the library to partials of what was known of tracks by the night."""
+    """Chunks of the library to one chunk of what was known of tracks by the night; none of an empty library."""
 
     night: StoredNight
 
@@ -70,7 +94,9 @@ class CountTracks(beam.PTransform):
         super().__init__()
 
     def expand(self, library: beam.PCollection[Chunk]) -> beam.PCollection[Chunk]:
-        return library | "Count" >> beam.ParDo(_Count(self.night)).with_output_types(Chunk)
+        counted = library | "Count" >> beam.ParDo(_Count(self.night)).with_output_types(Chunk)
+        summed = counted | "Add up" >> beam.CombineGlobally(_Add()).without_defaults()
+        return summed | "Sum" >> beam.FlatMap(lambda found: found).with_output_types(Chunk)
 
 
 @dataclass

@@ -127,6 +127,13 @@ def count_chunk(chunk: Chunk, recordings: pl.DataFrame) -> Chunk:
     return Chunk(chunk.shard, {"popularity": popularity, "listeners": listeners})
 
 
+def add_counts(counted: Sequence[Chunk]) -> Chunk:
+    """Several of `count_chunk`'s as one: whole numbers, so in whatever order."""
+    listeners = pl.DataFrame({"n": [sum(int(c["listeners"]["n"].sum()) for c in counted)]})
+    popularity = add_popularity([c["popularity"] for c in counted])
+    return Chunk(0, {"popularity": popularity, "listeners": listeners})
+
+
 def measure_chunk(night: StoredNight, chunk: Chunk, columns: Sequence[str], facts: Facts) -> Chunk:
     """Metrics by listener of everything the night holds (`rows`, `exposures`), and what they were measured with.
 

@@ -28,6 +28,7 @@ from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 
 ATTEMPTS = 20
+MOST_SOURCES = 10_000  # that one load job may name
 NEWEST = ("tracks", "listeners")
 
 
@@ -115,7 +116,7 @@ def _sender(
     """A function that starts the load job of a given id."""
     into = at.dataset.table(bq.run_table(manifest.table, manifest.date, manifest.run_id))
     if warehouse.url.startswith("gs://"):
-        uris = [f"{warehouse.store.root}/{f.path}" for f in manifest.files]
+        uris = sources_of(warehouse, manifest)
         yield lambda job_id: at.client.load_table_from_uri(
             uris, into, job_id=job_id, job_config=config, location=at.location
         )
@@ -125,6 +126,29 @@ def _sender(
         yield lambda job_id: at.client.load_table_from_file(
             whole, into, rewind=True, job_id=job_id, job_config=config, location=at.location
         )
+
+
+def sources_of(warehouse: Warehouse, manifest: Manifest) -> list[str]:
+    """What a load job of a bucket's files names: each file, or beyond MOST_SOURCES every folder of them as one pattern.
+
+    The service counts what a job names (10,000), not the files that a pattern stands for (10 million), so one job, whose rows
+    are then counted, still loads a run of any size.
+
+    Raises:
+        UserError: a folder holds files that the manifest does not name, which a pattern would load too.
+    """
+    if len(manifest.files) <= MOST_SOURCES:
+        return [f"{warehouse.store.root}/{f.path}" for f in manifest.files]
+    named = {f.path for f in manifest.files}
+    folders = sorted({path.rpartition("/")[0] for path in named})
+    for folder in folders:
+        more = sorted(p for p in warehouse.store.paths(folder) if p.endswith(".parquet") and p not in named)
+        if more:
+            raise UserError(
+                f"{folder}: expected only files that the manifest of {manifest.table} names, since more than {MOST_SOURCES:,} "
+                f"are loaded by a pattern; found {len(more)} more ({more[0]}): make the table again, or remove them"
+            )
+    return [f"{warehouse.store.root}/{folder}/*.parquet" for folder in folders]
 
 
 def _join(warehouse: Warehouse, manifest: Manifest, schema: pa.Schema, out: IO[bytes]) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
 from models.rankers.session import fit_model
-from tests.transforms.candidates.worlds import ROSTER, blocks_of, catalog_of, item, listens
+from tests.transforms.candidates.worlds import NIGHT, ROSTER, blocks_of, catalog_of, item, learned_from, listens
 from transforms.candidates.blocks import Block, Catalog
+from transforms.candidates.features import features
 from transforms.candidates.next_in_session import NextInSession
 from transforms.candidates.reasons import explain
 from transforms.candidates.settings import ContinueSettings
-from transforms.candidates.union import retrieve_block, unranked
+from transforms.candidates.union import retrieve_block
 from transforms.next_in_session.sample import as_log, in_time
 from transforms.next_in_session.shortlist import continuation
 from transforms.next_in_session.sources import NextSettings
@@ -67,7 +70,8 @@ def test_a_track_heard_before_may_come_next_and_the_ranker_does_not_weigh_it(wor
     found = retrieve_block(block, catalog, [source_of(catalog, sample)])
     mine = found.filter(pl.col("listener_id") == "ann")
     assert mine.filter("heard_before")["track_id"].sort().to_list() == ["a", "b", "c"]
-    assert unranked(found.columns, [NextInSession]) == ["rank_next_in_session", "score_next_in_session"]
+    made = features(block, catalog, found, learned_from(listens(), catalog), [source_of(catalog, sample)], as_of=NIGHT)
+    assert not [c for c in made.columns if c.startswith("f_") and "next_in_session" in c]
     told = explain(block, catalog, [source_of(catalog, sample)], mine.filter(pl.col("track_id") == "c"))
     assert (told["reason"][0], told["reason_ref"][0]) == ("follows", "b")
 
@@ -88,7 +92,7 @@ def test_without_repeats_no_version_of_a_track_of_the_session_comes_next() -> No
 def test_a_session_simply_goes_on_while_it_is_open_or_all_that_is_known_or_if_the_settings_say_so(world) -> None:
     block, catalog, sample = world
     assert source_of(catalog, sample).goes_on(block).tolist() == [False, False, True, True, False]  # cat, dan have one
-    opened = Block(**{**block.__dict__, "activity": block.activity.with_columns(last_open=pl.col("row") == ANN)})
+    opened = replace(block, activity=block.activity.with_columns(last_open=pl.col("row") == ANN))
     assert source_of(catalog, sample).goes_on(opened).tolist() == [True, False, True, True, False]
     assert source_of(catalog, sample, session="last").goes_on(block).all()
 
@@ -104,7 +108,7 @@ def test_a_block_of_listeners_without_a_session_gets_nothing(world) -> None:
 def test_a_session_in_the_sample_is_not_compared_with_itself(world) -> None:
     block, catalog, _ = world
     names = pl.Series([f"last of {who}" for who in ROSTER])
-    named = Block(**{**block.__dict__, "activity": block.activity.with_columns(last_session=names)})
+    named = replace(block, activity=block.activity.with_columns(last_session=names))
     last = pl.col("date") == pl.col("date").max().over("listener_id")
     ids = pl.when(last).then(pl.format("last of {}", "listener_id")).otherwise(pl.format("older of {}", "listener_id"))
     source = source_of(catalog, sample_of(listens(), ids))

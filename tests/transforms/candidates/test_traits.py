@@ -16,7 +16,7 @@ from transforms.candidates.base import Source, SourceInputs, SparseScores, made_
 from transforms.candidates.blocks import Block
 from transforms.candidates.features import RANK_WEIGHT, features, of_unplayed
 from transforms.candidates.reasons import explain
-from transforms.candidates.union import popular_alone, retrieve_block, unranked
+from transforms.candidates.union import popular_alone, retrieve_block
 from transforms.shelves.reasons import sentence
 
 PLAYS = listens()
@@ -73,8 +73,11 @@ def test_what_is_not_ranked_or_not_personal_is_no_evidence_to_rank_by() -> None:
         assert popular_alone(found(source), [source]).all(), traits
     source = with_traits()
     assert not popular_alone(found(source), [source]).any()
-    assert unranked(found(source).columns, [with_traits(ranked=False)]) == ["rank_moon", "score_moon"]
-    assert unranked(found(source).columns, [source]) == []
+    for ranked in (True, False):
+        source = with_traits(ranked=ranked)
+        made = features(BLOCK, CATALOG, found(source), LEARNED, [source], as_of=NIGHT, k=10)
+        assert ("f_r_moon" in made.columns) == ranked
+        assert "score_moon" in made.columns
 
 
 def test_a_reason_of_rest_is_given_where_tracks_rest_and_where_nothing_else_found_it() -> None:
