@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import sys
 
 import click
@@ -40,11 +41,16 @@ def _standard_streams() -> None:
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
 
 
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Entry point: runs the command, and leaves with its exit code."""
     from pipelines.runtime.leave import exit_code, leave
 
     _standard_streams()
+    signal.signal(signal.SIGTERM, _interrupt)  # as orchestrators end a process: a sentence and 130, as after Ctrl-C
     try:
         _run()
     except SystemExit as done:

@@ -26,6 +26,7 @@ ALWAYS = {
     "ingest_20m": ("tests.benchmarks.ingest_20m",),
     "incremental": ("tests.benchmarks.incremental",),
     "survival": ("tests.benchmarks.survival",),
+    "survival_night": ("tests.benchmarks.survival", "--night"),
     "fuzz": ("tests.benchmarks.fuzz",),
     "scale": ("tests.benchmarks.scale",),
     "simulated": ("tests.benchmarks.real_data", "--set", "simulated", "--work", "{work}"),

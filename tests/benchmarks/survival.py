@@ -1,28 +1,96 @@
-"""A night killed (SIGKILL) at twenty points spread over its stages, each time started again where it was left.
+"""Every fault that a warehouse may meet, done to it, and what was left after the documented remedy.
 
-    python -m tests.benchmarks.survival [--listeners 200]
+    python -m tests.benchmarks.survival [--list] [--only WORDS] [--every N] [--table FILE.md]
+    python -m tests.benchmarks.survival --night [--listeners 200]
 
-After every kill all that is current must be whole and made of inputs that are current, and the shelves must be the last
-to appear; at the end every file must have the bytes of a night that was not killed. A JSON line a kill, one for the end;
-exits with 1 if anything was lost, doubled or different.
+A fault is done to a command on a log of four days; then the remedy that its message or docs/operations.md names; then three
+questions: is every committed table readable and equal to that of an undisturbed warehouse, is nothing lost or doubled, did the
+message say what to do. A JSON line a fault, and one for the end; `--table` writes them as a table. Exits with 1 if one did not
+survive, which is said and not hidden. `--night` kills a whole night at twenty points, each time started again where it was left.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.pipelines.kill_points import TWENTY
-from tests.pipelines.test_kill import assert_equal, assert_readable, killed
-from tests.pipelines.world import NIGHT, SETTINGS, World, build, manifests, without
+from tests.benchmarks.faults import around, beside_others, cut, damage
+from tests.benchmarks.faults.case import Case, Fault, stages
+
+FAMILIES = (cut, beside_others, damage, around)
+COLUMNS = ("fault", "command", "what was said", "outcome")
 
 
-def main(listeners: int) -> None:
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a fault; `why` is empty where it survived."""
+
+    fault: Fault
+    said: str
+    why: str
+
+    def row(self) -> dict[str, str]:
+        """As the columns of the table."""
+        outcome = f"not survived: {self.why}" if self.why else "survived"
+        return dict(zip(COLUMNS, (self.fault.name, self.fault.command, self.said, outcome), strict=True))
+
+
+def every(words: str = "", step: int = 1) -> list[Fault]:
+    """All faults, or those that have all the words in kind, command or name; of these every `step`-th."""
+    found = [fault for family in FAMILIES for fault in family.faults()]
+    asked = words.split()
+    return [f for f in found if all(w in f"{f.kind} {f.command} {f.name}" for w in asked)][::step]
+
+
+def survive(faults: Sequence[Fault], folder: Path) -> Iterator[Outcome]:
+    """Do each fault to a case of its own."""
+    log, made = stages(folder)
+    for number, fault in enumerate(faults):
+        case = Case(folder / f"fault-{number}", log, made)
+        case.folder.mkdir()
+        try:
+            said, why = fault.do(case), ""
+        except Exception as error:
+            said, why = "", f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        yield Outcome(fault, said.replace(str(folder), "..."), why.replace(str(folder), "...")[:300])
+        shutil.rmtree(case.folder, ignore_errors=True)
+
+
+def written(outcomes: Sequence[Outcome]) -> str:
+    """A Markdown table."""
+    lines = [" | ".join(["", *COLUMNS, ""]).strip(), "| --- | --- | --- | --- |"]
+    for one in outcomes:
+        cells = [cell.replace("|", "\\|").replace("\n", " ")[:300] for cell in one.row().values()]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(words: str, step: int, table: str | None) -> int:
+    """Print a line a fault and the sum; returns the number that did not survive."""
+    outcomes = []
+    with tempfile.TemporaryDirectory(prefix="nightshelf-survival-") as scratch:
+        for one in survive(every(words, step), Path(scratch)):
+            outcomes.append(one)
+            print(json.dumps(one.row()), flush=True)
+    lost = sum(bool(one.why) for one in outcomes)
+    print(json.dumps({"faults": len(outcomes), "survived": len(outcomes) - lost, "not": lost}), flush=True)
+    if table:
+        Path(table).write_text(written(outcomes))
+    return lost
+
+
+def night_killed(listeners: int) -> None:
     """Build a world, kill its night at every point, compare."""
     from pipelines.nightly import night
+    from tests.pipelines.kill_points import TWENTY
+    from tests.pipelines.test_kill import assert_equal, assert_readable, killed
+    from tests.pipelines.world import NIGHT, SETTINGS, World, build, manifests, without
 
     with tempfile.TemporaryDirectory(prefix="nightshelf-survival-") as scratch:
         world = build(Path(scratch), listeners)
@@ -35,10 +103,8 @@ def main(listeners: int) -> None:
             after = set(manifests(place))
             assert after >= before, "a kill took something away"
             assert (f"shelves@{NIGHT}" in after) == (pattern == "runs/*"), "shelves must come last"
-            print(
-                json.dumps({"kill": number, "where": what, "current": len(after), "new": len(after - before)}),
-                flush=True,
-            )
+            told = {"kill": number, "where": what, "current": len(after), "new": len(after - before)}
+            print(json.dumps(told), flush=True)
         night(place.url, NIGHT, SETTINGS)
         assert_equal(place, world.place)
         print(json.dumps({"kills": len(TWENTY), "listeners": listeners, "equal_to_unkilled": True}), flush=True)
@@ -46,9 +112,21 @@ def main(listeners: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--list", action="store_true", help="only name the faults")
+    parser.add_argument("--only", default="", help="words that a fault's kind, command or name has")
+    parser.add_argument("--every", type=int, default=1, help="of these, every n-th")
+    parser.add_argument("--table", help="file to write as a Markdown table")
+    parser.add_argument("--night", action="store_true", help="a whole night, killed at twenty points")
     parser.add_argument("--listeners", type=int, default=200)
-    try:
-        main(parser.parse_args().listeners)
-    except AssertionError as error:
-        print(json.dumps({"equal_to_unkilled": False, "why": str(error)[:500]}), flush=True)
-        sys.exit(1)
+    asked = parser.parse_args()
+    if asked.night:
+        try:
+            night_killed(asked.listeners)
+        except AssertionError as error:
+            print(json.dumps({"equal_to_unkilled": False, "why": str(error)[:500]}), flush=True)
+            sys.exit(1)
+    elif asked.list:
+        for one in every(asked.only, asked.every):
+            print(f"{one.kind}: {one.command}: {one.name}")
+    else:
+        sys.exit(1 if main(asked.only, asked.every, asked.table) else 0)

@@ -46,7 +46,7 @@ def assert_equal(place: Warehouse, other: Warehouse) -> None:
 
 
 def test_a_night_killed_again_and_again_ends_with_the_bytes_of_one_that_was_not(tmp_path):
-    """`python -m tests.benchmarks.survival` kills at all twenty points."""
+    """`python -m tests.benchmarks.survival --night` kills at all twenty points."""
     world = build(tmp_path, listeners=200)
     place = World.copy(world.made, tmp_path / "killed")
     without(place, NIGHT)

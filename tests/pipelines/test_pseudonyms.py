@@ -30,6 +30,7 @@ WHO = ("magdalena.k@example.org", "tom/7 & co", "listener-0")
 def key(tmp_path: Path) -> str:
     path = tmp_path / "key"
     path.write_text(KEY + "\n")
+    path.chmod(0o600)
     return str(path)
 
 
@@ -77,6 +78,7 @@ def test_no_id_that_came_is_in_any_byte(tmp_path: Path, key: str) -> None:
 def test_one_key_a_warehouse(tmp_path: Path, key: str) -> None:
     warehouse, other = str(tmp_path / "w"), tmp_path / "other"
     other.write_text("another key, quite as long")
+    other.chmod(0o600)
     ingest(warehouse, "csv", [plays(tmp_path)], end_date=END, pseudonym_key_file=key)
     before = sorted(Warehouse(warehouse).store.paths(""))
     for wrong, said in ((str(other), "expected the pseudonym key of fingerprint"), (None, "and no key is given")):
@@ -99,6 +101,7 @@ def test_the_key_may_stand_in_the_environment(tmp_path: Path, key: str, monkeypa
 
 def test_a_key_must_be_long_and_never_travels(tmp_path: Path) -> None:
     (tmp_path / "short").write_text("abc\n")
+    (tmp_path / "short").chmod(0o600)
     with pytest.raises(UserError, match="at least 16 bytes, found 3"):
         KeySource(str(tmp_path / "short")).load()
     with pytest.raises(UserError, match="expected a readable file"):

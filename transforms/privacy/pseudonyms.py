@@ -114,7 +114,7 @@ def _load(file: str | None) -> Pseudonyms:
     if len(key) < SHORTEST_KEY:
         raise UserError(
             f"{where}: expected a key of at least {SHORTEST_KEY} bytes, found {len(key)}; make one with "
-            "`openssl rand -hex 32`"
+            "`(umask 077; openssl rand -hex 32 > KEY)`"
         )
     return Pseudonyms(key)
 

@@ -1,0 +1,1 @@
+"""Every fault of the survival bench, one family a file."""

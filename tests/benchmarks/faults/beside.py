@@ -1,0 +1,69 @@
+"""Runs the command line in this process with one thing going wrong in it.
+
+    python -m tests.benchmarks.faults.beside kill WAREHOUSE "listens/*/_current.json" 2 -- ingest --format csv ...
+
+What goes wrong: `kill` and `term` (the signal), `hold` (says "reached" and waits for a line of input), or the name of an error
+(`ENOSPC`, `EIO`, `EACCES`). Where: before the n-th rename below the warehouse to a path that matches, or, with the pattern
+`(delete)`, before the n-th folder is deleted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+
+def act(what: str) -> None:
+    """Let it go wrong."""
+    if what == "hold":
+        print("reached", flush=True)
+        sys.stdin.readline()
+    elif what in ("kill", "term"):
+        os.kill(os.getpid(), signal.SIGKILL if what == "kill" else signal.SIGTERM)
+    else:
+        code = getattr(errno, what)
+        raise OSError(code, os.strerror(code))
+
+
+def arm(what: str, root: Path, pattern: str, n: int) -> None:
+    """Make it go wrong at the n-th place that matches, once."""
+    seen = iter(range(1, 1 << 30))
+
+    def watched(real: Callable[..., Any], target: int) -> Callable[..., Any]:
+        def call(*args: Any, **more: Any) -> Any:
+            path = Path(args[target])
+            inside = path.is_relative_to(root)
+            mine = (
+                pattern == "(delete)"
+                if target == 0
+                else fnmatch(path.relative_to(root).as_posix() if inside else "", pattern)
+            )
+            if inside and mine and next(seen) == n:
+                act(what)
+            return real(*args, **more)
+
+        return call
+
+    os.replace = watched(os.replace, 1)  # type: ignore[assignment]
+    shutil.rmtree = watched(shutil.rmtree, 0)  # type: ignore[assignment]
+
+
+def main(what: str, warehouse: str, pattern: str, n: str, *words: str) -> None:
+    """Run a command."""
+    from pipelines.cli.main import main as cli
+
+    if what != "nothing":
+        arm(what, Path(warehouse).resolve(), pattern, int(n))
+    sys.argv = ["nightshelf", *words]
+    cli()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:5], *sys.argv[6:])
