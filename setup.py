@@ -15,6 +15,7 @@ setup(
         ]
     ),
     package_data={
+        "transforms.prompts": ["*.yaml"],
         "transforms.reporting": ["*.html", "*.css"],
         "dataflow_templates": ["metadata/*.json", "night/*", "image/*"],
     },

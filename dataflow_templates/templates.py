@@ -145,6 +145,18 @@ def _score(*, fit_date: date | None, candidates_only: bool, greedy: bool, **give
     score(asked=Asked(fit_date, candidates_only, greedy), **given)
 
 
+def _file_prompts(**given: Any) -> None:
+    from pipelines.file_prompts import file_prompts
+
+    file_prompts(**given)
+
+
+def _prompt(**given: Any) -> None:
+    from pipelines.prompt import prompt
+
+    prompt(**given)
+
+
 def _evaluate(*, warehouse: str, day: date, **given: Any) -> None:
     from pipelines.evaluate import evaluate
     from transforms.tables.warehouse import Warehouse
@@ -175,6 +187,8 @@ _STARTS: dict[str, Job] = {
     "train": _train,
     "train_ranker": _train_ranker,
     "score": _score,
+    "file_prompts": _file_prompts,
+    "prompt": _prompt,
     "evaluate": _evaluate,
     "publish": _publish,
     "forget": _forget,

@@ -45,6 +45,12 @@ NIGHT = (
         local.score_night,
         earlier=True,
     ),
+    Step(
+        "prompt",
+        ("prompts", "models", *OWN[:1], *ABOUT, "feedback", "exclusions", "intents", "playlists"),
+        ("intents", "playlists"),
+        local.answer_prompts,
+    ),
 )
 MEASURED = ("candidates", "shelves", "draws", "library", *ACTS, "impressions", "tracks")
 WORKFLOW = (

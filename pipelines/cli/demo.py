@@ -13,6 +13,7 @@ from pipelines.runtime.progress import stage, stopwatch
 from transforms.tables.warehouse import Warehouse
 
 END = date(2026, 1, 31)
+PROMPTS = 100
 
 
 def demo(listeners: int, tracks: int, days: int, out: str, seed: int, settings: Settings) -> None:
@@ -21,6 +22,7 @@ def demo(listeners: int, tracks: int, days: int, out: str, seed: int, settings: 
     from pipelines.cli.show import show
     from pipelines.cli.summary import evaluation_lines, night_lines, of_evaluation, of_night
     from pipelines.evaluate import evaluate
+    from pipelines.file_prompts import file_prompts
     from pipelines.ingest import ingest
     from pipelines.nightly import night
     from pipelines.simulate import simulate
@@ -40,6 +42,8 @@ def demo(listeners: int, tracks: int, days: int, out: str, seed: int, settings: 
         )
     ahead = min(7, max(1, days // 4))
     day = END - timedelta(ahead)
+    with stage("prompts"):
+        file_prompts(warehouse, day, prompts_of(world, seed), settings=settings)
     watch = stopwatch()
     night(warehouse, day, settings)
     took = watch()
@@ -52,3 +56,14 @@ def demo(listeners: int, tracks: int, days: int, out: str, seed: int, settings: 
     stored = Warehouse(warehouse)
     lines = night_lines(of_night(stored, day, took), warehouse)
     click.echo("\n".join([*lines, "", *evaluation_lines(of_evaluation(stored, day), str(page))]))
+
+
+def prompts_of(world: Path, seed: int) -> str:
+    """A file of what some listeners of a simulated world ask for."""
+    from transforms.simulation.prompts import prompts_frame
+
+    tracks, artists = (pl.read_parquet(world / f"{name}.parquet") for name in ("tracks", "truth/artists"))
+    who = pl.read_parquet(world / "listeners.parquet", columns=["listener_id"])["listener_id"].sort().to_list()
+    path = world / "prompts.parquet"
+    prompts_frame(tracks, artists, PROMPTS, seed, who).select("prompt_id", "listener_id", "text").write_parquet(path)
+    return str(path)

@@ -144,6 +144,18 @@ COMMANDS = (
         ),
     ),
     Command(
+        "file_prompts",
+        "Nightshelf: file prompts",
+        "A file of prompts into table prompts of a date: cleaned, counted, split by listener.",
+        (*DATED, Option("path", FILE, "Prompts as .parquet, .csv or .jsonl.", "input", required=True, here=""), KEY),
+    ),
+    Command(
+        "prompt",
+        "Nightshelf: prompt",
+        "The prompts of a date understood and answered: intents and playlists.",
+        DATED,
+    ),
+    Command(
         "evaluate",
         "Nightshelf: evaluate",
         "A stored night, its sources and the baselines against what was listened to afterwards.",

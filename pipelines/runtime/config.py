@@ -19,6 +19,7 @@ from transforms.listening.library import LibrarySettings
 from transforms.listening.sessions import SessionSettings
 from transforms.listening.track_stats import TrackStatsSettings
 from transforms.outcomes.join import OutcomeSettings
+from transforms.prompts.settings import PromptSettings
 from transforms.reporting.cost import CostSettings
 from transforms.shelves.columns import known_columns
 from transforms.shelves.settings import ShelvesSettings
@@ -45,6 +46,7 @@ class Settings(BaseModel):
     ranker: RankerSettings = Field(RankerSettings(), description="the ranker")
     bootstrap: BootstrapSettings = Field(BootstrapSettings(), description="nights before the first ranker")
     shelves: ShelvesSettings = Field(ShelvesSettings(), description="shelves")
+    prompts: PromptSettings = Field(PromptSettings(), description="prompted playlists")
     outcomes: OutcomeSettings = Field(OutcomeSettings(), description="outcomes")
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="evaluation")
     gates: GateSettings = Field(GateSettings(), description="checks before anything becomes current or is published")

@@ -28,6 +28,8 @@ STEPS = {
     "train": {"Histories", "Examples", "One fit", "Fit", "Done"},
     "train_ranker": {"Ranker", "Fit", "Done"},
     "score": {"Listeners", "Score", "Tables", "Done"},
+    "file_prompts": {"File", "Prompts", "Table", "Done"},
+    "prompt": {"Nothing to do"},  # nobody of this small world has asked for a playlist
     "evaluate": {"Library", "Night", "Measure", "Baselines", "Summarise", "Evaluation", "Done"},
     "publish": {"Night", "Publish"},
     "forget": {"Folders", "Files", "Redact", "Swap"},
@@ -68,6 +70,7 @@ def bucket(made: Made, storage: Storage) -> dict[str, str]:
     }
     client = storage.client().bucket(storage.bucket)
     client.blob("settings.yaml").upload_from_filename(made.config)
+    client.blob("prompts.jsonl").upload_from_string('{"text": "rock"}')
     client.blob("forget.txt").upload_from_string("listener-that-wants-out\n")
     return urls
 
@@ -96,6 +99,7 @@ def arguments(template: str, urls: dict[str, str]) -> list[str]:
             f"--tracks={log}/tracks.parquet",
             f"--end_date={NIGHT}",
         ],
+        "file_prompts": [*made, "--input=gs://nights/prompts.jsonl"],
         "features": [f"--warehouse={urls['ingested']}", f"--date={NIGHT}"],
         "publish": [*made, "--to=bigquery:music.shelves"],
         "forget": [f"--warehouse={urls['made']}", "--listeners_file=gs://nights/forget.txt"],
@@ -137,6 +141,8 @@ def jobs(bucket: dict[str, str], storage: Storage) -> dict[str, Described]:
         "check": (),
         "features": (),
         "exclusions": (),
+        "file_prompts": (),
+        "prompt": (),
         "publish": (),
         "evaluate": ("evaluation",),
         "score": ("candidates", "draws", "listener_embeddings", "shelves"),

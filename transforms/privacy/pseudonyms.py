@@ -26,7 +26,7 @@ ENVIRONMENT = "NIGHTSHELF_PSEUDONYM_KEY"
 RECORDED = "pseudonyms"  # key of a manifest's settings that holds the fingerprint
 OPEN_TO_OTHERS = 0o027  # bits of a key file's mode: all of others', and writing of the group's
 SHORTEST_KEY = 16
-INGESTED = ("listens", "rejects", "listeners", "feedback", "impressions", "blends")
+INGESTED = ("listens", "rejects", "listeners", "feedback", "impressions", "blends", "prompts")
 
 
 class Pseudonyms:

@@ -18,7 +18,7 @@ from transforms.tables.runs import RUN_MANIFEST
 from transforms.tables.upkeep import check_table, rows_of, tables
 from transforms.tables.warehouse import CURRENT, Warehouse, days, folder
 
-INGESTED = ("listens", "feedback", "impressions", "tracks", "listeners", "rejects", "blends")
+INGESTED = ("listens", "feedback", "impressions", "tracks", "listeners", "rejects", "blends", "prompts")
 FOLDED = ("sessions", "track_stats", "co_listens", "library")
 DAMAGED = "damaged-"
 _MISCOUNTED = re.compile(r" rows, and its (?:files|manifest says) [\d,]+$")

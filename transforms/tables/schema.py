@@ -14,7 +14,8 @@ from __future__ import annotations
 from transforms.tables.columns import TIMESTAMP, Column, Table, empty_frame
 from transforms.tables.schema_logged import LOGGED
 from transforms.tables.schema_made import MADE
+from transforms.tables.schema_prompts import PROMPTED
 
 __all__ = ["TABLES", "TIMESTAMP", "Column", "Table", "empty_frame"]
 
-TABLES: dict[str, Table] = {table.name: table for table in (*LOGGED, *MADE)}
+TABLES: dict[str, Table] = {table.name: table for table in (*LOGGED, *MADE, *PROMPTED)}

@@ -1,0 +1,224 @@
+"""What a prompt mentions: names, genres, moods, instruments, uses and countries, each with what it is wanted for.
+
+1. Phrases that the catalog or the lexicon knows are found, longest first. A single common word is no title ("love", "music").
+2. Cues say what each is for: wanted, not wanted, or an example of what it should be like.
+3. Behind "like" and "by" stand names, whether or not the catalog has them: what remains there is looked up by near spelling, and
+   where nothing is near it stays a name without an id, so that the playlist can say so.
+
+    >>> [(m.text, m.kind, m.sign) for m in mentions("dark techno like Surgeon, no vocals", vocabulary)]
+    [('dark', 'mood', '+'), ('techno', 'genre', '+'), ('surgeon', 'artist', '~'), ('vocals', 'instrument', '-')]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from transforms.prompts.cues import governed
+from transforms.prompts.lexicon import COMMON, KIND
+from transforms.prompts.numbers import Found, find
+from transforms.prompts.vocabulary import Ids, Vocabulary
+from transforms.prompts.words import Word, words
+
+LONGEST_NAME = 8
+_BEFORE_NAMES = frozenset(
+    ("by", "like", "to", "of", "from", ",", "and", "as", "feat", "ft", "or", "the", "without", "no", "not", "except")
+)
+NAMES = ("artist", "track", "unknown")
+_SEPARATORS = frozenset(("and", "or", "by", ",", "/", "+", "&", "nor", "from"))
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A phrase of a prompt.
+
+    Attributes:
+        text: as said, folded.
+        kind: artist, track, unknown (a name the catalog lacks), genre, mood, instrument, use, country or tag.
+        sign: + wanted, - not wanted, ~ an example of what it should be like.
+        by: a performer, as "by X" says.
+        first, last: its words; ids: what the catalog has of that name.
+    """
+
+    text: str
+    kind: str
+    sign: str
+    first: int
+    last: int
+    ids: Ids = ()
+    by: bool = False
+
+
+@dataclass(frozen=True)
+class Read:
+    """A prompt read: its words, its numbers, its mentions."""
+
+    words: list[Word]
+    numbers: list[Found]
+    number_signs: list[str]
+    mentions: list[Mention]
+
+
+def mentions(text: str, vocabulary: Vocabulary) -> list[Mention]:
+    """Everything a prompt mentions, in the order it is said."""
+    return read_words(text, vocabulary).mentions
+
+
+def read_words(text: str, vocabulary: Vocabulary) -> Read:
+    """A prompt's words with what is known of them."""
+    found, numbers = words(text), find(text)
+    plain = [w.text for w in found]
+    taken = [_inside(w, numbers) for w in found]
+    known = _phrases(plain, taken, vocabulary)
+    held = [0] * len(plain)
+    for m in known:
+        if m.last > m.first or m.kind in NAMES:
+            held[m.first : m.last + 1] = [1] * (m.last + 1 - m.first)
+    cues = governed(plain, held)
+    known = [judged for m in known if (judged := _judged(m, plain, cues)) is not None]
+    mine = [False] * len(plain)
+    for m in known:
+        mine[m.first : m.last + 1] = [True] * (m.last + 1 - m.first)
+    known += _unknown(plain, cues, [a or b for a, b in zip(taken, mine, strict=True)], vocabulary)
+    known.sort(key=lambda m: m.first)
+    signs = [_number_sign(_at(found, f.start), cues, known) for f in numbers]
+    return Read(found, numbers, signs, known)
+
+
+def _inside(word: Word, numbers: Sequence[Found]) -> bool:
+    return any(f.start < word.stop and word.start < f.stop for f in numbers)
+
+
+def _at(found: Sequence[Word], start: int) -> int:
+    return next((n for n, w in enumerate(found) if w.stop > start), len(found) - 1)
+
+
+def _phrases(plain: Sequence[str], taken: Sequence[bool], vocabulary: Vocabulary) -> list[Mention]:
+    """Longest known phrases, from left to right."""
+    out, n = list[Mention](), 0
+    while n < len(plain):
+        found = None
+        for length in range(min(LONGEST_NAME, len(plain) - n), 0, -1):
+            if any(taken[n : n + length]) or any(len(w) == 1 and not w.isalnum() for w in plain[n : n + length]):
+                continue
+            found = _phrase(plain, n, length, vocabulary)
+            if found is not None:
+                break
+        if found is not None:
+            out.append(found)
+            n = found.last + 1
+        else:
+            n += 1
+    return out
+
+
+def _phrase(  # noqa: PLR0911
+    plain: Sequence[str], n: int, length: int, vocabulary: Vocabulary
+) -> Mention | None:
+    parts = plain[n : n + length]
+    text = " ".join(parts)
+    common = sum(w in COMMON for w in parts)
+    if common == length and length < 3:
+        return None
+    term = KIND.get(text)
+    tags = vocabulary.tag(text)
+    rare = length - common
+    if term is None and not tags and length > 1 and rare == 0 and length < 4:
+        return None
+    cued = n > 0 and plain[n - 1] in (
+        "by",
+        "like",
+        "to",
+        "of",
+        "from",
+        ",",
+        "and",
+        "as",
+        "feat",
+        "ft",
+        "or",
+        "the",
+        "without",
+        "no",
+        "not",
+        "except",
+    )
+    artist, track = vocabulary.artist(text), vocabulary.track(text)
+    if term is not None or (tags and not (artist or track)):
+        return Mention(text, term or "tag", "", n, n + length - 1, tags)
+    if artist and (length > 1 or cued or len(plain) <= 4 or len(text) > 5):
+        return Mention(text, "artist", "", n, n + length - 1, artist)
+    if tags:
+        return Mention(text, "tag", "", n, n + length - 1, tags)
+    if track and (rare >= 2 or (rare and (cued or length > 2))):
+        return Mention(text, "track", "", n, n + length - 1, track)
+    return None
+
+
+def _sign_of(cue: str) -> str:
+    return "-" if cue.endswith("without") else "+"
+
+
+def _number_sign(at: int, cues: Sequence[str], known: Sequence[Mention]) -> str:
+    """Whether years are wanted: behind a name that is left out they are ("no Drake from the 90s"), behind the cue not."""
+    if not cues[at].endswith("without"):
+        return "+"
+    begun = max((n for n in range(at) if cues[n].startswith("cue:")), default=-1)
+    return "+" if any(m.kind in NAMES and begun < m.first < at for m in known) else "-"
+
+
+def _judged(m: Mention, plain: Sequence[str], cues: Sequence[str]) -> Mention | None:
+    """A mention with its sign; None where it turns out to be part of a cue."""
+    cue = cues[m.first]
+    if cue.startswith("cue:") and m.kind not in NAMES:
+        return None
+    cue = cue.removeprefix("cue:")
+    if m.kind not in NAMES:
+        return replace(m, sign=_sign_of(cue))
+    if cue == "without":
+        return replace(m, sign="-")
+    by = m.first > 0 and plain[m.first - 1] == "by"
+    if cue in ("like", "by") or "like" in cues[: m.first] or "cue:like" in cues[: m.first]:
+        example = "like" in cues[: m.first] or "cue:like" in cues[: m.first]
+        return replace(m, sign="~" if example else "+", by=by)
+    return replace(m, sign="+", by=by)
+
+
+def _unknown(plain: Sequence[str], cues: Sequence[str], taken: Sequence[bool], vocabulary: Vocabulary) -> list[Mention]:
+    """Names behind "like" and "by" that no exact look-up found."""
+    out, n = list[Mention](), 0
+    while n < len(plain):
+        if cues[n] not in ("like", "by", "without") or taken[n]:
+            n += 1
+            continue
+        stop = n
+        while stop < len(plain) and cues[stop] == cues[n] and not taken[stop] and plain[stop] not in _SEPARATORS:
+            stop += 1
+        first, last = n, stop - 1
+        while first <= last and (plain[first] in COMMON or not plain[first].isalnum()):
+            first += 1
+        while last >= first and (plain[last] in COMMON or not plain[last].isalnum()):
+            last -= 1
+        text = " ".join(plain[first : last + 1])
+        example = "cue:like" in cues[:first]
+        begins = n == 0 or plain[n - 1] in _SEPARATORS or cues[n - 1].startswith("cue:")
+        if begins and first <= last and last - first < LONGEST_NAME and len(text) > 1:
+            out += _looked_up(text, cues[n], first, last, example, plain, vocabulary)
+        n = max(stop, n + 1)
+    return out
+
+
+def _looked_up(
+    text: str, cue: str, first: int, last: int, example: bool, plain: Sequence[str], vocabulary: Vocabulary
+) -> list[Mention]:
+    sign = "-" if cue == "without" else "~" if example or cue == "like" else "+"
+    by = first > 0 and plain[first - 1] == "by"
+    for kind in ("artist", "track", "tag"):
+        if by and kind != "artist":
+            continue
+        near = vocabulary.near(text, kind)
+        if near is not None:
+            return [Mention(text, kind, sign if kind != "tag" or sign == "-" else "+", first, last, near[1], by)]
+    if cue == "without":
+        return []  # what is not wanted and not in the catalog is not there anyway
+    return [Mention(text, "unknown", sign, first, last, (), by)]
