@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import json
 import os
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from apache_beam.ml.inference.base import RemoteModelHandler
+from apache_beam.utils import retry
 
 from transforms.prompts.reading import instructions
 from transforms.prompts.server import ModelServer
@@ -70,16 +70,13 @@ def ask(text: str, server: ModelServer) -> str:
     Raises:
         NoAnswer: it failed as often as it may be asked.
     """
-    wait = server.wait_seconds
-    for left in range(server.retries, -1, -1):
-        try:
-            return _once(text, server)
-        except NoAnswer as error:
-            if not (error.passing and left):
-                raise
-            time.sleep(wait)
-            wait *= 2
-    raise AssertionError("every turn returns or raises")
+    asked = retry.with_exponential_backoff(
+        num_retries=server.retries,
+        initial_delay_secs=server.wait_seconds,
+        retry_filter=lambda error: isinstance(error, NoAnswer) and error.passing,
+        logger=lambda *_: None,  # what Beam would tell of a failure, traceback included, may quote what was asked
+    )(_once)
+    return str(asked(text, server))
 
 
 def _once(text: str, server: ModelServer) -> str:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from transforms.prompts.lexicon import phrases
+from transforms.prompts.lexicon import COMMON, phrases
 
 _LISTS = phrases("cues.yaml")
 _CUES = {tuple(p.split()): cue for cue in ("like", "by", "only", "without", "neutral") for p in _LISTS[cue]}
 _LONGEST = max(map(len, _CUES))
 _CLAUSE, _STRONG, _ARTICLES = (frozenset(_LISTS[name]) for name in ("clause", "strong", "articles"))
-MOST = 12  # words that a negation reaches over, at most
+MOST = 8  # telling words that a negation reaches over, at most
 
 
 def cue_at(words: Sequence[str], n: int) -> tuple[str, int]:
@@ -58,7 +58,9 @@ def governed(words: Sequence[str], held: Sequence[int] = ()) -> list[str]:
         if not inside and _ends(words, n, now, strong, since >= reach, since):
             now = ""
         out.append(now)
-        since += 0 if word in _ARTICLES else 1
+        since += (
+            0 if word in COMMON or word in _ARTICLES or not word[0].isalnum() else 1
+        )  # "no songs with drums" goes on to the drums
         n += 1
     return out
 
@@ -75,7 +77,7 @@ def _ends(words: Sequence[str], n: int, now: str, strong: bool, far: bool, since
             return not (strong and _goes_on(words, n))
         if word == "and":
             return not strong
-        return word in _CLAUSE or far
+        return (word in _CLAUSE and (since > 0 or word == "but")) or far
     return word in ("but", "though", "although", "with", "because", "except") or (now == "only" and since > 4)
 
 

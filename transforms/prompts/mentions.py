@@ -25,6 +25,9 @@ _BEFORE_NAMES = frozenset(
     ("by", "like", "to", "of", "from", ",", "and", "as", "feat", "ft", "or", "the", "without", "no", "not", "except")
 )
 NAMES = ("artist", "track", "unknown")
+_RULED = frozenset(
+    ("explicit", "swearing", "swear", "cursing", "profanity", "heard", "popular", "mainstream", "famous", "known")
+)
 _SEPARATORS = frozenset(("and", "or", "by", ",", "/", "+", "&", "nor", "from"))
 
 
@@ -68,6 +71,7 @@ def read_words(text: str, vocabulary: Vocabulary) -> Read:
     """A prompt's words with what is known of them."""
     found, numbers = words(text), find(text)
     plain = [w.text for w in found]
+    numbers = [f for f in numbers if not _is_name(f, found, plain, vocabulary)]
     taken = [_inside(w, numbers) for w in found]
     known = _phrases(plain, taken, vocabulary)
     held = [0] * len(plain)
@@ -83,6 +87,18 @@ def read_words(text: str, vocabulary: Vocabulary) -> Read:
     known.sort(key=lambda m: m.first)
     signs = [_number_sign(_at(found, f.start), cues, known) for f in numbers]
     return Read(found, numbers, signs, known)
+
+
+def _is_name(number: Found, found: Sequence[Word], plain: Sequence[str], vocabulary: Vocabulary) -> bool:
+    """Whether a year belongs to a name: "the 1975", "1979 by the Smashing Pumpkins", "similar to 1985"."""
+    at = [n for n, w in enumerate(found) if number.start < w.stop and w.start < number.stop]
+    if number.field != "years" or not at or not plain[at[0]].isdigit():
+        return False
+    first, last = at[0], at[-1]
+    before, behind = plain[max(0, first - 2) : first], plain[last + 1 : last + 2]
+    if behind == ["by"] or before[-1:] == ["like"] or before[-2:] == ["similar", "to"]:
+        return True
+    return bool(before) and bool(vocabulary.artists.get(f"{before[-1]} {plain[first]}"))
 
 
 def _inside(word: Word, numbers: Sequence[Found]) -> bool:
@@ -201,6 +217,8 @@ def _unknown(plain: Sequence[str], cues: Sequence[str], taken: Sequence[bool], v
             last -= 1
         text = " ".join(plain[first : last + 1])
         example = "cue:like" in cues[:first]
+        if {*plain[first : last + 1]} & _RULED and cues[n] == "without":
+            first = last + 1  # "nothing explicit" is read by a rule of its own
         begins = n == 0 or plain[n - 1] in _SEPARATORS or cues[n - 1].startswith("cue:")
         if begins and first <= last and last - first < LONGEST_NAME and len(text) > 1:
             out += _looked_up(text, cues[n], first, last, example, plain, vocabulary)
@@ -219,6 +237,6 @@ def _looked_up(
         near = vocabulary.near(text, kind)
         if near is not None:
             return [Mention(text, kind, sign if kind != "tag" or sign == "-" else "+", first, last, near[1], by)]
-    if cue == "without":
-        return []  # what is not wanted and not in the catalog is not there anyway
+    if cue == "without" and last - first > 2:
+        return []  # a clause, and no name
     return [Mention(text, "unknown", sign, first, last, (), by)]

@@ -24,12 +24,12 @@ _UNITS = {
 }  # fmt: skip
 _DECADES = {
     "twenties": 20, "thirties": 30, "forties": 40, "fifties": 50, "sixties": 60, "seventies": 70, "eighties": 80, "nineties": 90,
-    "noughties": 0, "aughts": 0,
+    "noughties": 0, "aughts": 0, "two thousands": 0,
 }  # fmt: skip
 _COUNT = r"(?:\d{1,3}|" + "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True)) + ")"
 _PART = r"(?:(?P<part>early|mid|middle|late)(?: to (?P<part2>mid|late))?[ -](?:the )?)?"
 _CENTURY = r"(?:(?P<nth>1[5-9]|2[01])(?:th|st) century)"
-_DECADE = rf"(?:(?P<four>(?:1[5-9]|20)\d0)s|(?P<two>\d0)s|(?P<word>{'|'.join(_DECADES)}))"
+_DECADE = rf"(?:(?P<four>(?:1[5-9]|20)\d0)(?:s|ies)|(?P<two>\d0)(?:s|ies)|(?P<word>{'|'.join(_DECADES)}))"
 _YEAR = r"(?:1[5-9]\d\d|20\d\d)"
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(rf"(?<![\w:.$]){pattern}(?![\w:])"))
@@ -53,6 +53,9 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             rf"(?:from|between|years?|in|of)?\s*\b(?P<a>{_YEAR})\s*(?:-|–|to|and|until|till|through|"
             rf"up to)\s*(?P<b>{_YEAR}|\d\d(?!s))",
         ),
+        ("pair", r"(?P<tens>[3-9]0)(?=[ /-]+(?:the )?\d0s)"),
+        ("short", r"(?:between|from) (?P<a>[5-9]\d) ?(?:-|and|to) ?(?P<b>[5-9]\d)(?! ?(?:songs|tracks|min))"),
+        ("open", rf"(?P<y>{_YEAR})\s*(?:-|–|to|until|till) ?(?:now|present|today|the present|this year)"),
         (
             "decades",
             rf"{_PART}{_DECADE}\s*(?:-|–|to|until|through)\s*(?:the )?(?:early |mid |late )?"
@@ -168,6 +171,12 @@ def _span(name: str, m: re.Match[str]) -> tuple[int | None, int | None] | None:
         first = int(m["a"])
         last = int(m["b"]) if len(m["b"]) == 4 else first // 100 * 100 + int(m["b"])
         return (first, last) if first <= last else (last, first)
+    if name == "short":
+        return 1900 + int(m["a"]), 1900 + int(m["b"])
+    if name == "open":
+        return int(m["y"]), None
+    if name == "pair":
+        return 1900 + int(m["tens"]), 1909 + int(m["tens"])
     if said.get("nth"):
         first = (int(m["nth"]) - 1) * 100
         return first, first + 99 if name == "century" else None

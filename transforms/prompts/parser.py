@@ -70,15 +70,18 @@ _ORDERS = (
 _SLOWER = re.compile(r"\b(?:slow|slower|slow paced|downtempo|calm|calmer)\b")
 _FASTER = re.compile(r"\b(?:fast|faster|fast paced|up ?tempo|upbeat|energetic|high energy)\b")
 _MEDIUM = re.compile(r"\b(?:mid ?tempo|medium tempo|moderate tempo)\b")
+VOICES = frozenset(
+    ("vocals", "lyrics", "singing", "words", "vocal", "voices", "singer")
+)  # music without them is instrumental
 _NEGATED = re.compile(r"\b(?:no|not|not too|not so|nothing|without|isnt|arent|less|non|not very|nothing too|no more) $")
 
 
 def read(text: str, vocabulary: Vocabulary) -> Intent:
     """The intent of a prompt, as far as rules can read it."""
-    return intent_of(text, read_words(text, vocabulary))
+    return intent_of(text, read_words(text, vocabulary), vocabulary)
 
 
-def intent_of(text: str, found: Read) -> Intent:
+def intent_of(text: str, found: Read, vocabulary: Vocabulary) -> Intent:
     """The intent of a prompt whose words were read."""
     plain, unclear = re.sub(r"[-]", " ", readable(text)), list[str]()
     names = {f: [m for m in found.mentions if m.kind in NAMES and _field(m) == f] for f in _NAME_FIELDS}
@@ -104,6 +107,13 @@ def intent_of(text: str, found: Read) -> Intent:
         **numbers,
         "unclear": tuple(unclear),
     }
+    if any(t.text in VOICES for t in intent["without_tags"]) and not any(
+        t.text == "instrumental" for t in intent["tags"]
+    ):
+        intent["tags"] = (
+            *intent["tags"],
+            Term(text="instrumental", kind="instrument", ids=vocabulary.tag("instrumental")),
+        )
     if intent["explicit"]:  # said by a rule of its own, so it is no tag as well
         for field in ("tags", "without_tags"):
             intent[field] = tuple(t for t in intent[field] if t.text not in ("clean", "explicit", "children"))
