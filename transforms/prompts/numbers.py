@@ -167,31 +167,26 @@ def _read(name: str, m: re.Match[str], plain: str) -> Any:
 def _span(name: str, m: re.Match[str]) -> tuple[int | None, int | None] | None:
     """First and last year of a span; None: open, or no span at all."""
     said = m.groupdict()
+    if name in ("short", "open", "pair"):
+        first = int(said.get("y") or 1900 + int(said.get("a") or m["tens"]))
+        return first, {"short": 1900 + int(said.get("b") or 0), "open": None, "pair": first + 9}[name]
     if name == "span":
         first = int(m["a"])
         last = int(m["b"]) if len(m["b"]) == 4 else first // 100 * 100 + int(m["b"])
         return (first, last) if first <= last else (last, first)
-    if name == "short":
-        return 1900 + int(m["a"]), 1900 + int(m["b"])
-    if name == "open":
-        return int(m["y"]), None
-    if name == "pair":
-        return 1900 + int(m["tens"]), 1909 + int(m["tens"])
     if said.get("nth"):
         first = (int(m["nth"]) - 1) * 100
         return first, first + 99 if name == "century" else None
     start = int(said["y"]) if said.get("y") else decade_of(m)
-    if start is None:
+    second = decade_of(m, "2") if name == "decades" else None
+    if start is None or (name == "decades" and (second is None or second <= start)):
         return None
     last = start if said.get("y") else start + 9
-    if name == "decades":
-        second = decade_of(m, "2")
-        return (start, second + 9) if second is not None and second > start else None
-    if name == "decade":
+    if name in ("decade", "decades"):
         part, part2 = said.get("part"), said.get("part2")
         low = {"mid": 3, "middle": 3, "late": 5}.get(part or "", 0)
         high = {"early": 4, "mid": 6, "middle": 6}.get(part2 or part or "", 9)
-        return start + low, start + high
+        return start + low, start + high if second is None else second + 9
     return _open(name, m, start, last)
 
 
