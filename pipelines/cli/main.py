@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from pipelines.cli import care, live, look, make, prompted
+from pipelines.cli import care, experiment, live, look, make, prompted
 from pipelines.cli.options import Commands
 
 INTERRUPTED = "nightshelf: interrupted; the same command again goes on where it can"
@@ -25,7 +25,7 @@ def cli() -> None:
     """
 
 
-for family in (make, live, prompted, look, care):
+for family in (make, live, prompted, look, experiment, care):
     for command in family.COMMANDS:
         cli.add_command(command)
 

@@ -17,6 +17,8 @@ from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import READ_WHEN_SCORING, Fitted, ModelSettings
 from pipelines.recommender.scoring import UNTRAINED, Plan, Scorer
 from pipelines.recommender.settings import BootstrapSettings, CandidateSettings
+from transforms.experiments.assignment import refuse_changes, registered
+from transforms.experiments.settings import ExperimentsSettings
 from transforms.shelves.settings import ShelvesSettings
 from transforms.tables.as_of import AsOf, all_tracks
 from transforms.tables.chunks import Spec, specs
@@ -44,6 +46,8 @@ class NightSettings(Protocol):
     def shelves(self) -> ShelvesSettings: ...
     @property
     def bootstrap(self) -> BootstrapSettings: ...
+    @property
+    def experiments(self) -> ExperimentsSettings: ...
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,8 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
     catalog, listeners = past.catalog(), past.listeners()
     tables = tables_of(past, settings.candidates, asked, listeners)
     own = [past.need("library"), *(m for t in ("sessions", "feedback", "exclusions", "shelves") for m in tables[t])]
+    if tables["shelves"] and (before_this := tables["shelves"][-1].settings.get("experiments")):
+        refuse_changes(before_this, settings.experiments, past.day)
     runs = [
         run
         for table in asked.tables
@@ -146,7 +152,7 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
                 past.day,
                 shards=settings.shards,
                 inputs=inputs_of(models, ranker, sample, catalog, listeners, *own),
-                settings=described(settings, asked, fit),
+                settings=described(settings, asked, fit, past.day),
                 step_version=step_version,
                 seed=settings.seed,
             )
@@ -171,6 +177,7 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
         ranker_version=ranker.version if ranker else None,
         versions={run.table: run.version for run in runs},
         settings=settings.shelves,
+        experiments=settings.experiments,
         sources=settings.candidates.sources,
         continuation=settings.candidates.continuation,
         cut=settings.candidates.cut,
@@ -197,13 +204,14 @@ def tables_of(
     }
 
 
-def described(settings: NightSettings, asked: Asked, fit: date) -> dict[str, Any]:
+def described(settings: NightSettings, asked: Asked, fit: date, day: date) -> dict[str, Any]:
     """What of the settings and of the request the tables' versions depend on."""
     found: dict[str, Any] = {
         "candidates": settings.candidates.model_dump(mode="json"),
         "shelves": settings.shelves.model_dump(mode="json"),
         "bootstrap": settings.bootstrap.model_dump(mode="json"),
         "models": settings.models.model_dump(mode="json", include=set(READ_WHEN_SCORING)),
+        "experiments": registered(settings.experiments, day),
         "greedy": asked.greedy,
         "fit_date": fit.isoformat(),
         "candidates_only": asked.candidates_only,

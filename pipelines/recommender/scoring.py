@@ -9,7 +9,7 @@ A place to put parts together, as `fitting` is: what each part means stands in `
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from pipelines.recommender.arms import by_arm
 from pipelines.recommender.fitting import Fitted
 from transforms.candidates.blocks import Block, build_blocks
 from transforms.candidates.features import Directions, features
@@ -28,11 +29,13 @@ from transforms.candidates.union import popular_alone, retrieve_block
 from transforms.common.clock import Clock
 from transforms.common.errors import UserError
 from transforms.common.sample import in_sample
+from transforms.experiments.settings import ExperimentsSettings
 from transforms.listening.exclusions import taste, without_plays
 from transforms.listening.library import merge
 from transforms.listening.sessions import last_known
 from transforms.shelves.assemble import Given, assemble
 from transforms.shelves.history import Embeddings, TrackSide
+from transforms.shelves.output import Assembled
 from transforms.shelves.popularity import Popular
 from transforms.shelves.settings import Night, ShelvesSettings
 from transforms.shelves.tracks import Tracks
@@ -53,6 +56,7 @@ class Plan:
         sample: share of listeners scored at all (nights made to train the first ranker), by hash.
         cut: how the sources' union is cut before the features that cost most; None = not at all.
         shelves: assemble shelves, or stop after candidates.
+        experiments: whose arms have settings of their own.
         sources: which sources are asked; None = as by default.
         continuation: which session goes on, and how; None = as by default.
         only: hand on these listeners alone; () = everyone.
@@ -71,6 +75,7 @@ class Plan:
     ranker_version: str | None
     versions: dict[str, str]
     settings: ShelvesSettings
+    experiments: ExperimentsSettings = field(default_factory=ExperimentsSettings)
     sources: SourceSettings | None = None
     continuation: ContinueSettings | None = None
     cut: CutSettings | None = None
@@ -207,30 +212,25 @@ class Scorer:
         if plan.shelves:
             here = roster.filter(pl.col("listener_id").is_in(block.listener_ids))
             with self.clock.part("shelves", len(block)):
-                made = assemble(
-                    self._for_shelves(block, scored),
-                    here,
-                    Given(
-                        self.tracks,
-                        self.popular,
-                        self.side,
-                        blocks=feedback,
-                        previous=previous if previous is not None and previous.height else None,
-                        library=self._known(here, library),
-                        plays=self._plays(block),
-                        sessions=sessions.join(here, on="listener_id", how="semi"),
-                        keep=here["listener_id"].filter(in_sample(here["listener_id"], plan.keep, plan.seed)),
-                    ),
-                    night=Night(
-                        plan.day,
-                        plan.versions.get("shelves", ""),
-                        plan.seed,
-                        plan.ranker_version or UNTRAINED,
-                        plan.greedy,
-                    ),
-                    settings=plan.settings,
-                    explain=partial(self._reasons, block, scored, feedback),
+                candidates, explain = self._for_shelves(block, scored), partial(self._reasons, block, scored, feedback)
+                given = Given(
+                    self.tracks,
+                    self.popular,
+                    self.side,
+                    blocks=feedback,
+                    previous=previous if previous is not None and previous.height else None,
+                    library=self._known(here, library),
+                    plays=self._plays(block),
+                    sessions=sessions.join(here, on="listener_id", how="semi"),
+                    keep=here["listener_id"].filter(in_sample(here["listener_id"], plan.keep, plan.seed)),
                 )
+                ranked_by = plan.ranker_version or UNTRAINED
+                night = Night(plan.day, plan.versions.get("shelves", ""), plan.seed, ranked_by, plan.greedy)
+
+                def shelves_of(listeners: pl.DataFrame, settings: ShelvesSettings) -> Assembled:
+                    return assemble(candidates, listeners, given, night=night, settings=settings, explain=explain)
+
+                made = by_arm(here, plan.experiments, plan.settings, plan.day, shelves_of)
             wanted = pl.col("shelf_id").is_in(plan.only_shelves) if plan.only_shelves else pl.lit(True)
             tables |= {"shelves": made.shelves.filter(wanted), "draws": made.draws.filter(wanted)}
             tables["removed"] = made.removed.filter(wanted)

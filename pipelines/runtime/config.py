@@ -5,13 +5,15 @@ Each section is declared beside the code it belongs to; this file only puts them
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from models.settings import RankerSettings
+from pipelines.recommender.arms import check_arms
 from pipelines.recommender.fitting import ModelSettings
 from pipelines.recommender.registry import by_name
 from pipelines.recommender.settings import BootstrapSettings, CandidateSettings
 from transforms.evaluation.measure import EvaluationSettings
+from transforms.experiments.settings import ExperimentsSettings
 from transforms.gates.settings import GateSettings
 from transforms.ingest.cleaning import IngestSettings
 from transforms.listening.co_listens import CoListenSettings
@@ -52,7 +54,13 @@ class Settings(BaseModel):
     gates: GateSettings = Field(GateSettings(), description="checks before anything becomes current or is published")
     cost: CostSettings = Field(CostSettings(), description="the machine whose price the report reckons with")
     retention: RetentionSettings = Field(RetentionSettings(), description="what `clean` may delete")
+    experiments: ExperimentsSettings = Field(ExperimentsSettings(), description="experiments, running and closed")
     live: LiveSettings = Field(LiveSettings(), description="how the listeners of `nightshelf live` behave")
+
+    @model_validator(mode="after")
+    def _arms_have_settings(self) -> Settings:
+        check_arms(self.experiments, self.shelves)
+        return self
 
     @field_validator("shards")
     @classmethod

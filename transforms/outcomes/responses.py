@@ -85,9 +85,13 @@ def by_listener(
     recordings that were heard, new_placed_heard: those of them never heard before; attributed: heard, and such a play names
     the shelf; saved: placed recordings saved (null unless `saves`: the log has feedback).
     """
-    dealt = shelves.filter(pl.col("arm").is_not_null()).select("listener_id", "experiment", "arm")
-    dealt = dealt.unique("listener_id", keep="any").sort("listener_id")
-    mine = listens.join(dealt, on="listener_id", how="semi")
+    dealt = (
+        shelves.filter(pl.col("arm").is_not_null())
+        .select("listener_id", "experiment", "arm")
+        .unique("listener_id", keep="any")
+    )
+    dealt = dealt.with_columns(pl.col("experiment", "arm").str.split("+")).explode("experiment", "arm")
+    mine = listens.join(dealt.select("listener_id").unique(), on="listener_id", how="semi")
     parts = []
     for n in range(days):
         of_day = labels(mine, recordings, night + timedelta(n), 1).filter("heard")
@@ -101,5 +105,5 @@ def by_listener(
         saved=pl.col("saved").sum(),
     )
     out = dealt.join(active, on="listener_id", how="left").join(placed, on="listener_id", how="left")
-    out = out.with_columns(pl.col(m).fill_null(0).cast(pl.Float64) for m in METRICS).sort("listener_id")
+    out = out.with_columns(pl.col(m).fill_null(0).cast(pl.Float64) for m in METRICS).sort("listener_id", "experiment")
     return out if saves else out.with_columns(saved=pl.lit(None, dtype=pl.Float64))

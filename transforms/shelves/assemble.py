@@ -35,7 +35,6 @@ from transforms.shelves.fallback import fill_fallback, in_order_of_fallback
 from transforms.shelves.filling import OPEN, PERSONAL, Board
 from transforms.shelves.gathering import Inputs, gather
 from transforms.shelves.history import History, TrackSide
-from transforms.shelves.home import arms
 from transforms.shelves.judging import Judge
 from transforms.shelves.known import known_of
 from transforms.shelves.output import Assembled, draws_frame, shelves_frame, stages_frame
@@ -85,7 +84,7 @@ def assemble(
     settings: ShelvesSettings | None = None,
     explain: Explain | None = None,
 ) -> Assembled:
-    """Make the shelves of a block of listeners, of each arm of an experiment by its own settings.
+    """Make the shelves of a block of listeners.
 
     Args:
         candidates: listener_id, track_id (or `track`, its row in `tracks`), heard_before, sampled_at, last_heard_at,
@@ -101,33 +100,6 @@ def assemble(
         Frames of tables `shelves`, `draws` and `removed`, and (listener_id, track_id, stage) of what was placed or is spare.
     """
     settings = settings or ShelvesSettings()
-    if settings.experiment is None or not settings.experiment.changes:
-        return _assemble(candidates, roster, given, night, settings, explain)
-    arm = arms(roster["listener_id"].to_list(), settings.experiment)
-    parts = [
-        _assemble(candidates, roster.filter(arm == name), given, night, settings.of_arm(name), explain)
-        for name in settings.experiment.arms
-        if (arm == name).any()
-    ]
-    if not parts:
-        return _assemble(candidates, roster, given, night, settings, explain)
-    joined = Assembled(*(pl.concat(frames) for frames in zip(*parts, strict=True)))
-    return Assembled(
-        joined.shelves.sort("listener_id", "shelf_id"),
-        joined.draws.sort("listener_id", "shelf_id", "slot"),
-        joined.stages.sort("listener_id", "track_id"),
-        joined.removed.sort("listener_id", "shelf_id", "rule"),
-    )
-
-
-def _assemble(
-    candidates: pl.DataFrame,
-    roster: pl.DataFrame,
-    given: Given,
-    night: Night,
-    settings: ShelvesSettings,
-    explain: Explain | None,
-) -> Assembled:
     shelves = settings.shelves
     inputs = Inputs.of_the_roster(
         candidates, roster, given.tracks, given.popular, given.blocks, given.previous, given.library

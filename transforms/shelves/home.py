@@ -1,4 +1,4 @@
-"""Where each shelf stands on its surface, and a listener's experiment arm.
+"""Where each shelf stands on its surface.
 
 Shelves stand in the order of the settings. What would happen in another order can only be learned if the order varies
 by chance, so for a small share of listeners one pair of neighbours, chosen by hash, swaps. `home_propensity` is the
@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from transforms.common.hashing import uniform
-from transforms.shelves.settings import ExperimentSettings, ShelfSettings
+from transforms.shelves.settings import ShelfSettings
 
 
 def home_order(
@@ -67,12 +67,3 @@ def home_order(
                 )
             )
     return pl.concat(parts)
-
-
-def arms(listener_ids: Sequence[str], experiment: ExperimentSettings) -> pl.Series:
-    """Each listener's arm: a hash of experiment and listener, without date or seed, so nobody ever changes sides."""
-    names = list(experiment.arms)
-    edges = np.cumsum(list(experiment.arms.values()))
-    u = uniform(0, f"arm/{experiment.name}", pl.Series(list(listener_ids), dtype=pl.String)) * edges[-1]
-    index = np.minimum(np.searchsorted(edges, u, side="right"), len(names) - 1)
-    return pl.Series("arm", [names[i] for i in index], dtype=pl.String)

@@ -20,7 +20,7 @@ import polars as pl
 from transforms.shelves.cadence import Clock, next_refresh
 from transforms.shelves.filling import STATUS, Made
 from transforms.shelves.gathering import Rows
-from transforms.shelves.home import arms, home_order
+from transforms.shelves.home import home_order
 from transforms.shelves.settings import Night, ShelvesSettings
 from transforms.shelves.shelf import ShelfSettings
 from transforms.tables.schema import TABLES
@@ -79,20 +79,19 @@ def shelves_frame(
     valid = [_validity(one.shelf, clock, night, n) for one in by_id]
     swap = 0.0 if night.greedy else settings.home_swap
     home = home_order(rows.listener_ids, settings.shelves, swap, night.seed, night.date)
-    experiment = settings.experiment
-    arm = arms(rows.listener_ids, experiment) if experiment else pl.Series("arm", [None] * n, dtype=pl.String)
     frame = (
         heads.join(kinds, on="shelf_id", how="left", maintain_order="left")
         .join(home, on=["listener_id", "shelf_id"], how="left", maintain_order="left")
         .with_columns(
-            arm=arm.gather(np.repeat(np.arange(n), k)),
             run_date=pl.lit(night.date),
             version=pl.lit(night.version),
             data_cutoff=pl.lit(night.data_cutoff),
             valid_from=pl.Series([valid[k][i][0] for i in range(n) for k in range(len(by_id))], dtype=UTC),
             valid_until=pl.Series([valid[k][i][1] for i in range(n) for k in range(len(by_id))], dtype=UTC),
             subtitle=pl.Series([_subtitle(one, subtitles, i) for i in range(n) for one in by_id], dtype=pl.String),
-            experiment=pl.lit(experiment.name if experiment else None, dtype=pl.String),
+            # whoever deals listeners to arms says so (`recommender.arms`); by themselves shelves are of no experiment
+            experiment=pl.lit(None, dtype=pl.String),
+            arm=pl.lit(None, dtype=pl.String),
             model_version=pl.lit(night.model_version),
             items=_lists(rows, by_id, shown, texts, last_heard, spares=False),
             spares=_lists(rows, by_id, shown, texts, last_heard, spares=True),

@@ -32,32 +32,6 @@ class ExplorationSettings(BaseModel, frozen=True, extra="forbid"):
     pool: int = Field(default=30, ge=1, le=500, description="tracks a slot draws from")
 
 
-class ExperimentSettings(BaseModel, frozen=True, extra="forbid"):
-    """An experiment: listeners are dealt to arms by a hash of experiment and listener, the same on every date."""
-
-    name: str = Field(min_length=1, description="experiment")
-    arms: dict[str, float] = Field(
-        default={"control": 0.5, "treatment": 0.5}, min_length=1, description="weight of each arm"
-    )
-
-    changes: dict[str, dict[str, Any]] = Field(
-        default={}, description="by arm, by shelf, the fields that differ from the settings' shelves"
-    )
-
-    @model_validator(mode="after")
-    def _changes_are_of_arms(self) -> ExperimentSettings:
-        other = sorted(set(self.changes) - set(self.arms))
-        if other:
-            raise ValueError(f"changes name {', '.join(other)}, which is no arm; the arms: {', '.join(self.arms)}")
-        return self
-
-    @model_validator(mode="after")
-    def _weights_are_positive(self) -> ExperimentSettings:
-        if min(self.arms.values()) < 0 or sum(self.arms.values()) <= 0:
-            raise ValueError("arms must have weights of at least 0 that are not all 0")
-        return self
-
-
 class ShelvesSettings(BaseModel, frozen=True, extra="forbid"):
     """All shelves, how they explore, and the rules they share."""
 
@@ -73,7 +47,6 @@ class ShelvesSettings(BaseModel, frozen=True, extra="forbid"):
     home_swap: float = Field(
         default=0.1, ge=0, le=1, description="share of listeners for whom two neighbour shelves swap"
     )
-    experiment: ExperimentSettings | None = Field(default=None, description="the running experiment, if any")
 
     @field_validator("shelves", mode="before")
     @classmethod
@@ -90,22 +63,6 @@ class ShelvesSettings(BaseModel, frozen=True, extra="forbid"):
             raise ValueError(f"shelf ids must be distinct, found twice: {', '.join(twice)}")
         return self
 
-    @model_validator(mode="after")
-    def _arms_have_the_same_shelves(self) -> ShelvesSettings:
-        for arm in self.experiment.changes if self.experiment else ():
-            if [s.shelf_id for s in self.of_arm(arm).shelves] != [s.shelf_id for s in self.shelves]:
-                raise ValueError(f"arm {arm!r} may change shelves, not add, move or take out any")
-        return self
-
-    def of_arm(self, arm: str | None) -> ShelvesSettings:
-        """The settings of an arm of the experiment."""
-        changes = self.experiment.changes.get(arm or "") if self.experiment else None
-        if not changes:
-            return self
-        below = [shelf.model_dump(mode="json", exclude_unset=True) for shelf in self.shelves]
-        shelves = tuple(ShelfSettings.model_validate(one) for one in merged(below, changes))
-        return self.model_copy(update={"shelves": shelves})
-
     def exploration_of(self, shelf: ShelfSettings) -> ExplorationSettings:
         """How a shelf's slots are drawn."""
         own = {name: value for name, value in shelf.exploration.model_dump().items() if value is not None}
@@ -117,8 +74,7 @@ class ShelvesSettings(BaseModel, frozen=True, extra="forbid"):
         Raises:
             ValueError: names the shelf, the column and the nearest known one.
         """
-        arms = self.experiment.changes if self.experiment else ()
-        for shelf in (*self.shelves, *(shelf for arm in arms for shelf in self.of_arm(arm).shelves)):
+        for shelf in self.shelves:
             for name in shelf.columns:
                 if name not in known and not name.startswith("f_"):
                     raise ValueError(

@@ -1,4 +1,4 @@
-"""The order of shelves on a surface, experiment arms, and reasons."""
+"""The order of shelves on a surface, and reasons."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 
 from tests.transforms.shelves.worlds import MONDAY, candidate, frame, make, roster
 from transforms.common.errors import UserError
-from transforms.shelves.home import arms, home_order
+from transforms.shelves.home import home_order
 from transforms.shelves.reasons import sentence
-from transforms.shelves.settings import ExperimentSettings, Night, ShelfSettings, ShelvesSettings
+from transforms.shelves.settings import Night, ShelfSettings, ShelvesSettings
 
 FOUR = tuple(ShelfSettings(shelf_id=name, title=name) for name in "abcd")
 MANY = [f"l{i}" for i in range(6000)]
@@ -51,20 +51,6 @@ def test_greedy_swaps_nothing() -> None:
     made = make(block, Night(MONDAY, greedy=True), settings=ShelvesSettings(home_swap=1.0), roster=roster(*MANY[:50]))
     first = made.shelves.filter(pl.col("home_position") == 1, pl.col("surface") == "home")
     assert first["shelf_id"].unique().to_list() == ["discover-weekly"]
-
-
-def test_arms_follow_their_weights_and_never_change() -> None:
-    experiment = ExperimentSettings(name="tau", arms={"control": 3.0, "warm": 1.0})
-    got = arms(MANY, experiment)
-    assert (got == "warm").mean() == pytest.approx(0.25, abs=0.03)
-    assert arms(MANY[:10], experiment).to_list() == got[:10].to_list()
-    assert arms(MANY, experiment.model_copy(update={"name": "other"})).to_list() != got.to_list()
-
-
-def test_the_arm_stands_in_every_row() -> None:
-    settings = ShelvesSettings(experiment=ExperimentSettings(name="tau", arms={"only": 1.0}))
-    made = make(frame(), settings=settings)
-    assert made.shelves.select("experiment", "arm").unique().rows() == [("tau", "only")]
 
 
 def test_reasons_in_words() -> None:

@@ -109,18 +109,6 @@ def test_the_evidence_that_settings_may_name_is_what_is_made() -> None:
     assert {shelf.named_by for shelf in DEFAULTS.shelves if shelf.named_by} <= set(collect.SUBTITLES)
 
 
-def test_an_arm_of_an_experiment_changes_shelves_and_may_not_add_any() -> None:
-    experiment = {"name": "size", "arms": {"as-is": 1, "longer": 1}, "changes": {"longer": {"on-repeat": {"size": 40}}}}
-    made = ShelvesSettings.model_validate({"experiment": experiment})
-    assert made.of_arm("as-is") == made and made.of_arm("longer").shelf("on-repeat").size == 40
-    for wrong, message in (
-        ({"longest": {}}, "is no arm"),
-        ({"longer": {"on-repeat": False}}, "not add, move or take out"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            ShelvesSettings.model_validate({"experiment": {**experiment, "changes": wrong}})
-
-
 def test_every_default_shelf_gives_a_reason_of_its_own_for_being_empty() -> None:
     reasons = [shelf.why() for shelf in DEFAULTS.shelves]
     assert len(set(reasons)) == len(reasons) - 5, "six mixes have one reason"

@@ -1,0 +1,149 @@
+"""Experiments end to end: two arms with two artist caps make two kinds of shelves, and a readout that says which is better."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from pipelines.experiment import experiment
+from pipelines.recommender.arms import by_arm, with_overrides
+from pipelines.runtime.config import Settings
+from tests.pipelines.tiny import frame, put
+from transforms.common.errors import UserError
+from transforms.experiments.assignment import assign
+from transforms.experiments.planned import planned
+from transforms.reporting.readouts import readout_lines
+from transforms.shelves.output import Assembled
+from transforms.shelves.settings import ShelvesSettings
+from transforms.tables.warehouse import Warehouse
+
+START = date(2026, 1, 10)
+PEOPLE = [f"listener-{n:03d}" for n in range(300)]
+
+
+def settings(**more: Any) -> Settings:
+    one = {
+        "name": "cap",
+        "starts": START,
+        "look": "once",
+        "arms": {
+            "control": {
+                "weight": 1,
+                "overrides": {"shelves": {"discover-weekly": {"rules": {"artist_cap": {"most": 3}}}}},
+            },
+            "one": {"weight": 1, "overrides": {"shelves": {"discover-weekly": {"rules": {"artist_cap": {"most": 1}}}}}},
+        },
+        "guardrails": {"active_days": 0.1},
+        **more,
+    }
+    return Settings.model_validate({"shards": 2, "experiments": {"experiments": [one]}})
+
+
+def cap(of: ShelvesSettings) -> Any:
+    return of.shelf("discover-weekly").cap("artist_cap")
+
+
+def test_each_listener_gets_the_shelves_of_their_arm_and_the_rows_say_so() -> None:
+    told = settings()
+    asked: list[tuple[int, Any]] = []
+
+    def make(roster: pl.DataFrame, of: ShelvesSettings) -> Assembled:
+        asked.append((roster.height, cap(of)))
+        ids = roster["listener_id"]
+        rows = pl.DataFrame({"listener_id": ids, "shelf_id": "discover-weekly", "experiment": None, "arm": None})
+        none = pl.DataFrame({"listener_id": ids[:0], "shelf_id": ids[:0], "slot": [], "track_id": [], "rule": []})
+        return Assembled(rows, none, none, none)
+
+    roster = pl.DataFrame({"listener_id": PEOPLE})
+    made = by_arm(roster, told.experiments, told.shelves, START, make)
+    assert made.shelves["listener_id"].to_list() == PEOPLE
+    dealt = assign(PEOPLE, told.experiments, START)
+    assert made.shelves.select("listener_id", "experiment", "arm").equals(dealt)
+    assert {n for n, _ in asked} == set(dealt.group_by("arm").len()["len"])
+    assert {c for _, c in asked} == {1, 3}, "two caps"
+    asked.clear()
+    before = by_arm(roster, told.experiments, told.shelves, START - timedelta(1), make)
+    assert asked == [(300, cap(told.shelves))] and before.shelves["arm"].null_count() == 300
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"ranker": {"kind": "blend"}}, "section shelves only, found ranker"),
+        ({"shelves": {"discover-weekly": {"size": -1}}}, "greater than or equal to 1"),
+        ({"shelves": {"on-repeat": False}}, "neither adds one nor takes one out"),
+    ],
+)
+def test_overrides_that_are_no_settings_are_refused_when_the_settings_are_read(overrides: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=f"experiment cap, arm one: .*(\n.*)*{message}"):
+        settings(arms={"control": 1, "one": {"weight": 1, "overrides": overrides}})
+
+
+def test_exploration_may_be_an_arms_own_and_the_base_stays_as_it_was() -> None:
+    base = Settings().shelves
+    warm = with_overrides(
+        base, [{"shelves": {"exploration": {"epsilon": 0.5}}}, {"shelves": {"on-repeat": {"size": 7}}}]
+    )
+    assert (warm.exploration.epsilon, warm.shelf("on-repeat").size) == (0.5, 7)
+    assert (base.exploration.epsilon, base.shelf("on-repeat").size) == (0.1, 20)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """Twenty days before and ten after the start; the arm `one` plays two more tracks a day from shelves."""
+    place = Warehouse(str(tmp_path_factory.mktemp("experiment") / "warehouse"))
+    arm = dict(assign(PEOPLE, settings().experiments, START).select("listener_id", "arm").iter_rows())
+    put(place, "shelves", START, frame("shelves", []), shards=2)
+    version = place.need("shelves", START).version
+    for n in range(-19, 11):
+        day = START + timedelta(n)
+        listens, shown = [], []
+        for k, who in enumerate(PEOPLE):
+            own, from_shelf = 1 + k % 3, (1 + k % 2 + (2 if arm[who] == "one" else 0)) if n > 0 else 1
+            for j in range(own + from_shelf):
+                at = datetime(day.year, day.month, day.day, 8, j, tzinfo=UTC)
+                row = {
+                    "listener_id": who,
+                    "track_id": f"t{j}",
+                    "started_at": at,
+                    "ms_played": 200_000,
+                    "ingested_at": at,
+                }
+                shelf = "discover-weekly" if j >= own else None
+                listens.append({**row, "late": False, "listen_id": f"{who}{at}", "skipped": False, "shelf_id": shelf})
+            if n > 0 and k < 290:
+                at = datetime(day.year, day.month, day.day, 7, tzinfo=UTC)
+                shown.append({"listener_id": who, "surface": "home", "shelf_id": "discover-weekly", "version": version})
+                shown[-1] |= {"track_id": "t1", "position": 1, "item_or_spare": "item", "shown_at": at}
+        put(place, "listens", day, frame("listens", listens), shards=2)
+        put(place, "impressions", day, frame("impressions", shown), shards=2)
+    return place
+
+
+def test_a_planted_better_arm_is_shipped_and_the_readout_names_everything(place: Warehouse) -> None:
+    day = START + timedelta(10)
+    rows = experiment(place.url, "cap", day, settings=settings(least=50))
+    by = {row["metric"]: row for row in rows.iter_rows(named=True)}
+    assert by["plays_attributed"]["decision"] == "ship" and by["plays_attributed"]["verdict"] == "better"
+    assert by["plays_attributed"]["difference"] == pytest.approx(20, abs=2.5)
+    assert by["active_days"]["verdict"] == "non-inferior" and by["plays"]["role"] == "watched"
+    exposed = place.read("exposures", day)
+    assert exposed.height == 290 and exposed["first_exposed_on"].unique().to_list() == [START + timedelta(1)]
+    lines = readout_lines(rows, day)
+    assert "SHIP: plays_attributed got better" in lines[0] and "290 exposed listeners" in lines[1]
+    assert experiment(place.url, "cap", day, settings=settings(least=50)).equals(rows), "current: nothing is made again"
+
+
+def test_a_plan_says_what_is_enough_and_mistakes_say_what_to_do(place: Warehouse) -> None:
+    lines = list(planned(place.url, "cap", START, 7, settings().experiments, 1))
+    assert "2 arms, 300 listeners" in lines[0] and any("plays_attributed (success)" in line for line in lines)
+    with pytest.raises(UserError, match="expected an experiment of the settings \\(cap\\), found 'tau'"):
+        experiment(place.url, "tau", START, settings=settings())
+    with pytest.raises(UserError, match="read it from the day after on"):
+        experiment(place.url, "cap", START, settings=settings())
+    with pytest.raises(UserError, match="choose fewer --days"):
+        list(planned(place.url, "cap", START, 28, settings().experiments, 1))
