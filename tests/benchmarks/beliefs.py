@@ -17,7 +17,7 @@ from scipy.special import expit
 from transforms.outcomes.beliefs import Posterior, Prior, TraceSums
 
 DAYS, TRACES, KNOWN = 59, 10_000, 1_000
-LOOKED_AT = (10, 20, 30, 60)
+LOOKED_AT = (0, 10, 20, 30, 60)
 
 
 def traces_of(rng: np.random.Generator, chol: np.ndarray, traces: int) -> np.ndarray:
@@ -26,9 +26,9 @@ def traces_of(rng: np.random.Generator, chol: np.ndarray, traces: int) -> np.nda
     alpha, k = expit(0.1 * rng.normal() - 0.4), rng.uniform(0.7, 1.5)
     rates = -0.5 + 0.1 * chol @ rng.normal(size=DAYS)
     season = -np.abs(np.sin(np.pi * ts / 7))
-    active = rng.random((traces, DAYS)) < expit(rates + rng.uniform(0.1, 1.0) * season)
+    active = rng.binomial(n=1, p=expit(rates + rng.uniform(0.1, 1.0) * season), size=(traces, DAYS))
     last = rng.geometric(rng.beta(k * alpha, k * (1 - alpha), size=traces)) - 1
-    return (active & (last[:, None] > ts)).astype(np.float32)
+    return np.where(last[:, None] > ts, active, 0).astype(np.float32)
 
 
 def measure(shows: int, traces: int = TRACES, known: int = KNOWN, seed: int = 42) -> dict[int, float]:

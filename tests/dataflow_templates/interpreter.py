@@ -6,6 +6,7 @@ uses. Everything it does not know raises, so that a workflow that grows takes th
 
 from __future__ import annotations
 
+import json
 import re
 import types
 from collections.abc import Callable, Mapping
@@ -41,6 +42,7 @@ class Workflow:
         self._flows, self._calls = file, calls
         self._names = {
             "default": lambda value, other: other if value is None else value,
+            "json": types.SimpleNamespace(encode_to_string=json.dumps, decode=lambda text: wrapped(json.loads(text))),
             "map": types.SimpleNamespace(get=lambda m, k: wrapped(m.get(k)), merge=lambda a, b: Map({**a, **b})),
             "text": types.SimpleNamespace(
                 substring=lambda text, start, end: text[start:end],

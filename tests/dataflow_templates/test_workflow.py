@@ -99,6 +99,15 @@ def test_the_night_is_yesterday_and_the_one_measured_a_week_older() -> None:
     assert by_name["evaluate"]["date"] == "2026-01-24"
 
 
+def test_each_days_impressions_and_feedback_are_ingested_with_its_log() -> None:
+    service = Service()
+    also = {name: f"gs://music-{name}/date={{date}}.parquet" for name in ("impressions", "feedback")}
+    walk(service, {**SCHEDULED, "ingest": {**SCHEDULED["ingest"], **also}})
+    given = next(j for j in service.launched if j["template"] == "ingest")["parameters"]
+    assert given["impressions"] == "gs://music-impressions/date=2026-01-31.parquet"
+    assert given["feedback"] == "gs://music-feedback/date=2026-01-31.parquet" and given["end_date"] == "2026-01-31"
+
+
 def test_with_earlier_models_nothing_is_fitted() -> None:
     service = Service()
     walk(service, {**SCHEDULED, "date": "2026-01-31", "fit_date": "2026-01-25"})

@@ -15,6 +15,7 @@ from transforms.reporting.charts import number
 
 POLICY, ARM = "policy:", "arm:"
 ESTIMATES = ("mean", "snips", "ips", "dr")
+KINDS = (*ESTIMATES, *(f"shelf {kind}" for kind in ESTIMATES))  # a slot by itself; all open slots of a shelf together
 REWARDS = ("listened", "attributed", "saved")
 METRIC_WORDS = {
     "plays": "recordings heard",
@@ -56,7 +57,7 @@ def _policy(model: str, by: dict[tuple[str, str], dict[str, Any]], rewards: list
     name = model.removeprefix(POLICY)
     if told and told["value"] < LEAST_EFFECTIVE:
         return [{"name": name, "kind": "–", "cells": [], "left": left, "nothing": _nothing(told["value"])}]
-    found = [(kind, [_cell(by.get((model, f"{kind} {w}"))) for w in rewards]) for kind in ESTIMATES]
+    found = [(kind, [_cell(by.get((model, f"{kind} {w}"))) for w in rewards]) for kind in KINDS]
     return [
         {"name": name, "kind": kind, "cells": cells, "left": left, "nothing": ""}
         for kind, cells in found

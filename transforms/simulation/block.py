@@ -23,6 +23,7 @@ from transforms.simulation.tastes import INTERESTS, Tastes, draw_tastes
 from transforms.simulation.visits import CHART, SHELF, Visits, draw_visits
 
 SHELF_ITEMS = 30
+OLDER = "older-recommender"  # the version that impressions name: these shelves are not the pipeline's
 _TIME = pl.Datetime("us", "UTC")
 
 
@@ -170,7 +171,7 @@ def impressions_frame(
                     "listener_id": pl.Series(tastes.listener_id, dtype=pl.String).gather(row[which]),
                     "surface": pl.Series(["home"] * len(which), dtype=pl.String),
                     "shelf_id": pl.Series([shelf_id] * len(which), dtype=pl.String),
-                    "version": pl.Series([None] * len(which), dtype=pl.String),
+                    "version": pl.Series([OLDER] * len(which), dtype=pl.String),
                     "track_id": pl.Series(catalog.track_id, dtype=pl.String).gather(track),
                     "position": (at + 1).astype(np.int32),
                     "item_or_spare": pl.Series(["item"] * len(which), dtype=pl.String),

@@ -39,8 +39,6 @@ from transforms.simulation.settings import DAY_MS, EPOCH, SimulationSettings
 from transforms.simulation.tastes import draw_tastes
 from transforms.simulation.visits import CHART, SHELF, Visits, draw_visits
 
-OLDER = "older-recommender"  # the version that the history's impressions name: no shelf of ours
-
 
 @dataclass(frozen=True)
 class Logged:
@@ -101,7 +99,7 @@ class LiveWorld:
         told = feedback_frame(who.settings, who.catalog, who.tastes, self.visits, plays)
         return Logged(
             listens=rows.select(*COLUMNS).sort("ts", "user", "track"),
-            impressions=shown.with_columns(version=pl.lit(OLDER)).filter(pl.col("shown_at") < before),
+            impressions=shown.filter(pl.col("shown_at") < before),
             feedback=told.filter(pl.col("at") < before),
         )
 

@@ -53,3 +53,13 @@ def test_all_shelves_together_are_told_only_where_there_are_several() -> None:
     assert [t["words"] for t in policy_tables(one)] == ["d"]
     two = evaluation(rows("all", 9.0, 0.5), rows("shelf d", 9.0, 0.5), rows("shelf e", 9.0, 0.5))
     assert [t["words"] for t in policy_tables(two)] == ["All shelves", "d", "e"]
+
+
+def test_whole_shelves_stand_beside_single_slots_and_the_page_says_which_is_which() -> None:
+    made = rows("shelf d", 9.0, 0.5)
+    made.append(
+        {**made[0], "model": "policy:best", "metric": "shelf ips listened", "value": 1.25, "low": 1.0, "high": 1.5}
+    )
+    (table,) = policy_tables(evaluation(made))
+    assert [r["kind"] for r in table["rows"] if r["name"] == "best"] == ["ips", "shelf ips"]
+    assert "all open slots of a shelf that was looked at" in page(evaluation(made))

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.common.errors import UserError
-from transforms.simulation.live import OLDER, LiveWorld, Logged, Truth
+from transforms.simulation.block import OLDER
+from transforms.simulation.live import LiveWorld, Logged, Truth
 from transforms.simulation.live_files import Folder
 from transforms.simulation.live_policies import LAYOUT, Policy, policy_shelves
 from transforms.simulation.live_settings import LiveSettings
