@@ -9,7 +9,7 @@ and ranker are the same for all arms, so arms differ in nothing but what they sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -49,8 +49,11 @@ def with_overrides(base: ShelvesSettings, changes: Sequence[Mapping[str, Any]]) 
     return base
 
 
-def check_arms(experiments: ExperimentsSettings, base: ShelvesSettings) -> None:
+def check_arms(experiments: ExperimentsSettings, base: ShelvesSettings, columns: Collection[str]) -> None:
     """Refuse overrides that are no settings, when the settings are read and not when the arm's first listener is met.
+
+    Args:
+        columns: of the candidates, that shelves may name.
 
     Raises:
         ValueError: names experiment and arm.
@@ -58,7 +61,7 @@ def check_arms(experiments: ExperimentsSettings, base: ShelvesSettings) -> None:
     for one in experiments.experiments:
         for name, arm in one.arms.items():
             try:
-                with_overrides(base, [arm.overrides])
+                with_overrides(base, [arm.overrides]).check_columns(columns)
             except ValueError as error:
                 raise ValueError(f"experiment {one.name}, arm {name}: {error}") from None
 

@@ -59,7 +59,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _arms_have_settings(self) -> Settings:
-        check_arms(self.experiments, self.shelves)
+        check_arms(self.experiments, self.shelves, known_columns(by_name()))
         return self
 
     @field_validator("shards")

@@ -13,6 +13,7 @@ from pipelines.experiment import experiment
 from pipelines.recommender.arms import by_arm, with_overrides
 from pipelines.runtime.config import Settings
 from tests.pipelines.tiny import frame, put
+from tests.transforms.shelves import worlds
 from transforms.common.errors import UserError
 from transforms.experiments.assignment import assign
 from transforms.experiments.planned import planned
@@ -70,12 +71,33 @@ def test_each_listener_gets_the_shelves_of_their_arm_and_the_rows_say_so() -> No
     assert asked == [(300, cap(told.shelves))] and before.shelves["arm"].null_count() == 300
 
 
+def test_two_arms_with_caps_of_one_and_three_tracks_of_an_artist_give_such_shelves() -> None:
+    told = settings()
+    people = PEOPLE[:40]
+    tracks = [
+        worlds.candidate(f"t{n}", 10.0 - n, listener_id=who, artist_ids=["same" if n < 5 else f"by-{n}"])
+        for who in people
+        for n in range(12)
+    ]
+    block = worlds.frame(*tracks)
+
+    def make(roster: pl.DataFrame, of: ShelvesSettings) -> Assembled:
+        return worlds.make(block, roster=roster, settings=of)
+
+    made = by_arm(worlds.roster(*people), told.experiments, told.shelves, START, make).shelves
+    items = made.filter(shelf_id="discover-weekly").explode("items").unnest("items")
+    of_one = items.filter(pl.col("artist_ids").list.contains("same")).group_by("listener_id", "arm").len()
+    assert dict(of_one.group_by("arm").agg(pl.col("len").max()).iter_rows()) == {"control": 3, "one": 1}
+    assert set(items["arm"]) == {"control", "one"}
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
         ({"ranker": {"kind": "blend"}}, "section shelves only, found ranker"),
         ({"shelves": {"discover-weekly": {"size": -1}}}, "greater than or equal to 1"),
         ({"shelves": {"on-repeat": False}}, "neither adds one nor takes one out"),
+        ({"shelves": {"on-repeat": {"order": {"score_alss": 1.0}}}}, "score_alss"),
     ],
 )
 def test_overrides_that_are_no_settings_are_refused_when_the_settings_are_read(overrides: Any, message: str) -> None:
