@@ -124,7 +124,8 @@ def ingest(
         tracks, listeners_file, feedback, impressions: files in the columns of those tables.
         end_date: the last date of the batch; later events are refused. Default: today, UTC.
         anonymous: sessions: each line is a listener of its own.
-        listener: spotify-history: whose export it is.
+        listener: whose log it is, where its lines do not say: an export of spotify-history or listenbrainz, or columns of
+            one listener.
         settings: the program's settings; None = defaults.
         beam_args: Beam options.
         client: to BigQuery; None = one with the machine's credentials.
@@ -144,6 +145,10 @@ def ingest(
     fmt = named("parquet" if format == BIGQUERY else format)
     if anonymous and not fmt.untimed:
         raise UserError(f"--anonymous: expected a format without times, found {format!r}, whose listeners have names.")
+    if listener is not None and not fmt.of_one:
+        raise UserError(
+            f"--listener: expected a log that may not say whose it is, found {format!r}, whose lines always do; leave it out."
+        )
     if fmt.untimed and end_date is None:
         raise UserError(
             "--end-date: expected the date of each listener's last session, since sessions have no times; found none."
@@ -162,6 +167,8 @@ def ingest(
             if not fresh:
                 return Ingested(known=known, empty=empty)
             logs = [f for f in fresh if f.role == "log"]
+            if fmt.check_all is not None:
+                fmt.check_all([f.path for f in logs], options)
             looked = {file: check(fmt.name, file, options, alone=len(logs) == 1) for file in logs}
             empty = (*(f.name for f in fresh if f.empty or looked.get(f) == 0), *empty)
             batch = plan_batch(

@@ -83,7 +83,12 @@ COMMANDS = (
             Option("impressions", FILE_OR_TABLE, "In the columns of table impressions."),
             Option("end_date", DATE, "Last date of the batch; later events are refused."),
             Option("anonymous", SWITCH, "Each line of sessions is a listener.", default="false"),
-            Option("listener", FILE, "Listener id for an export of one person (spotify-history).", only="terminal"),
+            Option(
+                "listener",
+                FILE,
+                "Whose log it is, where its lines do not say (an export of one person).",
+                only="terminal",
+            ),
             KEY,
             ACCEPT_GATES,
         ),

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 
 import click
 
@@ -55,6 +56,9 @@ def main() -> None:
         _run()
     except SystemExit as done:
         leave(exit_code(done.code))
+    except BaseException:  # with NIGHTSHELF_DEBUG; libraries' threads could keep the process from ending by itself
+        traceback.print_exc()
+        leave(1)
     leave(0)
 
 

@@ -103,7 +103,9 @@ def launch(
         found = user_error(error)
         if found is None and not os.environ.get(logs.DEBUG):
             raise JobFailed(f"job {job} failed {logs.told(error)}; {logs.MORE}") from None
-        raise found or error from error
+        if found is None:
+            raise  # not `from error`: an error that is its own cause is a chain without an end
+        raise found from error
     finally:
         warehouse.store.ended()
     record = Record(

@@ -22,6 +22,7 @@ import polars as pl
 
 from transforms.formats.columns import CATALOG_COLUMNS, PLAY_COLUMNS, REJECT_COLUMNS
 from transforms.formats.mapping import Mapping as ColumnMapping
+from transforms.formats.songs import ARTISTS, artists_of
 
 REASONS: dict[str, str] = {
     "broken_line": "the line has too few or too many columns, or is not JSON, or a quote in it never closes",
@@ -29,10 +30,11 @@ REASONS: dict[str, str] = {
     "empty_listener": "no listener id",
     "empty_track": "no track id, and no artist and title to make one from",
     "bad_time": "the start is missing or cannot be read as the format's time",
-    "bad_ms_played": "the time played is negative or not a number",
+    "bad_ms_played": "the time played is negative, longer than a day or not a number",
     "before_1990": "the start lies before 1990, where a clock that was never set puts it",
     "future": "the start lies after the end of the batch's end date",
     "not_music": "a podcast episode, audiobook or video",
+    "private": "played in a private session, which the listener wanted to leave no trace",
     "over_daily_cap": "beyond the most listens that one listener's day keeps",
     "implausible_day": "the listener's day holds more playing time than a day has",
     "forgotten": "the listener was forgotten; nothing of the line is kept",
@@ -53,7 +55,7 @@ class Options:
         end_date: plays that start after its end are in the future; None = no such check.
         mapping: which column is which, for csv and parquet.
         anonymous: `sessions` only: every line is a listener of its own.
-        listener: `spotify-history` only: whose export this is, where the file does not say.
+        listener: whose log this is, where its lines do not say.
     """
 
     end_date: date | None = None
@@ -72,6 +74,7 @@ class Parsed:
         rejects: line, reason, raw, and listener_id where the line could be read so far; ids are never stored.
         rows: lines read; always `plays.height + rejects.height`.
         unread: column of ours -> cells that held something that could not be read, and count as unknown.
+        artists: artist_id, name, plays: what the accepted plays call their artists.
     """
 
     plays: pl.DataFrame
@@ -79,6 +82,7 @@ class Parsed:
     rejects: pl.DataFrame
     rows: int
     unread: Mapping[str, int] = field(default_factory=dict)
+    artists: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ARTISTS))
 
 
 def end_of(day: date) -> datetime:
@@ -118,7 +122,8 @@ def accept(
 
     Args:
         frame: `line`, `listener_id`, `track_id`, `started_at` (null where unreadable) and any of PLAY_COLUMNS and
-            CATALOG_COLUMNS; a string column `reason` (null = none yet) may say what the adapter found.
+            CATALOG_COLUMNS, and `artist_names` beside `artist_ids`; a string column `reason` (null = none yet) may say
+            what the adapter found.
         raw_lines: gives the raw text of some lines.
         options: see `Options`.
         broken: rejects found before there were columns.
@@ -146,7 +151,7 @@ def accept(
         )
     plays = good.select("line", *(pl.col(c).cast(t) for c, t in PLAY_COLUMNS.items() if c in good.columns))
     told = {column: n for column, n in sorted((unread or {}).items()) if n}
-    return Parsed(plays, catalog_of(good), rejects.sort("line", "reason", "raw"), rows, told)
+    return Parsed(plays, catalog_of(good), rejects.sort("line", "reason", "raw"), rows, told, artists_of(good))
 
 
 def _kept(raw: str | bytes | None, reason: str) -> str | None:

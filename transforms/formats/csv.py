@@ -14,15 +14,16 @@ import polars as pl
 from transforms.common.errors import UserError
 from transforms.formats.base import Options, Parsed, accept
 from transforms.formats.mapping import IDENTITY, Mapping
+from transforms.formats.songs import with_track_ids
 from transforms.formats.text import Block, delimited
 from transforms.formats.times import TimeUnit, read_time
 from transforms.formats.values import (
-    INT32_MAX,
     LONGEST_TRACK_MS,
     missing,
     read_bool,
     read_list,
     read_number,
+    said,
     unread,
     well_formed_isrc,
     well_formed_mbid,
@@ -75,35 +76,53 @@ def parse(block: Block, names: list[str], options: Options) -> Parsed:
         UserError: a mapped column is not in the file.
     """
     mapping = options.mapping or IDENTITY
-    found = mapping.present(names, block.file)
+    found = mapping.present(names, block.file, options.listener is not None)
     table = delimited(block, names, mapping.delimiter)
-    frame, unread = mapped(table.frame, found, mapping.time)
-    return accept(frame, block.raw, options, table.broken, unread)
+    frame, lost = mapped(table.frame, found, mapping.time, options.listener)
+    return accept(frame, block.raw, options, table.broken, lost)
 
 
-def mapped(frame: pl.DataFrame, found: dict[str, str], time: TimeUnit) -> tuple[pl.DataFrame, dict[str, int]]:
+def mapped(
+    frame: pl.DataFrame, found: dict[str, str], time: TimeUnit, listener: str | None = None
+) -> tuple[pl.DataFrame, dict[str, int]]:
     """Their columns as ours; text is read into each column's type, and what a type cannot hold becomes a reason.
+
+    Args:
+        found: column of ours -> column of theirs.
+        time: the unit of started_at.
+        listener: whose all plays are, where no column says so.
 
     Returns:
         The frame, and by column of ours how many cells held something that could not be read.
     """
     frame = frame.select("line", *(pl.col(theirs).alias(ours) for ours, theirs in found.items()))
     schema = frame.schema
-    reads = {c: pl.col(c).cast(pl.String) for c in ("listener_id", "track_id")}
+    reads = {c: pl.col(c).cast(pl.String) for c in ("listener_id", "track_id") if c in schema}
+    if listener is not None:
+        reads["listener_id"] = pl.lit(listener)
+    if "track_id" not in schema:
+        reads["track_id"] = pl.lit(None, dtype=pl.String)
     if not schema["started_at"].is_temporal():
         reads["started_at"] = read_time(pl.col("started_at"), time)
     reads |= {c: read_bool(pl.col(c)) for c in BOOLEANS if c in schema and schema[c] != pl.Boolean}
     if "ms_played" in schema:
-        reads["ms_played"] = read_number(pl.col("ms_played"), schema["ms_played"], -1, INT32_MAX)
+        reads["ms_played"] = read_number(pl.col("ms_played"), schema["ms_played"], -1, LONGEST_TRACK_MS)
     if "duration_ms" in schema:
         reads["duration_ms"] = read_number(pl.col("duration_ms"), schema["duration_ms"], 1, LONGEST_TRACK_MS)
-    reads |= {c: read_list(pl.col(c), schema[c]) for c in ("artist_ids", "tags") if c in schema}
-    single = next((c for c in ("artist_id", "artist") if c in schema), None)
-    if single and "artist_ids" not in schema:
-        reads["artist_ids"] = read_list(pl.col(single), schema[single])
+    if "tags" in schema:
+        reads["tags"] = read_list(pl.col("tags"), schema["tags"])
+    credit = next((c for c in ("artist_ids", "artist_id", "artist") if c in schema), None)
+    if credit:
+        reads["artist_ids"] = read_list(pl.col(credit), schema[credit])
+    if "artist" in schema:
+        names = read_list(pl.col("artist"), schema["artist"])
+        reads["artist_names"] = names
+        reads["artist_ids"] = pl.coalesce(reads["artist_ids"], names)
     reads |= {ours: pl.col(c).cast(pl.String) for c, ours in _TEXT.items() if c in schema}
     reads |= {c: read(pl.col(c).cast(pl.String)) for c, read in _IDS.items() if c in schema}
     read = frame.with_columns(expression.alias(name) for name, expression in reads.items())
+    if "title" in schema:
+        read = _with_ids(read)
     if "ms_played" in schema:
         bad = ~missing(frame["ms_played"]) & ~read["ms_played"].ge(0).fill_null(False)
         ids = pl.all_horizontal(
@@ -112,6 +131,16 @@ def mapped(frame: pl.DataFrame, found: dict[str, str], time: TimeUnit) -> tuple[
         read = read.with_columns(reason=pl.when(pl.lit(bad) & ids).then(pl.lit("bad_ms_played")))
     counted = [c for c in (*BOOLEANS, "duration_ms", *_IDS) if c in schema]
     return read, {c: unread(frame[c], read[c]) for c in counted}
+
+
+def _with_ids(read: pl.DataFrame) -> pl.DataFrame:
+    """An id of artist and title for plays without one, as in the formats that know no ids."""
+    unnamed = said(pl.col("track_id")).is_null()
+    if not read.select(unnamed.any()).item():
+        return read
+    artist = pl.col("artist_names").list.join("; ") if "artist_names" in read.columns else pl.lit(None, dtype=pl.String)
+    songs = read.with_columns(track_id=pl.when(~unnamed).then("track_id"), artist=artist)
+    return with_track_ids(songs)
 
 
 _TEXT = {

@@ -10,7 +10,7 @@ or all files at once where they only make sense together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -19,12 +19,13 @@ import polars as pl
 from transforms.common.errors import UserError
 from transforms.formats import csv, lastfm_1k, listenbrainz, parquet, spotify_history
 from transforms.formats.base import Options, Parsed, rejects_frame
+from transforms.formats.containers import opened
 from transforms.formats.files import InputFile, open_input
 from transforms.formats.mapping import IDENTITY
 from transforms.formats.pieces import Piece
 from transforms.formats.readers import Lines, Reader, RowGroups, Together, Whole
 from transforms.formats.tables import check_columns
-from transforms.formats.text import Block, blocks, delimited, opened
+from transforms.formats.text import Block, blocks, delimited
 from transforms.formats.times import TimeUnit
 
 FEW = 10
@@ -41,7 +42,8 @@ class LogFormat:
         holds: what a file of it holds, for messages and docs.
         mapped: a mapping file says which column is which.
         untimed: its lines have no times, so the end date must be given; each line may be a listener of its own.
-        of_one: a file is one person's export, and an option may say whose.
+        of_one: its lines need not say whose they are; an option may.
+        check_all: sees all its files together before anything is started, and raises UserError.
     """
 
     name: str
@@ -50,6 +52,7 @@ class LogFormat:
     mapped: bool = False
     untimed: bool = False
     of_one: bool = False
+    check_all: Callable[[Sequence[str], Options], None] | None = None
 
 
 def csv_blocks(cut: Iterable[Block], options: Options) -> Iterator[Parsed]:
@@ -67,7 +70,7 @@ def csv_blocks(cut: Iterable[Block], options: Options) -> Iterator[Parsed]:
 
 
 FORMATS = (
-    LogFormat("csv", Lines(csv_blocks), "lines with the columns that the mapping names", mapped=True),
+    LogFormat("csv", Lines(csv_blocks), "lines with the columns that the mapping names", mapped=True, of_one=True),
     LogFormat(
         "lastfm-1k",
         Lines(lambda cut, options: (lastfm_1k.parse(block, options) for block in cut)),
@@ -77,14 +80,16 @@ FORMATS = (
         "listenbrainz",
         Lines(lambda cut, options: (listenbrainz.parse(block, options) for block in cut)),
         "one JSON object a line with user_name (or user_id), listened_at and track_metadata",
+        of_one=True,
     ),
-    LogFormat("parquet", RowGroups(), "rows with the columns that the mapping names", mapped=True),
+    LogFormat("parquet", RowGroups(), "rows with the columns that the mapping names", mapped=True, of_one=True),
     LogFormat("sessions", Together(), "lines of a listener and tracks, separated by commas", untimed=True),
     LogFormat(
         "spotify-history",
         Whole(spotify_history.parse),
         "a JSON array of plays with ts, ms_played and spotify_track_uri",
         of_one=True,
+        check_all=spotify_history.check_folders,
     ),
 )
 

@@ -8,7 +8,9 @@
     delimiter: ","      # csv only: "," (the default), "\\t", ";", ...
     header: true        # csv only; without a header the file's columns are called 1, 2, 3, ...
 
-Ours are the columns of `listens` that a log can know, and of a track: TRACK_COLUMNS. Lists are `;`-joined in csv.
+Ours are the columns of `listens` that a log can know, and of a track: TRACK_COLUMNS. Lists are `;`-joined in csv. A log
+whose tracks have no ids needs `title` (and `artist`) instead of `track_id`; one of a single listener needs no `listener_id`
+where the option --listener says whose it is.
 Without a mapping file the names are taken to be ours already. docs/mapping.md is made from this model.
 """
 
@@ -64,19 +66,40 @@ class Mapping(BaseModel):
         unknown = sorted(set(value) - set(KNOWN))
         if unknown:
             raise ValueError(f"{unknown[0]!r} is none of our columns, which are {', '.join(KNOWN)}")
-        missing = [c for c in REQUIRED if c not in value]
+        needed = [c for c in REQUIRED if c != "listener_id" and not (c == "track_id" and "title" in value)]
+        missing = [c for c in needed if c not in value]
         if missing:
             raise ValueError(f"{missing[0]!r} is not mapped; {', '.join(REQUIRED)} are required")
         return value
 
-    def present(self, names: list[str], file: str) -> dict[str, str]:
+    def present(self, names: list[str], file: str, listener: bool = False) -> dict[str, str]:
         """The mapped columns that a file with these column names has.
 
+        Args:
+            listener: an option says whose the log is, so no column has to.
+
         Raises:
-            UserError: the file lacks a mapped column.
+            UserError: the file lacks a mapped column, or nobody says whose it is, or both the option and a column do.
         """
         have = set(names)
-        lacking = [theirs for ours, theirs in self.columns.items() if theirs not in have and not self._may_lack(ours)]
+        named = self.columns.get("listener_id") in have
+        if listener and named:
+            raise UserError(
+                f"{file}: expected no column of listeners, since --listener says whose the log is, found "
+                f"{self.columns['listener_id']!r}; leave --listener out, or do not map listener_id."
+            )
+        if "listener_id" not in self.columns and not listener:
+            raise UserError(
+                f"{file}: expected a column for listener_id in the mapping, or --listener NAME for a log of one listener, "
+                "found neither."
+            )
+        titled = self.columns.get("title") in have
+        spared = {"listener_id"} if listener else set()
+        lacking = [
+            theirs
+            for ours, theirs in self.columns.items()
+            if theirs not in have and ours not in spared and not self._may_lack(ours, titled)
+        ]
         if lacking:
             raise UserError(
                 f"{file}: expected a column {lacking[0]!r} as the mapping says, found {_listed(names)}; "
@@ -95,8 +118,8 @@ class Mapping(BaseModel):
             return f", and say there delimiter: ... if columns are not separated by {json.dumps(self.delimiter)}"
         return ""
 
-    def _may_lack(self, ours: str) -> bool:
-        return self.optional and ours not in REQUIRED
+    def _may_lack(self, ours: str, titled: bool) -> bool:
+        return self.optional and (ours not in REQUIRED or (ours == "track_id" and titled))
 
 
 IDENTITY = Mapping(columns={c: c for c in KNOWN}, optional=True)

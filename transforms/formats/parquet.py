@@ -54,7 +54,7 @@ def open_file(source: str | IO[bytes], name: str) -> pq.ParquetFile:
         UserError: it is not Parquet.
     """
     try:
-        file = pq.ParquetFile(source)
+        file = pq.ParquetFile(source, coerce_int96_timestamp_unit="us")  # nanoseconds wrap beyond 2262
         rows = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
         file.schema_arrow  # noqa: B018  (a damaged schema is met here)
     except UNREADABLE as error:
@@ -75,14 +75,14 @@ def check(file: pq.ParquetFile, name: str, options: Options) -> None:
     """
     mapping = options.mapping or IDENTITY
     schema = file.schema_arrow
-    found = mapping.present(schema.names, name)
+    found = mapping.present(schema.names, name, options.listener is not None)
     kind = schema.field(found["started_at"]).type
     if pa.types.is_integer(kind) and mapping.time == "iso":
         raise UserError(
             f"{name}: expected times as timestamps or ISO text in column {found['started_at']!r}, found {kind}; "
             "say time: unix_s, unix_ms or unix_us in the mapping file."
         )
-    for ours in ("listener_id", "track_id"):
+    for ours in (c for c in ("listener_id", "track_id") if c in found):
         kind = schema.field(found[ours]).type
         if pa.types.is_nested(kind) or pa.types.is_floating(kind):
             raise UserError(f"{name}: expected text or integers in column {found[ours]!r} for {ours}, found {kind}.")
@@ -95,7 +95,7 @@ def parse(file: pq.ParquetFile, piece: RowGroups, name: str, options: Options) -
         UserError: a mapped column is missing or of a type that cannot be read as ours, or the row groups are damaged.
     """
     mapping = options.mapping or IDENTITY
-    found = mapping.present(file.schema_arrow.names, name)
+    found = mapping.present(file.schema_arrow.names, name, options.listener is not None)
     frame = read(file, piece.groups, list(found.values()), name).with_columns(
         line=pl.int_range(piece.first_row + 1, piece.first_row + piece.rows + 1, dtype=pl.Int64)
     )
@@ -108,7 +108,7 @@ def parse(file: pq.ParquetFile, piece: RowGroups, name: str, options: Options) -
         }
 
     try:
-        ours, unread = mapped(frame, found, mapping.time)
+        ours, unread = mapped(frame, found, mapping.time, options.listener)
         if isinstance(kind := ours.schema["started_at"], pl.Datetime):
             started = pl.col("started_at").cast(pl.Datetime("us", kind.time_zone))
             zoned = started.dt.convert_time_zone("UTC") if kind.time_zone else started.dt.replace_time_zone("UTC")

@@ -20,9 +20,10 @@ import polars as pl
 from transforms.common.errors import UserError
 from transforms.formats import parquet, sessions
 from transforms.formats.base import Options, Parsed, rejects_frame
+from transforms.formats.containers import opened
 from transforms.formats.files import InputFile, open_input
 from transforms.formats.pieces import Piece
-from transforms.formats.text import Block, blocks, opened, read_some
+from transforms.formats.text import Block, blocks, read_some
 
 HEAD_BYTES = 1 << 18
 MOST_JSON = 512 << 20  # bytes of a file that is read whole

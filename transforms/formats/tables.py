@@ -28,6 +28,7 @@ from transforms.formats.values import (
     read_date,
     read_list,
     read_number,
+    said,
     unread,
     well_formed_isrc,
     well_formed_mbid,
@@ -167,7 +168,7 @@ def _column(table: str, frame: pl.DataFrame, name: str, wanted: pl.DataType) -> 
 
 def _market(text: pl.Expr) -> pl.Expr:
     """A market in capitals, as ISO 3166 writes it."""
-    return pl.when(text != "").then(text.str.to_uppercase())
+    return said(text).str.to_uppercase()
 
 
 def _zone(text: pl.Expr) -> pl.Expr:
@@ -193,9 +194,7 @@ _BY_NAME: dict[str, Callable[[pl.Expr], pl.Expr]] = {
     "market": _market,
     "isrc": well_formed_isrc,
     "mbid": well_formed_mbid,
-    **dict.fromkeys(
-        ("target", "surface", "shelf_id", "title", "album_id"), lambda text: pl.when(text != "").then(text)
-    ),
+    **dict.fromkeys(("target", "surface", "shelf_id", "title", "album_id"), said),
 }
 
 
@@ -210,15 +209,11 @@ def _read(name: str, kind: pl.DataType, wanted: pl.DataType) -> pl.Expr:
         pl.Int32: partial(read_number, least=1, most=LONGEST_TRACK_MS) if name == "duration_ms" else read_number,
         pl.Date: lambda column, kind: column.cast(pl.Date) if kind.is_temporal() else read_date(column),
         pl.Datetime: _moment,
-        pl.String: lambda column, _: _id(column.cast(pl.String)),
+        # an id stays as it came, but a blank one is none
+        pl.String: lambda column, _: pl.when(said(column.cast(pl.String)).is_not_null()).then(column.cast(pl.String)),
     }
     read = by_type.get(type(wanted), lambda column, _: column.cast(wanted, strict=False))
     return read(pl.col(name), kind).alias(name)
-
-
-def _id(text: pl.Expr) -> pl.Expr:
-    """An id stays as it came, but a blank one is none."""
-    return pl.when(text.str.strip_chars() != "").then(text)
 
 
 def _moment(column: pl.Expr, kind: pl.DataType) -> pl.Expr:

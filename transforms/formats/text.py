@@ -12,9 +12,7 @@ is one row; a quoted field may hold delimiters and doubled quotes but no line br
 
 from __future__ import annotations
 
-import gzip
 import io
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
@@ -29,8 +27,12 @@ from transforms.formats.base import hashed, rejects_frame
 
 BLOCK_BYTES = 48 << 20
 LONGEST_LINE = 32 << 20
-UNZIPPED_FREELY = 1 << 30  # bytes that a gzip file may hold whatever its size
-MOST_TIMES = 200  # beyond them, how many times its size a gzip file may hold; logs shrink 5 to 30 times
+WIDE = {  # how a file begins that is not UTF-8 though its text may be sound
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
 BOM = b"\xef\xbb\xbf"
 
 
@@ -61,36 +63,6 @@ class Delimited:
     broken: pl.DataFrame
 
 
-def opened(stream: IO[bytes], name: str) -> IO[bytes]:
-    """The stream, unzipped where it is gzip (by its first bytes, whatever the name)."""
-    head = stream.read(2)
-    stream.seek(0)
-    return _Unzipped(stream, name) if head == b"\x1f\x8b" else stream  # type: ignore[return-value]
-
-
-class _Unzipped:
-    """A gzip stream that stops where it holds so much more than its size that it can only mean harm."""
-
-    def __init__(self, stream: IO[bytes], name: str) -> None:
-        self._packed, self._name, self._given = stream, name, 0
-        self._plain = gzip.GzipFile(fileobj=stream, mode="rb")
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes.
-
-        Raises:
-            UserError: see the class.
-        """
-        data = self._plain.read(size)
-        self._given += len(data)
-        if self._given > UNZIPPED_FREELY and self._given > MOST_TIMES * self._packed.tell():
-            raise UserError(
-                f"{self._name}: expected a gzip file of a log, found one that unfolds to over {MOST_TIMES} times its "
-                "size; unzip it yourself if it is what it should be."
-            )
-        return data
-
-
 def blocks(stream: IO[bytes], name: str, size: int = BLOCK_BYTES, first_line: int = 1) -> Iterator[Block]:
     """Cut a stream into blocks of whole lines, in order.
 
@@ -101,7 +73,7 @@ def blocks(stream: IO[bytes], name: str, size: int = BLOCK_BYTES, first_line: in
     while True:
         data = read_some(stream, name, size)
         if line == first_line and not rest:
-            data = data.removeprefix(BOM)
+            data = _checked(data, name).removeprefix(BOM)
         if not data:
             break
         cut = data.rfind(b"\n") + 1
@@ -119,18 +91,36 @@ def blocks(stream: IO[bytes], name: str, size: int = BLOCK_BYTES, first_line: in
         yield Block(name, line, rest)
 
 
-def read_some(stream: IO[bytes], name: str, size: int = -1) -> bytes:
-    """Read, with a damaged gzip stream reported as the user's file.
+def _checked(head: bytes, name: str) -> bytes:
+    """The first bytes of a file, once they have been seen to be lines of UTF-8.
 
     Raises:
-        UserError: the compressed stream is cut short or damaged.
+        UserError: they are of a wider encoding, or their lines end as nothing has written them for long.
+    """
+    wide = next((kind for mark, kind in WIDE.items() if head.startswith(mark)), None)
+    if wide is None and len(head) > 3 and b"\x00\x00" in (head[0:4:2], head[1:4:2]):
+        wide = "UTF-16"
+    if wide:
+        raise UserError(
+            f"{name}: expected text in UTF-8, found {wide}; save it as UTF-8 (iconv -f {wide} -t UTF-8 FILE > NEW)."
+        )
+    if b"\r" in head and b"\n" not in head:
+        raise UserError(
+            f"{name}: expected lines that end with LF or CR LF, found CR alone; write it anew (tr '\\r' '\\n' < FILE > NEW)."
+        )
+    return head
+
+
+def read_some(stream: IO[bytes], name: str, size: int = -1) -> bytes:
+    """Read, with a stream that cannot be read reported as the user's file.
+
+    Raises:
+        UserError: the stream is cut short or damaged.
     """
     try:
         return stream.read(size)
-    except (EOFError, gzip.BadGzipFile, OSError, zlib.error) as error:
-        raise UserError(
-            f"{name}: expected a whole gzip file, found one that is cut short or damaged ({type(error).__name__})."
-        ) from None
+    except OSError as error:
+        raise UserError(f"{name}: expected a readable file, found one that is not ({type(error).__name__}).") from None
 
 
 def delimited(block: Block, names: Sequence[str], delimiter: str, quote: str | None = '"') -> Delimited:

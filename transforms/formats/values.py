@@ -77,6 +77,12 @@ def unread(cells: pl.Series, values: pl.Series) -> int:
     return int((lost & ~missing(cells)).sum()) if lost.any() else 0
 
 
+def said(text: pl.Expr) -> pl.Expr:
+    """Text, trimmed; null where it is blank."""
+    trimmed = text.str.strip_chars()
+    return pl.when(trimmed != "").then(trimmed)
+
+
 def real_id(column: pl.Expr) -> pl.Expr:
     """An identifier as it came, trimmed; null for what programs write where there is none."""
     text = column.str.strip_chars()

@@ -36,7 +36,7 @@ from transforms.tables.runs import FORGOTTEN, Run, Written, claim, schema_signat
 from transforms.tables.store import Token
 from transforms.tables.warehouse import Warehouse
 
-STEP = "5"
+STEP = "6"
 DATED = ("listens", "feedback", "impressions")
 TABLES_WRITTEN = (*DATED, "tracks", "listeners", "rejects")
 

@@ -14,11 +14,12 @@ import pytest
 from tests.fuzzing import run
 from tests.fuzzing.run import LOGS, TEXTS, TURNS, fuzz
 from transforms.common.errors import UserError
-from transforms.formats import parquet, spotify_history, text
+from transforms.formats import containers, parquet, spotify_history, text
 from transforms.formats.base import Options
+from transforms.formats.containers import opened
 from transforms.formats.files import InputFile
 from transforms.formats.formats import parse_log, pieces
-from transforms.formats.text import Block, blocks, delimited, opened
+from transforms.formats.text import Block, blocks, delimited
 
 
 def test_two_thousand_mutated_inputs_are_refused_in_a_sentence_or_accounted_for(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_a_message_does_not_name_the_folder_that_a_personal_export_lies_in() -> 
 
 
 def test_a_gzip_bomb_stops_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "UNZIPPED_FREELY", 1 << 20)
+    monkeypatch.setattr(containers, "UNPACKED_FREELY", 1 << 20)
     path = tmp_path / "bomb.gz"
     path.write_bytes(gzip.compress(b"ann,t1\n" * (1 << 20)))
     with path.open("rb") as stream, pytest.raises(UserError, match="unfolds to over 200 times its size"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,9 @@ AT = datetime(2026, 1, 5, 10, tzinfo=UTC)
 SECONDS = int(AT.timestamp())
 
 
-def brainz(*listens: Any) -> Parsed:
+def brainz(*listens: Any, listener: str | None = None) -> Parsed:
     lines = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in listens]
-    return listenbrainz.parse(Block("f", 1, b"\n".join(lines) + b"\n"), Options(END))
+    return listenbrainz.parse(Block("f", 1, b"\n".join(lines) + b"\n"), Options(END, listener=listener))
 
 
 def listen(**over: Any) -> dict[str, Any]:
@@ -36,16 +36,68 @@ def listen(**over: Any) -> dict[str, Any]:
     return {"user_name": "ann", "listened_at": SECONDS, "track_metadata": track, **over}
 
 
+REC, A1, A2 = (f"9b1f2c3d-1111-4000-8000-00000000000{n}" for n in range(1, 4))
+
+
 def test_a_listenbrainz_listen() -> None:
+    artists = [{"artist_mbid": A2, "artist_credit_name": "Tom"}, {"artist_mbid": A1, "artist_credit_name": "Low "}]
     mapped = {
-        "mbid_mapping": {"recording_mbid": "rec", "artist_mbids": ["a1", "a2"]},
+        "mbid_mapping": {"recording_mbid": REC, "artist_mbids": [A1, A2], "artists": artists},
         "additional_info": {"duration_ms": 210000},
     }
     result = brainz(listen(track=mapped))
-    assert result.plays.select("listener_id", "track_id", "started_at").rows() == [("ann", "rec", AT)]
+    assert result.plays.select("listener_id", "track_id", "started_at").rows() == [("ann", REC, AT)]
     assert result.catalog.select("title", "artist_ids", "duration_ms", "mbid").rows() == [
-        ("Monkey", ["a1", "a2"], 210000, "rec")
+        ("Monkey", [A1, A2], 210000, REC)
     ]
+    assert result.artists.rows() == [(A1, "Low", 1), (A2, "Tom", 1)]
+
+
+def test_the_one_name_of_a_credit_is_no_name_of_several_artists() -> None:
+    several = listen(track={"mbid_mapping": {"artist_mbids": [A1, A2]}})
+    alone = listen(track={"mbid_mapping": {"artist_mbids": [A1]}})
+    assert brainz(several).artists.is_empty() and brainz(listen()).artists.rows() == [("Low", "Low", 1)]
+    assert brainz(alone).artists.rows() == [(A1, "Low", 1)]
+
+
+@pytest.mark.parametrize("nothing", ["None", "none", "N/A", "", "00000000-0000-0000-0000-000000000000"])
+def test_what_stands_for_no_id_is_none(nothing: str) -> None:
+    songs = [
+        listen(track={"track_name": n, "additional_info": {"recording_mbid": nothing, "recording_msid": f"m{n}"}})
+        for n in ("one", "two")
+    ]
+    result = brainz(*songs)
+    assert result.plays["track_id"].to_list() == ["mone", "mtwo"]
+    assert result.catalog["mbid"].to_list() == [None, None] and not result.unread
+
+
+@pytest.mark.parametrize(
+    ("info", "length"),
+    [
+        ({"duration": 215}, 215_000),
+        ({"duration": 215_000}, 215_000),
+        ({"duration_ms": 215_000, "duration": 1}, 215_000),
+        ({"duration_ms": 2_150_000_000}, None),
+        ({"duration": -1}, None),
+        ({"duration": "long"}, None),
+        ({}, None),
+    ],
+)
+def test_lengths_in_the_unit_that_was_meant(info: dict[str, Any], length: int | None) -> None:
+    result = brainz(listen(track={"additional_info": info}))
+    assert result.catalog["duration_ms"].to_list() == [length]
+    assert result.unread == ({"duration_ms": 1} if info and length is None else {})
+
+
+def test_a_users_own_export_says_whose_it_is_by_an_option() -> None:
+    own = listen()
+    del own["user_name"]
+    with pytest.raises(UserError, match="say whose it is with --listener"):
+        brainz(own)
+    assert brainz(own, listener="ann").plays["listener_id"].to_list() == ["ann"]
+    assert brainz(listen(), listener="ann").plays["listener_id"].to_list() == ["ann"]
+    with pytest.raises(UserError, match="leave --listener out"):
+        brainz(listen(), listener="bob")
 
 
 def test_a_listenbrainz_track_id_is_the_best_there_is() -> None:
@@ -117,7 +169,50 @@ def test_a_spotify_play_started_before_its_timestamp() -> None:
 def test_whose_export_it_is() -> None:
     assert spotify(entry(username="own")).plays["listener_id"][0] == "own"
     assert spotify(entry(), listener="said").plays["listener_id"][0] == "said"
-    assert spotify(entry(), file="alone.json").rejects["reason"].to_list() == ["empty_listener"]
+    assert spotify(entry(username="ann"), listener="ann").plays["listener_id"][0] == "ann"
+    with pytest.raises(UserError, match="leave --listener out"):
+        spotify(entry(username="bob"), listener="ann")
+
+
+@pytest.mark.parametrize(
+    "folder", ["Spotify Extended Streaming History", "MyData", "my_spotify_data", "MyData (1)", "Downloads", "."]
+)
+def test_a_folder_that_everyone_has_is_nobodys_name(folder: str) -> None:
+    with pytest.raises(UserError, match="say it with --listener NAME"):
+        spotify(entry(), file=f"{folder}/h.json")
+    assert spotify(entry(), file=f"{folder}/h.json", listener="ann").plays["listener_id"].to_list() == ["ann"]
+    assert spotify(entry(username="own"), file=f"{folder}/h.json").plays["listener_id"].to_list() == ["own"]
+
+
+def test_two_folders_of_one_name_are_not_one_person() -> None:
+    spotify_history.check_folders(["ann/a.json", "ann/b.json", "bob/a.json"], Options(END))
+    spotify_history.check_folders(["x/music/a.json", "y/music/a.json"], Options(END, listener="ann"))
+    with pytest.raises(UserError, match="several folders called 'music'"):
+        spotify_history.check_folders(["x/music/a.json", "y/music/a.json"], Options(END))
+
+
+def test_a_play_without_a_network_began_when_it_says_and_not_when_it_was_told() -> None:
+    told = "2026-01-09T18:00:00Z"
+    result = spotify(
+        entry(ts=told, offline=True, offline_timestamp=SECONDS),
+        entry(ts=told, offline=True, offline_timestamp=(SECONDS + 300) * 1000),
+        entry(ts=told, offline=True, offline_timestamp=0),
+        entry(ts=told, offline=True, offline_timestamp=None),
+        entry(ts=told, offline=True, offline_timestamp=SECONDS * 2),
+        entry(ts=told, offline=False, offline_timestamp=SECONDS),
+    )
+    by_the_end = datetime(2026, 1, 9, 17, 56, 30, tzinfo=UTC)
+    assert result.plays["started_at"].to_list() == [AT, AT + timedelta(minutes=5), *[by_the_end] * 4]
+
+
+def test_a_private_session_leaves_no_play_and_a_local_file_has_an_id() -> None:
+    local = entry(spotify_track_uri=None)
+    result = spotify(entry(incognito_mode=True), local, local, entry(skipped="maybe", shuffle="no"))
+    assert result.rejects.select("line", "reason").rows() == [(1, "private")]
+    made, again, _ = result.plays["track_id"].to_list()
+    assert made == again and len(made) == 16
+    assert result.unread == {"skipped": 1, "shuffle": 1}
+    assert result.artists.rows() == [("Low", "Low", 3)]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +220,7 @@ def test_whose_export_it_is() -> None:
     [
         (entry(spotify_track_uri=None, spotify_episode_uri="spotify:episode:1"), "not_music"),
         (entry(spotify_track_uri=None, audiobook_uri="spotify:show:1"), "not_music"),
-        (entry(spotify_track_uri=None), "empty_track"),
+        (entry(spotify_track_uri=None, master_metadata_track_name=None), "empty_track"),
         (entry(ts=None), "bad_time"),
         (entry(ts="yesterday"), "bad_time"),
         (entry(ms_played=-1), "bad_ms_played"),

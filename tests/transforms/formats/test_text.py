@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from transforms.common.errors import UserError
 from transforms.formats import csv, lastfm_1k, sessions
 from transforms.formats.base import REASONS, Options, Parsed, hashed
+from transforms.formats.containers import opened
 from transforms.formats.mapping import IDENTITY, load_mapping
-from transforms.formats.text import Block, blocks, delimited, opened
+from transforms.formats.text import Block, blocks, delimited
 
 END = date(2026, 1, 31)
 MAPPING = load_mapping("columns: {listener_id: u, track_id: t, started_at: at, ms_played: ms, artist: a}", "m.yaml")
@@ -183,7 +184,7 @@ def test_lastfm_1k() -> None:
         t: (title, artists, mbid)
         for t, title, artists, mbid in result.catalog.select("track_id", "title", "artist_ids", "mbid").rows()
     }
-    assert known == {"tm1": ("Song", ["am1"], "tm1"), second: ('A "quoted title', ["坂本龍一"], None)}
+    assert known == {"tm1": ("Song", ["am1"], None), second: ('A "quoted title', ["坂本龍一"], None)}
 
 
 def session_plays(text: str, options: Options) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -267,9 +268,9 @@ def test_however_a_file_is_cut_every_line_is_a_play_or_a_reject(lines: list[str]
 
 
 def test_a_damaged_gzip_file() -> None:
-    stream = opened(io.BytesIO(gzip.compress(b"ann,t1\n" * 1000)[:-20]), "log.gz")
+    cut = io.BytesIO(gzip.compress(b"ann,t1\n" * 1000)[:-20])
     with pytest.raises(UserError, match=r"log.gz: expected a whole gzip file"):
-        list(blocks(stream, "log.gz"))
+        list(blocks(opened(cut, "log.gz"), "log.gz"))
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_column() -> None:

@@ -12,13 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from transforms.common.errors import UserError
 from transforms.formats import csv, parquet
 from transforms.formats.base import Options
+from transforms.formats.mapping import load_mapping
 from transforms.formats.tables import rows_of
 from transforms.formats.text import Block
+from transforms.formats.times import read_time
 from transforms.formats.values import read_bool, read_date, read_list, unread, well_formed_isrc, well_formed_mbid
 
 END = date(2026, 1, 31)
+AT = datetime(2026, 1, 5, 10, tzinfo=UTC)
 NAN = math.nan
 
 
@@ -104,6 +108,95 @@ def test_nan_of_a_parquet_log_is_unknown_and_refuses_no_play(tmp_path: Path) -> 
     assert parsed.plays["skipped"].to_list() == [True, False, None]
     assert parsed.rejects.select("line", "reason").rows() == [(4, "bad_ms_played")]
     assert parsed.unread == {"duration_ms": 1}
+
+
+@pytest.mark.parametrize("year", [2263, 2600, 9999])
+def test_a_time_beyond_what_nanoseconds_hold_is_in_the_future_and_not_in_2015(tmp_path: Path, year: int) -> None:
+    at = [datetime(2026, 1, 5, 10), datetime(year, 1, 1)]
+    table = pa.table(
+        {"listener_id": ["ann"] * 2, "track_id": ["t1", "t2"], "started_at": pa.array(at, pa.timestamp("us"))}
+    )
+    pq.write_table(table, tmp_path / "log.parquet", use_deprecated_int96_timestamps=True)
+    file = parquet.open_file(str(tmp_path / "log.parquet"), "log.parquet")
+    (piece,) = parquet.pieces(file)
+    parsed = parquet.parse(file, piece, "log.parquet", Options(END))
+    assert parsed.plays["started_at"].to_list() == [datetime(2026, 1, 5, 10, tzinfo=UTC)]
+    assert parsed.rejects.select("line", "reason").rows() == [(2, "future")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-01-05T10:00:00Z",
+        "2026-01-05 10:00:00",
+        "2026-01-05  10:00:00 ",
+        "2026-01-05 10:00:00 utc",
+        "2026-01-05 10:00:00 GMT",
+        "2026-01-05t10:00:00z",
+        "20260105T100000Z",
+        "2026-01-05T10:00:00,000Z",
+        "2026-01-05 12:00:00 +02:00",
+        "2026-01-05T05:00:00-0500",
+        "2026-01-05T11:00:00+01",
+        "2026-01-05T11:00:00+01:00[Europe/Berlin]",
+        "2026-01-05 10:00",
+    ],
+)
+def test_spellings_of_a_time(text: str) -> None:
+    assert of(lambda c: read_time(c, "iso"), [text, None, "2026-01-05T10:00:00Z"]) == [AT, None, AT]
+
+
+def test_the_end_of_a_day_is_the_beginning_of_the_next_and_a_day_is_its_beginning() -> None:
+    texts = ["2026-01-04T24:00:00Z", "2026-01-05", "2026-01-05T10:00:00.123456789Z", "yesterday", "2026-13-01"]
+    midnight = datetime(2026, 1, 5, tzinfo=UTC)
+    expected = [midnight, midnight, AT.replace(microsecond=123456), None, None]
+    assert of(lambda c: read_time(c, "iso"), texts) == expected
+
+
+def test_songs_without_an_id_have_one_made_of_artist_and_title() -> None:
+    mapping = load_mapping(
+        "columns: {listener_id: user, started_at: uts, title: track, artist: artist}\ntime: unix_s", "m"
+    )
+    names = ["user", "uts", "artist", "track", "track_mbid"]
+    data = b"ann,1767607200,Low,Monkey,\nann,1767607500,Low,Monkey,\nann,1767607800,Low,,\nann,1767607900,Low,Sunflower,x1\n"
+    parsed = csv.parse(Block("log.csv", 2, data), names, Options(END, mapping))
+    one, again, other = parsed.plays["track_id"].to_list()
+    assert one == again != other and len(one) == 16
+    assert parsed.rejects.select("line", "reason").rows() == [(4, "empty_track")]
+    with_id = load_mapping(
+        "columns: {listener_id: user, track_id: track_mbid, started_at: uts, title: track, artist: artist}\ntime: unix_s",
+        "m",
+    )
+    found = csv.parse(Block("log.csv", 2, data), names, Options(END, with_id))
+    assert found.plays["track_id"].to_list() == [one, one, "x1"]
+    assert found.artists.rows() == [("Low", "Low", 3)]
+
+
+def test_a_log_of_one_person_needs_no_column_of_listeners() -> None:
+    mapping = load_mapping("columns: {track_id: t, started_at: at}", "m")
+    data = b"t1,2026-01-05T10:00:00Z\n"
+    assert (
+        csv.parse(Block("f", 2, data), ["t", "at"], Options(END, mapping, listener="ann")).plays["listener_id"][0]
+        == "ann"
+    )
+    with pytest.raises(UserError, match="or --listener NAME"):
+        csv.parse(Block("f", 2, data), ["t", "at"], Options(END, mapping))
+    both = load_mapping("columns: {listener_id: u, track_id: t, started_at: at}", "m")
+    with pytest.raises(UserError, match="leave --listener out"):
+        csv.parse(Block("f", 2, b"bob," + data), ["u", "t", "at"], Options(END, both, listener="ann"))
+
+
+def test_names_stand_beside_the_ids_of_artists() -> None:
+    names = ["listener_id", "track_id", "started_at", "artist_id", "artist"]
+    data = (
+        b"ann,t1,2026-01-05T10:00:00Z,q; b,Queen; David Bowie\n"
+        b"ann,t2,2026-01-05T10:05:00Z,q,QUEEN\n"
+        b"ann,t2,2026-01-05T10:10:00Z,q,Queen\n"
+        b"ann,t3,2026-01-05T10:15:00Z,q;b,Queen and David Bowie\n"
+        b"ann,t4,2026-01-05T10:20:00Z,,Low\n"
+    )
+    parsed = csv.parse(Block("log.csv", 2, data), names, Options(END))
+    assert parsed.artists.rows() == [("Low", "Low", 1), ("b", "David Bowie", 1), ("q", "QUEEN", 1), ("q", "Queen", 2)]
 
 
 def test_cells_of_a_csv_log_that_cannot_be_read_are_counted_by_column() -> None:
