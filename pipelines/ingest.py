@@ -18,7 +18,7 @@ from pipelines.runtime.jobs import described_only, launch, planned_anew
 from transforms.common.errors import UserError
 from transforms.formats.base import Options
 from transforms.formats.files import InputFile
-from transforms.formats.formats import FORMATS, LogFormat, check, named, pieces
+from transforms.formats.formats import LogFormat, check, formats, named, pieces
 from transforms.formats.mapping import Mapping, load_mapping
 from transforms.ingest.batch import Batch, ledger, plan_batch
 from transforms.listening.feedback import KINDS, UNKNOWN
@@ -286,7 +286,7 @@ def _mapping(fmt: LogFormat, path: str | None) -> Mapping | None:
     if path is None:
         return None
     if not fmt.mapped:
-        taking = ", ".join((*(row.name for row in FORMATS if row.mapped), BIGQUERY))
+        taking = ", ".join((*(row.name for row in formats() if row.mapped), BIGQUERY))
         raise UserError(
             f"--mapping: expected one of the formats {taking}, found {fmt.name!r}, whose columns are known."
         )

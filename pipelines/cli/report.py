@@ -14,6 +14,7 @@ import polars as pl
 
 from pipelines.cli.show import titles
 from pipelines.recommender import promotion
+from pipelines.recommender.registry import read_by
 from transforms.common.hashing import stable_hash
 from transforms.evaluation.responses import without_estimates
 from transforms.gates.check import Check
@@ -50,7 +51,7 @@ def report(warehouse: str, day: date, prices: CostSettings | None = None) -> str
     """
     place = Warehouse(warehouse)
     path = f"{folder('reports', day)}/report.html"
-    place.store.write(path, render(gather(place, day, prices)).encode())
+    place.store.write(path, render(gather(place, day, prices), read_by()).encode())
     return f"{place.url.rstrip('/')}/{path}"
 
 

@@ -14,9 +14,10 @@ from datetime import date, timedelta
 from typing import Any, Protocol
 
 from pipelines.recommender.artefacts import fetch
-from pipelines.recommender.fitting import READ_WHEN_SCORING, Fitted, ModelSettings
+from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.scoring import UNTRAINED, Plan, Scorer
-from pipelines.recommender.settings import BootstrapSettings, CandidateSettings
+from pipelines.recommender.settings import BootstrapSettings, CandidateSettings, ModelSettings, READ_WHEN_SCORING
+from transforms.common import plugins
 from transforms.experiments.assignment import refuse_changes, registered
 from transforms.experiments.settings import ExperimentsSettings
 from transforms.shelves.settings import ShelvesSettings
@@ -114,7 +115,7 @@ class Scoring:
         fitted = Fitted.load(fetch(self.warehouse, self.models, day), self.settings)
         ranker = load(fetch(self.warehouse, self.ranker, day)) if self.ranker else None
         tracks = all_tracks(warehouse, self.catalog)
-        sample = warehouse.read_manifest(self.sample) if self.sample and fitted.next_in_session else None
+        sample = warehouse.read_manifest(self.sample) if self.sample and "next_in_session" in fitted.parts else None
         return Scorer(self.what, fitted, ranker, tracks, sample)
 
 
@@ -215,6 +216,7 @@ def described(settings: NightSettings, asked: Asked, fit: date, day: date) -> di
         "greedy": asked.greedy,
         "fit_date": fit.isoformat(),
         "candidates_only": asked.candidates_only,
+        **plugins.touching("sources", "parts", "rules", "signals"),
     }
     if asked.preview:
         found |= {"preview_shelves": sorted(asked.shelves), "preview_listeners": len(asked.only)}

@@ -1,50 +1,60 @@
-"""Every source of candidates, listed once. A new source is a file in `transforms.candidates` and a line here."""
+"""What is fitted and what finds candidates, each listed once.
+
+A fitted part is a file in `pipelines.recommender.parts` and a line in PARTS; it names the sources that are made of it. A source
+that nothing is fitted for is a file in `transforms.candidates` and a line in SOURCES. A package of one's own brings both as
+a plugin (`transforms.common.plugins`).
+"""
 
 from __future__ import annotations
 
-from transforms.candidates.adjacent_artists import AdjacentArtists
+from pipelines.recommender.parts.adjacent_artists import AdjacentArtistsPart
+from pipelines.recommender.parts.als import AlsPart
+from pipelines.recommender.parts.base import Part
+from pipelines.recommender.parts.clusters import ClustersPart
+from pipelines.recommender.parts.ease import EasePart
+from pipelines.recommender.parts.neighbours import NeighboursPart
+from pipelines.recommender.parts.next_in_session import NextInSessionPart
+from pipelines.recommender.parts.popularity import PopularityPart
+from pipelines.recommender.parts.sequence import SequencePart
+from pipelines.recommender.parts.two_tower import TwoTowerPart
 from transforms.candidates.albums import Albums
-from transforms.candidates.als import Als
-from transforms.candidates.artists import Artists, NewReleases
+from transforms.candidates.artists import NewReleases
 from transforms.candidates.base import Source
-from transforms.candidates.co_sessions import CoSessions, LastSession
 from transforms.candidates.content import Content
-from transforms.candidates.ease import Ease
 from transforms.candidates.library import Library
-from transforms.candidates.next_in_session import NextInSession
-from transforms.candidates.next_tracks import NextTracks
-from transforms.candidates.popular import Popular
 from transforms.candidates.rediscover import Rediscover
-from transforms.candidates.sequence import Sequence
-from transforms.candidates.similar_listeners import SimilarListeners
-from transforms.candidates.two_tower import TwoTower
+from transforms.common import plugins
 
-SOURCES: tuple[type[Source], ...] = (
-    Als,
-    TwoTower,
-    Sequence,
-    CoSessions,
-    LastSession,
-    NextTracks,
-    Ease,
-    SimilarListeners,
-    Artists,
-    AdjacentArtists,
-    Albums,
-    NewReleases,
-    Content,
-    Rediscover,
-    Popular,
-    Library,
-    NextInSession,
+PARTS: tuple[type[Part], ...] = (  # a part stands after those that its fit reads
+    AlsPart,
+    ClustersPart,
+    NeighboursPart,
+    PopularityPart,
+    EasePart,
+    AdjacentArtistsPart,
+    TwoTowerPart,
+    SequencePart,
+    NextInSessionPart,
 )
+SOURCES: tuple[type[Source], ...] = (Albums, NewReleases, Content, Rediscover, Library)
+
+
+def parts() -> tuple[type[Part], ...]:
+    """Every fitted part: ours in order of dependency, then those of plugins."""
+    return plugins.all_of("parts", PARTS)
+
+
+def sources() -> tuple[type[Source], ...]:
+    """Every source: those that are made of a part, the others, then those of plugins."""
+    own = (*(source for part in parts() for source in part.sources), *SOURCES)
+    return plugins.all_of("sources", own)
 
 
 def unranked_sources() -> frozenset[str]:
     """Names of the sources whose scores no ranker weighs."""
-    return frozenset(kind.name for kind in SOURCES if not kind.ranked)
+    return frozenset(kind.name for kind in sources() if not kind.ranked)
 
 
-def by_name() -> dict[str, type[Source]]:
-    """Every source by its name."""
-    return {kind.name: kind for kind in SOURCES}
+def read_by() -> dict[str, tuple[str, ...]]:
+    """Of every part, the names of the sources that read it."""
+    return {part.name: tuple(source.name for source in part.sources) for part in parts()}

@@ -100,7 +100,7 @@ class Scorer:
         self.facts = tracks.select("track_id", "recording_id", "album_id", "artist_ids")
         self.rest_days = min((plan.sources or SourceSettings()).rest_days, REST_LEAST)
         self.library = pl.DataFrame()  # of the chunk at work, in taste: what its reasons are checked against
-        self.directions = Directions(np.asarray(fitted.als.item_factors))
+        self.directions = Directions(np.asarray(fitted["als"].item_factors))
         sessions = sample if plan.shelves else None
         self.sources = fitted.sources(self.catalog, plan.day, plan.sources, plan.continuation, sessions)
         self.following = next((source for source in self.sources if isinstance(source, NextInSession)), None)

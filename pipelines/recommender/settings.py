@@ -1,12 +1,72 @@
-"""Settings of what is scored and stored of a night, and of the nights made before the first ranker."""
+"""Settings of what is fitted, of what is scored and stored of a night, and of the nights made before the first ranker."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.clusters import ClusterSettings
+from models.settings import AlsSettings, HistorySettings, SequenceSettings, TwoTowerSettings
+from transforms.candidates.adjacent_artists import AdjacencySettings
+from transforms.candidates.ease import EaseSettings
+from transforms.candidates.neighbours import NeighbourSettings
 from transforms.candidates.settings import ContinueSettings, CutSettings, SourceSettings
+from transforms.candidates.similar_listeners import ProfileSettings
+from transforms.next_in_session.fitted import NextModelSettings
 
 CLOSED = ConfigDict(frozen=True, extra="forbid")
+READ_WHEN_SCORING = (
+    "history",
+    "use_next_in_session",
+    "next_in_session",
+    "plugins",
+)  # of ModelSettings, by the parts' `load`
+
+
+class ModelSettings(BaseModel):
+    """Settings of everything that is fitted before scoring."""
+
+    model_config = CLOSED
+
+    als: AlsSettings = Field(AlsSettings(), description="iALS")
+    two_tower: TwoTowerSettings = Field(TwoTowerSettings(), description="two-tower retrieval")
+    use_two_tower: bool = Field(True, description="train the two-tower model")
+    sequence: SequenceSettings = Field(
+        SequenceSettings(
+            layers=1,
+            length=50,
+            epochs=1,
+            batch=64,
+            positions=1.0,
+            negatives=256,
+            full_softmax=2000,
+            windows=3072,
+            warm_up=10,
+            learning_rate=3e-3,
+        ),
+        description="the sequence model, trained for seconds; more windows and epochs pay with a larger audience",
+    )
+    use_sequence: bool = Field(True, description="train the sequence model")
+    use_next_in_session: bool = Field(True, description="learn how sessions go on, for `now-playing`")
+    next_in_session: NextModelSettings = Field(NextModelSettings(), description="what is learned of sessions")
+    history: HistorySettings = Field(HistorySettings(), description="histories as the two-tower model reads them")
+    neighbours: NeighbourSettings = Field(NeighbourSettings(), description="track-to-track neighbours")
+    use_ease: bool = Field(False, description="fit the source `ease`; the ranker gained nothing from it where measured")
+    ease: EaseSettings = Field(EaseSettings(), description="what predicts a track within its neighbourhood")
+    use_adjacent_artists: bool = Field(
+        False,
+        description="fit the source `adjacent_artists`; it finds more, but the order gained nothing where measured",
+    )
+    adjacency: AdjacencySettings = Field(AdjacencySettings(), description="what makes artists near")
+    clusters: ClusterSettings = Field(
+        ClusterSettings(clusters=4096, listeners_per_cluster=3), description="clusters of listeners"
+    )
+    profiles: ProfileSettings = Field(ProfileSettings(), description="what is kept of a cluster")
+    sample_listeners: int = Field(2_000_000, ge=1, description="listeners learned from at most, a hashed sample")
+    plugins: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="settings of the fitted parts that plugins bring, by the part's name"
+    )
 
 
 class CandidateSettings(BaseModel):

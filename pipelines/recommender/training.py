@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,11 @@ import polars as pl
 from models.registry import write_entry
 from pipelines.recommender import checkpoints
 from pipelines.recommender.artefacts import store_folder
-from pipelines.recommender.fitting import Evidence, Fitted, ModelSettings, fit
+from pipelines.recommender.evidence import Evidence
+from pipelines.recommender.fitting import Fitted, fit
 from pipelines.recommender.histories import HISTORIES, MARKETS, PLAYS, SESSIONS, Sampling, gather, tagged
+from pipelines.recommender.settings import ModelSettings
+from transforms.common import plugins
 from transforms.common.clock import count
 from transforms.listening import co_listens, track_stats
 from transforms.listening.co_listens import CoListenSettings
@@ -99,7 +102,7 @@ class Fit:
         model = by_table["models"]
         evidence = self.evidence(streams)
         with checkpoints.kept(self.warehouse, model.version) as kept:
-            fitted = fit(evidence, self.models, self.seed, kept)
+            fitted = fit(replace(evidence, checkpoints=kept), self.models, self.seed)
         count(fitted.took)
         with tempfile.TemporaryDirectory() as scratch:
             fitted.save(Path(scratch))
@@ -126,10 +129,7 @@ def embeddings(fitted: Fitted, version: str) -> pl.DataFrame:
     """Table `track_embeddings` of the models that have vectors."""
     ids = fitted.vocabulary.ids
     frames = []
-    for name, model in (("als", fitted.als), ("two_tower", fitted.two_tower)):
-        if model is None:
-            continue
-        vectors = np.asarray(model.item_factors if name == "als" else model.items, np.float32)
+    for name, vectors in fitted.vectors().items():
         known = np.flatnonzero(np.any(vectors != 0, axis=1))
         known = known[known > 0]
         frames.append(
@@ -178,6 +178,7 @@ def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> 
         "models": settings.models.model_dump(mode="json"),
         "co_listens": settings.co_listens.model_dump(mode="json"),
         "track_stats": settings.track_stats.model_dump(mode="json"),
+        **plugins.touching("parts"),
     }
     runs = {
         table: plan(

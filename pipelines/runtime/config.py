@@ -9,9 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from models.settings import RankerSettings
 from pipelines.recommender.arms import check_arms
-from pipelines.recommender.fitting import ModelSettings
-from pipelines.recommender.registry import by_name
-from pipelines.recommender.settings import BootstrapSettings, CandidateSettings
+from pipelines.recommender.registry import sources
+from pipelines.recommender.settings import BootstrapSettings, CandidateSettings, ModelSettings
 from transforms.evaluation.measure import EvaluationSettings
 from transforms.experiments.settings import ExperimentsSettings
 from transforms.gates.settings import GateSettings
@@ -59,7 +58,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _arms_have_settings(self) -> Settings:
-        check_arms(self.experiments, self.shelves, known_columns(by_name()))
+        check_arms(self.experiments, self.shelves, known_columns([source.name for source in sources()]))
         return self
 
     @field_validator("shards")
@@ -72,5 +71,5 @@ class Settings(BaseModel):
     @field_validator("shelves")
     @classmethod
     def _columns_are_known(cls, value: ShelvesSettings) -> ShelvesSettings:
-        value.check_columns(known_columns(by_name()))
+        value.check_columns(known_columns(source.name for source in sources()))
         return value

@@ -24,8 +24,9 @@ from scipy import sparse
 import models  # noqa: F401  (sets the Keras version before TensorFlow is imported)
 from models.rankers.ranker import fit
 from models.settings import RankerSettings
-from pipelines.recommender.fitting import Evidence, ModelSettings
+from pipelines.recommender.evidence import Evidence
 from pipelines.recommender.fitting import fit as fit_everything
+from pipelines.recommender.settings import ModelSettings
 from transforms.candidates.base import Source
 from transforms.candidates.blocks import Block, Catalog, build_blocks
 from transforms.candidates.features import Directions, features
@@ -149,7 +150,7 @@ def make_night(listens: pl.DataFrame, as_of: date, roster: list[str], settings: 
     catalog = fitted.catalog(tracks)
     blocks = list(build_blocks(pl.DataFrame({"listener_id": roster}), library, sessions, catalog, as_of))
     histories = sparse.csr_matrix(sparse.vstack([heard_plays(b) for b in blocks]))
-    directions = Directions(np.asarray(fitted.als.item_factors))
+    directions = Directions(np.asarray(fitted["als"].item_factors))
     return Night(catalog, blocks, fitted.sources(catalog, as_of), fitted.learned, histories, as_of, directions)
 
 

@@ -17,7 +17,7 @@ import polars as pl
 
 from pipelines.outcomes import outcomes
 from pipelines.recommender.ranker_examples import examples
-from pipelines.recommender.registry import SOURCES
+from pipelines.recommender.registry import sources as every_source
 from pipelines.runtime.config import Settings
 from transforms.candidates.features import RANK_WEIGHT, of_unplayed, standardise
 from transforms.common.errors import UserError
@@ -47,7 +47,7 @@ class Stored:
 
     def sources(self) -> list[str]:
         """Sources with a column of ranks, but those of repeats, which find nothing unheard."""
-        repeats = {kind.name for kind in SOURCES if kind.retrieves == "heard"}
+        repeats = {kind.name for kind in every_source() if kind.retrieves == "heard"}
         found = [n.removeprefix("f_r_") for n in self.names if n.startswith("f_r_")]
         return [name for name in found if name not in repeats]
 
@@ -83,7 +83,7 @@ def _without(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     values = {n.removeprefix("f_z_"): left[n].to_numpy().copy() for n in scores if n.startswith("f_z_")}
     counted = {name: left[f"f_r_{name}"].to_numpy() for name in values}
     if "f_t_listeners" in left.columns:
-        blended = [kind for kind in SOURCES if kind.name in values]
+        blended = [kind for kind in every_source() if kind.name in values]
         counted = of_unplayed(values, counted, left["f_t_listeners"].to_numpy() <= 0, blended)
     blend = sum((values[name] + RANK_WEIGHT * counted[name] for name in values), np.zeros(len(left), np.float32))
     return left.with_columns(

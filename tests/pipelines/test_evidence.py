@@ -10,8 +10,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from pipelines.recommender.fitting import Evidence, Fitted, ModelSettings, fit
+from pipelines.recommender.evidence import Evidence
+from pipelines.recommender.fitting import Fitted, fit
 from pipelines.recommender.histories import COLUMNS, HISTORIES, PLAYS, SESSIONS, STREAMS, Sampling, gather, tagged
+from pipelines.recommender.settings import ModelSettings
 from pipelines.runtime.config import Settings
 from pipelines.train_ranker import train_ranker
 from tests.pipelines.tiny import LISTENERS, frame, listens_of, put

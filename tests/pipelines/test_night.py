@@ -16,6 +16,7 @@ from pipelines.cli.report import gather
 from pipelines.nightly import night
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import Fitted
+from pipelines.recommender.registry import read_by
 from pipelines.recommender.scoring import Plan, Scorer
 from tests.pipelines.tiny import put
 from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, manifests, without
@@ -176,7 +177,7 @@ def test_the_ranker_was_chosen_on_stored_nights_and_the_losers_stand_beside_it(w
 def test_the_report_tells_what_each_model_took_to_train_and_to_score(world):
     jobs = gather(world.place, NIGHT).jobs
     assert not any(counter.startswith("took.") for counter in record(world.place, "shelves")["counters"])
-    rows = {row.name: row for row in models_took(jobs)}
+    rows = {row.name: row for row in models_took(jobs, read_by())}
     trained = {"als", "two_tower", "sequence", "neighbours", "clusters", "popularity", "ranker"}
     assert all(rows[name].training.seconds > 0 and rows[name].training.rows > 0 for name in trained)
     listeners = world.place.read("shelves", NIGHT)["listener_id"].n_unique()

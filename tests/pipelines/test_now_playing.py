@@ -66,7 +66,7 @@ def expected(place: Warehouse, n: int = 20) -> dict[str, list[str]]:
     models = place.need("models", FIT)
     fitted = Fitted.load(fetch(place.url, models, END), SETTINGS.models)
     vocabulary: Vocabulary = fitted.vocabulary
-    assert fitted.next_in_session is not None
+    model = fitted["next_in_session"]
     log = as_log(in_time(place.read("session_sample", FIT)), vocabulary.rows)
     since = END - timedelta(SETTINGS.candidates.session_days - 1)
     dates = [d for d in place.dates("sessions") if d >= since]
@@ -74,7 +74,7 @@ def expected(place: Warehouse, n: int = 20) -> dict[str, list[str]]:
     sessions = sessions.unique("listener_id", keep="first", maintain_order=True)
     tracks = [[play["track_id"] for play in row] for row in sessions["tracks"].to_list()]
     ends = SessionLog.from_lists([vocabulary.rows(row).tolist() for row in tracks]).open_ends()
-    items, _ = continuation(fitted.next_in_session.sources(log), fitted.next_in_session.order, ends, n)
+    items, _ = continuation(model.sources(log), model.order, ends, n)
     after = sessions.filter(pl.col("started_at").dt.date() > FIT)["listener_id"].to_list()
     found = dict(zip(sessions["listener_id"], items, strict=True))
     return {who: vocabulary.ids.gather(found[who][found[who] > 0]).to_list() for who in after}

@@ -16,6 +16,7 @@ from typing import get_args
 
 import polars as pl
 
+from transforms.common import plugins
 from transforms.common.errors import UserError
 from transforms.formats import csv, lastfm_1k, listenbrainz, parquet, spotify_history
 from transforms.formats.base import Options, Parsed, rejects_frame
@@ -94,13 +95,18 @@ FORMATS = (
 )
 
 
+def formats() -> tuple[LogFormat, ...]:
+    """Ours, then those that plugins bring."""
+    return plugins.all_of("formats", FORMATS)
+
+
 def named(name: str) -> LogFormat:
     """The format of a name.
 
     Raises:
         UserError: there is none.
     """
-    found = {fmt.name: fmt for fmt in FORMATS}
+    found = {fmt.name: fmt for fmt in formats()}
     if name not in found:
         raise UserError(f"--format: expected one of {', '.join(sorted(found))} or bigquery, found {name!r}.")
     return found[name]

@@ -23,6 +23,7 @@ from typing import Any
 
 import polars as pl
 
+from transforms.common import plugins
 from transforms.common.errors import LostCount, Moved, UserError
 from transforms.formats.base import Options, end_of
 from transforms.formats.files import ROLES, InputFile, require_unchanged
@@ -287,6 +288,7 @@ def _described(fmt: str, options: Options) -> dict[str, Any]:
         "anonymous": options.anonymous,
         "listener": canonical(options.listener) if options.listener else None,
         "end_date": options.end_date.isoformat() if options.end_date else None,
+        **plugins.touching("formats", named=fmt),
     }
 
 

@@ -7,7 +7,7 @@ a source, candidates of the features and the ranker.
 
     >>> jobs = [Job("train", "2026-01-31", 9.0, 0.0, 0, 0, 0.0, parts={"neighbours": {"seconds": 2.0, "rows": 50}}),
     ...         Job("score", "2026-01-31", 9.0, 0.0, 0, 0, 0.0, parts={"source co_sessions": {"seconds": 1.0, "rows": 8}})]
-    >>> [(r.name, r.training.seconds, r.scoring.seconds, r.sources) for r in table(jobs)]
+    >>> [(r.name, r.training.seconds, r.scoring.seconds, r.sources) for r in table(jobs, {'neighbours': ['co_sessions']})]
     [('neighbours', 2.0, 1.0, ('co_sessions',))]
 """
 
@@ -19,11 +19,6 @@ from dataclasses import dataclass
 from transforms.reporting.facts import Job
 
 SOURCE = "source "
-READ_BY = {  # model -> sources that are a matrix product with it
-    "neighbours": ("co_sessions", "last_session", "next_tracks"),
-    "clusters": ("similar_listeners",),
-    "popularity": ("popular", "artists"),
-}
 
 
 @dataclass(frozen=True)
@@ -45,11 +40,16 @@ class Row:
     sources: tuple[str, ...] = ()
 
 
-def table(jobs: Sequence[Job]) -> list[Row]:
-    """A row a model: what was trained first, then sources that nothing is trained for, then the stages of scoring."""
+def table(jobs: Sequence[Job], read_by: Mapping[str, Sequence[str]]) -> list[Row]:
+    """A row a model: what was trained first, then sources that nothing is trained for, then the stages of scoring.
+
+    Args:
+        jobs: of the warehouse.
+        read_by: model -> the sources that read it.
+    """
     trained = {**_parts(jobs, "train"), **_parts(jobs, "train_ranker")}
     scored = _parts(jobs, "score")
-    by_model = {source: model for model, sources in READ_BY.items() for source in sources if model in trained}
+    by_model = {source: model for model, sources in read_by.items() for source in sources if model in trained}
     of: dict[str, list[str]] = {}
     for part in scored:
         name = part.removeprefix(SOURCE)

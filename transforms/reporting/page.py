@@ -10,7 +10,7 @@ script runs. Text is escaped by the template engine, since titles and ids come f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date  # noqa: F401  (the example above)
 from importlib.resources import files
 
@@ -35,8 +35,12 @@ WORDS = {
 }
 
 
-def render(night: Night) -> str:
+def render(night: Night, read_by: Mapping[str, Sequence[str]] | None = None) -> str:
     """The page.
+
+    Args:
+        night: the facts.
+        read_by: fitted part -> the sources that read it, which are told as one.
 
     Returns:
         A whole HTML document, the same for the same facts.
@@ -65,7 +69,7 @@ def render(night: Night) -> str:
         experiments=arm_tables(night.evaluation),
         jobs=bar_chart([Mark(f"{j.name} {j.dates}", j.seconds, note=took(j.seconds)) for j in night.jobs]),
         costs=cost.table(night),
-        models_took=models.table(night.jobs),
+        models_took=models.table(night.jobs, read_by or {}),
         rejects=bar_chart(reject_marks(night.batches)),
         status_names=sorted({s for counts in night.statuses.values() for s in counts}),
     )

@@ -12,6 +12,7 @@ import pytest
 from tests.transforms.candidates.worlds import (
     NIGHT,
     ROSTER,
+    World,
     blocks_of,
     catalog_of,
     default_sources,
@@ -20,7 +21,6 @@ from tests.transforms.candidates.worlds import (
     listens,
 )
 from transforms.candidates.adjacent_artists import AdjacencySettings, AdjacentArtists, fit_adjacency
-from transforms.candidates.learned import Learned
 
 PLAYS = listens()
 TRACKS = pl.DataFrame(
@@ -32,18 +32,18 @@ BARE = learned_from(PLAYS, CATALOG)
 ANN, CAT, EVE = (ROSTER.index(name) for name in ("ann", "cat", "eve"))
 
 
-def fitted(**settings: float) -> Learned:
+def fitted(**settings: float) -> World:
     near = BARE.neighbours
     made = AdjacencySettings.model_validate(settings)
     return replace(BARE, adjacency=fit_adjacency(near.shared, near.own, CATALOG, made))
 
 
-def source(learned: Learned) -> AdjacentArtists:
+def source(learned: World) -> AdjacentArtists:
     assert learned.adjacency is not None
     return AdjacentArtists(CATALOG, learned.adjacency.aligned(CATALOG), learned.popularity.plays)
 
 
-def near(learned: Learned, one: str, other: str) -> float:
+def near(learned: World, one: str, other: str) -> float:
     names = CATALOG.artist_keys.tolist()
     assert learned.adjacency is not None
     return float(learned.adjacency.near[names.index(one), names.index(other)])
@@ -77,7 +77,7 @@ def test_the_reason_is_the_most_played_track_of_the_artist_that_speaks_for_it() 
 def test_it_is_saved_with_the_rest_and_serves_a_later_catalog(tmp_path: Path) -> None:
     learned = fitted()
     learned.save(tmp_path)
-    back = Learned.load(tmp_path)
+    back = World.load(tmp_path)
     later = catalog_of(PLAYS, TRACKS.with_columns(artist_ids=pl.col("artist_ids").list.concat(pl.lit(["a-new-one"]))))
     assert back.adjacency is not None and learned.adjacency is not None
     moved, names = back.adjacency.aligned(later), later.artist_keys.tolist()
@@ -89,7 +89,7 @@ def test_it_is_saved_with_the_rest_and_serves_a_later_catalog(tmp_path: Path) ->
 def test_it_is_absent_where_it_was_not_fitted_or_no_artist_is_known(tmp_path: Path) -> None:
     assert fit_adjacency(BARE.neighbours.shared, BARE.neighbours.own, catalog_of(PLAYS)) is None
     BARE.save(tmp_path)
-    assert Learned.load(tmp_path).adjacency is None
+    assert World.load(tmp_path).adjacency is None
     assert "adjacent_artists" not in [s.name for s in default_sources(BARE, CATALOG, NIGHT)]
     assert "adjacent_artists" not in [s.name for s in default_sources(fitted(), catalog_of(PLAYS), NIGHT)]
 

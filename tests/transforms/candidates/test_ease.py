@@ -11,6 +11,7 @@ from scipy import sparse
 
 from tests.transforms.candidates.worlds import (
     NIGHT,
+    World,
     blocks_of,
     catalog_of,
     default_sources,
@@ -20,7 +21,6 @@ from tests.transforms.candidates.worlds import (
 )
 from transforms.candidates import ease
 from transforms.candidates.ease import Ease, EaseSettings, fit_ease
-from transforms.candidates.learned import Learned
 
 PLAYS = listens()
 CATALOG = catalog_of(PLAYS)
@@ -110,6 +110,6 @@ def test_the_source_sums_weights_over_the_history_and_names_the_strongest() -> N
 def test_it_is_a_source_only_where_it_was_fitted(tmp_path: Path) -> None:
     without = replace(LEARNED, ease=None)
     without.save(tmp_path)
-    assert not (tmp_path / "ease.npz").exists() and Learned.load(tmp_path).ease is None
+    assert not (tmp_path / "ease.npz").exists() and World.load(tmp_path).ease is None
     names = [[s.name for s in default_sources(made, CATALOG, NIGHT)] for made in (LEARNED, without)]
     assert [n for n in names[0] if n != "ease"] == names[1]

@@ -11,7 +11,9 @@ import pytest
 from scipy import sparse
 
 from tests.transforms.candidates.worlds import (
+    FILES,
     NIGHT,
+    World,
     blocks_of,
     catalog_of,
     default_sources,
@@ -23,7 +25,6 @@ from transforms.candidates.als import Als
 from transforms.candidates.base import DenseScores, SparseScores, numpy_top_k, strongest_link
 from transforms.candidates.co_sessions import CoSessions, LastSession
 from transforms.candidates.history import heard_plays
-from transforms.candidates.learned import FILES, Learned
 from transforms.candidates.library import Library
 from transforms.candidates.next_tracks import NextTracks
 from transforms.candidates.popular import Popular, recency
@@ -178,9 +179,9 @@ def test_sparse_and_dense_scores_agree_on_pairs() -> None:
 def test_learned_comes_back_as_saved_and_equal_fits_are_equal_bytes(tmp_path: Path) -> None:
     LEARNED.save(tmp_path / "one")
     learned_from(PLAYS.reverse(), CATALOG).save(tmp_path / "two")
-    for name in FILES[:-1]:  # this catalog knows no artists, so which of them are near is not there
+    for name in list(FILES.values())[:-1]:  # this catalog knows no artists, so which of them are near is not there
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    back = Learned.load(tmp_path / "one")
+    back = World.load(tmp_path / "one")
     before = default_sources(LEARNED, CATALOG, NIGHT)
     after = default_sources(back, CATALOG, NIGHT)
     assert [s.name for s in after] == [

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from pipelines.recommender.registry import SOURCES
+from pipelines.recommender.registry import sources as every_source
 from tests.transforms.candidates.worlds import NIGHT, blocks_of, catalog_of, learned_from, listens
 from transforms.candidates.base import Source, SourceInputs, SparseScores, made_of
 from transforms.candidates.blocks import Block
@@ -18,6 +18,8 @@ from transforms.candidates.features import RANK_WEIGHT, features, of_unplayed
 from transforms.candidates.reasons import explain
 from transforms.candidates.union import popular_alone, retrieve_block
 from transforms.shelves.reasons import sentence
+
+SOURCES = every_source()
 
 PLAYS = listens()
 CATALOG = catalog_of(PLAYS)

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from pipelines.recommender.registry import SOURCES
+from pipelines.recommender.registry import sources as every_source
 from tests.transforms.candidates.worlds import (
     DAYS,
     NIGHT,
@@ -29,6 +29,8 @@ from transforms.candidates.reasons import explain
 from transforms.candidates.similar_listeners import ProfileSettings, fit_clusters
 from transforms.candidates.union import popular_alone, retrieve_block
 from transforms.common.clock import Clock
+
+SOURCES = every_source()
 
 
 def night(plays: pl.DataFrame, tracks: pl.DataFrame | None = None, k: int = 10, as_of: date = NIGHT) -> pl.DataFrame:

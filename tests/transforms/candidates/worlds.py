@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy import sparse
 
-from pipelines.recommender.registry import SOURCES
+from pipelines.recommender.registry import parts, sources
+from pipelines.recommender.settings import ModelSettings
+from transforms.candidates.adjacent_artists import Adjacency
 from transforms.candidates.base import Source, SourceInputs, made_of
 from transforms.candidates.blocks import Block, Catalog, build_blocks
 from transforms.candidates.ease import fit_ease
@@ -21,6 +27,14 @@ from transforms.listening import co_listens, track_stats
 from transforms.listening.library import day_library
 
 NIGHT = date(2024, 3, 10)
+KINDS = {kind.name: kind for kind in parts()}
+FILES = {  # part -> its file, in the order of `World`
+    "neighbours": "neighbours.npz",
+    "popularity": "popularity.npz",
+    "clusters": "clusters.npz",
+    "ease": "ease.npz",
+    "adjacent_artists": "artists.npz",
+}
 DAYS = {
     ("ann", 9): ["a", "b", "c"],
     ("ann", 10): ["a", "b"],
@@ -89,7 +103,32 @@ def blocks_of(plays: pl.DataFrame, catalog: Catalog, as_of: date = NIGHT, size: 
     return list(build_blocks(roster, day_library(known), sessions(known), catalog, as_of, size=size))
 
 
-def learned_from(plays: pl.DataFrame, catalog: Catalog, as_of: date = NIGHT) -> Learned:
+@dataclass(frozen=True)
+class World(Learned):
+    """What the features read, and two parts that are not fitted by default."""
+
+    ease: sparse.csr_matrix | None = None
+    adjacency: Adjacency | None = None
+
+    def parts(self) -> dict[str, Any]:
+        """By the name of the part."""
+        found = zip(FILES, (self.neighbours, self.popularity, self.clusters, self.ease, self.adjacency), strict=True)
+        return {name: part for name, part in found if part is not None}
+
+    def save(self, folder: Path) -> None:
+        """Each part by its own code."""
+        folder.mkdir(exist_ok=True)
+        for name, part in self.parts().items():
+            KINDS[name](ModelSettings()).save(part, folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> World:
+        """What `save` wrote."""
+        back = {name: KINDS[name](ModelSettings()).load(folder) for name in FILES}
+        return cls(*back.values())
+
+
+def learned_from(plays: pl.DataFrame, catalog: Catalog, as_of: date = NIGHT) -> World:
     """Artefacts fitted on plays up to a date; clusters are {ann, bob} and {cat, dan}."""
     known = plays.filter(pl.col("date") <= as_of)
     ids = catalog.track_ids.tolist()
@@ -97,7 +136,7 @@ def learned_from(plays: pl.DataFrame, catalog: Catalog, as_of: date = NIGHT) -> 
     stats = by_date(track_stats.day_partials(known))
     histories = blocks_of(plays, catalog, as_of)[0].matrix("heard")
     neighbours = fit_neighbours(pairs, ids, NeighbourSettings(power=0.5))
-    return Learned(
+    return World(
         neighbours,
         fit_popularity(
             track_stats.sum_window(stats, as_of, None),
@@ -111,10 +150,10 @@ def learned_from(plays: pl.DataFrame, catalog: Catalog, as_of: date = NIGHT) -> 
 
 
 def default_sources(
-    learned: Learned, catalog: Catalog, as_of: date, settings: SourceSettings | None = None
+    learned: World, catalog: Catalog, as_of: date, settings: SourceSettings | None = None
 ) -> list[Source]:
     """Every source that these artefacts and this catalog allow."""
-    return made_of(SOURCES, SourceInputs(catalog, as_of, learned.parts(), settings or SourceSettings()))
+    return made_of(sources(), SourceInputs(catalog, as_of, learned.parts(), settings or SourceSettings()))
 
 
 def audience_of(known: pl.DataFrame, catalog: Catalog, as_of: date) -> Audience:

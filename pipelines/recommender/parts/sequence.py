@@ -1,0 +1,92 @@
+"""The part `sequence`: a self-attentive model of what is played next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+
+from pipelines.recommender.evidence import Evidence
+from pipelines.recommender.parts.base import Part
+from transforms.candidates.sequence import Sequence
+
+FOLDER = "sequence"
+
+
+@dataclass(frozen=True)
+class States:
+    """A fitted `models.sequence.SequenceModel`, as its source reads it."""
+
+    model: Any
+
+    @property
+    def items(self) -> np.ndarray:
+        """float32 [n, d]."""
+        return np.asarray(self.model.items)
+
+    @property
+    def length(self) -> int:
+        """Listens that a state looks back on."""
+        return int(self.model.settings.length)
+
+    def states(self, items: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+        """float32 [B, d]: states after listens `seconds` apart, both [B, length], right-aligned."""
+        from models.sequence_data import gap_buckets
+
+        gaps = np.where(np.isnan(seconds), 0, gap_buckets(np.nan_to_num(seconds)))
+        return np.asarray(self.model.embed(items, gaps.astype(np.int32)))
+
+
+class SequencePart(Part):
+    """See `models.sequence`; starts from `als`."""
+
+    name: ClassVar[str] = "sequence"
+    sources = (Sequence,)
+
+    @property
+    def wanted(self) -> bool:
+        """See `Part.wanted`."""
+        return self.settings.use_sequence
+
+    def rows(self, evidence: Evidence, so_far: Mapping[str, Any]) -> int:
+        """See `Part.rows`."""
+        return len(evidence.plays)
+
+    def fit(self, evidence: Evidence, so_far: Mapping[str, Any], seed: int) -> States | None:
+        """See `Part.fit`."""
+        from models import sequence
+        from models.sequence_data import Sequences
+
+        plays, vocabulary = evidence.plays, evidence.vocabulary
+        order = plays["listener"].unique().sort()
+        numbered = plays.with_columns(
+            row=pl.Series(order.search_sorted(plays["listener"]), dtype=pl.Int32),
+            item=pl.Series(vocabulary.rows(plays["track_id"]), dtype=pl.Int32),
+        )
+        if not (numbered.group_by("row").len()["len"] > 1).any():
+            return None
+        times = ["started_at"] if "started_at" in plays.columns else []
+        by_session = numbered.sort("row", "session", maintain_order=True).select("row", "item", *times)
+        kept = evidence.checkpoints.under(FOLDER) if evidence.checkpoints is not None else None
+        start, listens = so_far["als"].item_factors, Sequences.from_plays(by_session)
+        return States(sequence.fit(listens, len(vocabulary), self.settings.sequence, seed, kept, start=start))
+
+    def save(self, fitted: States, folder: Path) -> None:
+        """See `Part.save`."""
+        fitted.model.save(folder / FOLDER)
+
+    def load(self, folder: Path) -> States | None:
+        """See `Part.load`."""
+        if not (folder / FOLDER).is_dir():
+            return None
+        from models.sequence import SequenceModel
+
+        return States(SequenceModel.load(folder / FOLDER))
+
+    def metrics(self, fitted: States) -> dict[str, float]:
+        """See `Part.metrics`."""
+        return {"sequence_loss": fitted.model.losses[-1]} if fitted.model.losses else {}

@@ -1,0 +1,138 @@
+"""What packages of one's own bring: candidate sources, fitted parts, shelf rules, signals and log formats.
+
+A package names an object of type `Plugin` under the entry-point group `nightshelf.plugins`:
+
+    [project.entry-points."nightshelf.plugins"]
+    moon = "nightshelf_moon:PLUGIN"                      # in its pyproject.toml
+
+    PLUGIN = Plugin(sources=(Moon,), parts=(MoonPart,))  # in nightshelf_moon.py
+
+Installing the package is all it takes; it must be installed wherever workers run. Its name and version stand among the
+settings of every version that it had a hand in, so a new version of the package makes those tables anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar
+
+from transforms.common.errors import UserError
+
+GROUP = "nightshelf.plugins"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """What one package brings.
+
+    Attributes:
+        sources: classes, subclasses of `transforms.candidates.base.Source`.
+        parts: classes, subclasses of `pipelines.recommender.parts.base.Part`, in order of dependency.
+        formats: rows, `transforms.formats.formats.LogFormat`.
+        rules: by name, rules that a shelf's settings can name.
+        signals: what becomes features of the ranker.
+    """
+
+    sources: tuple[Any, ...] = ()
+    parts: tuple[Any, ...] = ()
+    formats: tuple[Any, ...] = ()
+    rules: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    signals: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A plugin with the name and version of the package that brings it."""
+
+    package: str
+    version: str
+    plugin: Plugin
+
+
+@cache
+def installed() -> tuple[Installed, ...]:
+    """Every plugin of this environment, by name of the package.
+
+    Raises:
+        UserError: one cannot be loaded, or is no `Plugin`.
+    """
+    points = sorted(entry_points(group=GROUP), key=lambda point: (_package(point), point.name))
+    return tuple(
+        Installed(_package(point), point.dist.version if point.dist else "", _loaded(point)) for point in points
+    )
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else point.name
+
+
+def _loaded(point: EntryPoint) -> Plugin:
+    remedy = f"mend the package {_package(point)!r} or uninstall it"
+    try:
+        found = point.load()
+    except Exception as error:  # whatever a package's import may raise
+        raise UserError(
+            f"the plugin {point.value!r} cannot be loaded ({type(error).__name__}: {error}); {remedy}"
+        ) from error
+    if not isinstance(found, Plugin):
+        raise UserError(f"expected {point.value!r} to be a Plugin, found {type(found).__name__}; {remedy}")
+    return found
+
+
+def all_of(kind: str, own: tuple[T, ...]) -> tuple[T, ...]:
+    """Ours, then those that plugins bring of one kind: `sources`, `parts`, `formats` or `signals`.
+
+    Raises:
+        UserError: two have one name.
+    """
+    found, seen = list(own), {getattr(one, "name", None) for one in own}
+    for one in installed():
+        for brought in getattr(one.plugin, kind):
+            if brought.name in seen:
+                raise UserError(
+                    f"the package {one.package!r} brings {brought.name!r} among its {kind}, a name that is taken; "
+                    "rename it there or uninstall the package"
+                )
+            seen.add(brought.name)
+            found.append(brought)
+    return tuple(found)
+
+
+def rules(own: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """Shelf rules by name: ours and those of plugins.
+
+    Raises:
+        UserError: two have one name.
+    """
+    found = dict(own)
+    for one in installed():
+        for name, rule in one.plugin.rules.items():
+            if name in found:
+                raise UserError(
+                    f"the package {one.package!r} brings the shelf rule {name!r}, a name that is taken; rename it there or "
+                    "uninstall the package"
+                )
+            found[name] = rule
+    return found
+
+
+def touching(*kinds: str, named: str | None = None) -> dict[str, dict[str, str]]:
+    """What a table's version says of plugins: name and version of the packages that bring any of these kinds.
+
+    Args:
+        kinds: fields of `Plugin`.
+        named: only packages that bring something of this name.
+
+    Returns:
+        {"plugins": {package: version}}, or nothing where no plugin had a hand in it.
+    """
+    found = {
+        one.package: one.version
+        for one in installed()
+        if any(named is None or getattr(b, "name", b) == named for kind in kinds for b in getattr(one.plugin, kind))
+    }
+    return {"plugins": found} if found else {}
