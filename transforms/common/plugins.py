@@ -13,8 +13,7 @@ settings of every version that it had a hand in, so a new version of the package
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
@@ -33,14 +32,14 @@ class Plugin:
         sources: classes, subclasses of `transforms.candidates.base.Source`.
         parts: classes, subclasses of `pipelines.recommender.parts.base.Part`, in order of dependency.
         formats: rows, `transforms.formats.formats.LogFormat`.
-        rules: by name, rules that a shelf's settings can name.
+        rules: `transforms.shelves.rules.registry.Rule`, which the settings of a shelf can name.
         signals: what becomes features of the ranker.
     """
 
     sources: tuple[Any, ...] = ()
     parts: tuple[Any, ...] = ()
     formats: tuple[Any, ...] = ()
-    rules: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    rules: tuple[Any, ...] = ()
     signals: tuple[Any, ...] = ()
 
 
@@ -84,7 +83,7 @@ def _loaded(point: EntryPoint) -> Plugin:
 
 
 def all_of(kind: str, own: tuple[T, ...]) -> tuple[T, ...]:
-    """Ours, then those that plugins bring of one kind: `sources`, `parts`, `formats` or `signals`.
+    """Ours, then those that plugins bring of one kind: `sources`, `parts`, `formats`, `rules` or `signals`.
 
     Raises:
         UserError: two have one name.
@@ -102,24 +101,6 @@ def all_of(kind: str, own: tuple[T, ...]) -> tuple[T, ...]:
     return tuple(found)
 
 
-def rules(own: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
-    """Shelf rules by name: ours and those of plugins.
-
-    Raises:
-        UserError: two have one name.
-    """
-    found = dict(own)
-    for one in installed():
-        for name, rule in one.plugin.rules.items():
-            if name in found:
-                raise UserError(
-                    f"the package {one.package!r} brings the shelf rule {name!r}, a name that is taken; rename it there or "
-                    "uninstall the package"
-                )
-            found[name] = rule
-    return found
-
-
 def touching(*kinds: str, named: str | None = None) -> dict[str, dict[str, str]]:
     """What a table's version says of plugins: name and version of the packages that bring any of these kinds.
 
@@ -133,6 +114,6 @@ def touching(*kinds: str, named: str | None = None) -> dict[str, dict[str, str]]
     found = {
         one.package: one.version
         for one in installed()
-        if any(named is None or getattr(b, "name", b) == named for kind in kinds for b in getattr(one.plugin, kind))
+        if any(named is None or brought.name == named for kind in kinds for brought in getattr(one.plugin, kind))
     }
     return {"plugins": found} if found else {}

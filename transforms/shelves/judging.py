@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from transforms.shelves.facts import Facts
-from transforms.shelves.rules.registry import RULES
+from transforms.shelves.rules.registry import every_rule
 from transforms.shelves.settings import ShelfSettings
 
 PLACED, SPARE, ON_SURFACE, OTHER_VERSION = "placed", "spare", "on_surface", "other_version"
@@ -33,11 +33,11 @@ class Judge:
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
-        self.names = (*_FIXED, *RULES)
+        self.names = (*_FIXED, *every_rule())
         self.code = {name: np.int16(number) for number, name in enumerate(self.names)}
         self._masks: dict[tuple[str, str, str], np.ndarray] = {}
         self.always = np.zeros(len(facts.rows), np.int16)
-        for one in RULES.values():
+        for one in every_rule().values():
             if one.always and one.removes is not None:
                 removed = one.removes(facts, one.parameters(), "")
                 self.always[removed & (self.always == 0)] = self.code[one.name]
@@ -51,7 +51,7 @@ class Judge:
         """
         out = self.always.copy()
         for name, parameters in shelf.judged_by().items():
-            if carried and not RULES[name].again:
+            if carried and not every_rule()[name].again:
                 continue
             removed = self._removed(name, parameters, shelf.shelf_id)
             out[removed & (out == 0)] = self.code[name]
@@ -69,7 +69,7 @@ class Judge:
         return out
 
     def _removed(self, name: str, parameters: dict[str, object], shelf_id: str) -> np.ndarray:
-        one = RULES[name]
+        one = every_rule()[name]
         assert one.removes is not None
         key = (name, repr(sorted(parameters.items())), shelf_id if one.of_shelf else "")
         if key not in self._masks:

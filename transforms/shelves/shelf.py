@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 import transforms.shelves.rules  # noqa: F401  (every rule is registered by this)
 from transforms.shelves.cadence import Daypart, Refresh
-from transforms.shelves.rules.registry import RULES, parse
+from transforms.shelves.rules.registry import every_rule, parse
 
 Given = dict[str, Any] | Literal[False]
 
@@ -138,8 +138,9 @@ class ShelfSettings(BaseModel, frozen=True, extra="forbid"):
     def _rules_are_known(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             raise ValueError("expected rules by name with their parameters, like {rest: {days: 60}}")
+        known = every_rule()
         return {
-            name: False if value is False and name in RULES and not RULES[name].always else parse(name, value)
+            name: False if value is False and name in known and not known[name].always else parse(name, value)
             for name, value in {**USUAL, **given}.items()
         }
 
@@ -157,7 +158,7 @@ class ShelfSettings(BaseModel, frozen=True, extra="forbid"):
         """The rules that are judged before the shelf is filled, beside those that always hold, with their parameters."""
         pool: dict[str, dict[str, Any]] = {BY_POOL[self.pool]: {}} if self.pool in BY_POOL else {}
         named = {name: value for name, value in self.rules.items() if value is not False}
-        return {name: value for name, value in {**pool, **named}.items() if RULES[name].removes is not None}
+        return {name: value for name, value in {**pool, **named}.items() if every_rule()[name].removes is not None}
 
     def unrestricted(self) -> ShelfSettings:
         """The shelf without what it requires and prefers: its pool, under its rules."""
@@ -165,7 +166,8 @@ class ShelfSettings(BaseModel, frozen=True, extra="forbid"):
 
     def of_popular(self) -> ShelfSettings:
         """The shelf as popular tracks stand in for it: they keep what is judged again on a carried shelf, and its caps."""
-        kept = {n: p for n, p in self.rules.items() if RULES[n].again or RULES[n].removes is None}
+        known = every_rule()
+        kept = {n: p for n, p in self.rules.items() if known[n].again or known[n].removes is None}
         pool = "unheard" if self.pool == "unheard" else "any"
         return self.unrestricted().model_copy(update={"rules": kept, "pool": pool, "order": {"score_popular": 1.0}})
 

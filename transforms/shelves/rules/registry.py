@@ -14,10 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel
+
+from transforms.common import plugins
 
 if TYPE_CHECKING:
     from transforms.shelves.facts import Facts
@@ -85,17 +88,24 @@ def rule(
     return register
 
 
+@cache
+def every_rule() -> dict[str, Rule]:
+    """All rules by name: ours, then those that plugins bring."""
+    return {one.name: one for one in plugins.all_of("rules", tuple(RULES.values()))}
+
+
 def parse(name: str, given: Any) -> dict[str, Any]:
     """The parameters of a rule, completed with its defaults.
 
     Raises:
         ValueError: there is no such rule, or the parameters are not its own.
     """
-    if name not in RULES:
-        raise ValueError(f"there is no rule {name!r}{nearest(name, RULES)}; the rules: {', '.join(sorted(RULES))}")
-    if RULES[name].always:
+    known = every_rule()
+    if name not in known:
+        raise ValueError(f"there is no rule {name!r}{nearest(name, known)}; the rules: {', '.join(sorted(known))}")
+    if known[name].always:
         raise ValueError(f"the rule {name!r} holds on every shelf; leave it out")
-    return RULES[name].parameters.model_validate({} if given in (None, True) else given).model_dump(mode="json")
+    return known[name].parameters.model_validate({} if given in (None, True) else given).model_dump(mode="json")
 
 
 def nearest(name: str, names: Any) -> str:
