@@ -20,7 +20,7 @@ from pipelines.recommender.scoring import Scorer
 from transforms.candidates.base import Source
 from transforms.candidates.blocks import Block
 from transforms.shelves.judging import SAYS
-from transforms.shelves.rules.registry import RULES
+from transforms.shelves.rules.registry import every_rule
 from transforms.tables.chunks import Chunk, read_chunks, shard_of
 
 EVERY = 1_000_000  # tracks named of what a rule removed: all
@@ -146,7 +146,8 @@ def _on_shelf(shelf_id: str, fate: str | None, rank: int | None) -> OnShelf:
             shelf_id, fate, "stands on it" if fate == "placed" else "a spare: it follows when an item cannot be played"
         )
     if fate is not None:
-        says = RULES[fate].says if fate in RULES else SAYS[fate]
+        rules = every_rule()
+        says = rules[fate].says if fate in rules else SAYS[fate]
         return OnShelf(shelf_id, fate, f"removed by {fate}: {says}")
     if rank is None:
         return OnShelf(shelf_id, "not retrieved", "no candidate")
