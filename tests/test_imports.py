@@ -1,10 +1,11 @@
-"""Imports run one way: pipelines -> transforms, models; transforms know no TensorFlow, models no Beam."""
+"""Imports run one way, from room to room and from file to file; transforms know no TensorFlow, models no Beam."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,118 @@ INSIDE = {  # a folder of transforms -> the parts of transforms it may lean on
     "outcomes": {"outcomes", "listening", "tables", "common"},
     "simulation": {"simulation", "common"},
 }
+
+
+ORDER = (  # every room, from the ground up: a room imports only rooms that stand before it
+    "nightshelf",
+    "transforms",
+    "transforms.common",
+    "transforms.tables",
+    "transforms.metrics",
+    "transforms.simulation",
+    "transforms.listening",
+    "transforms.signals",
+    "transforms.formats",
+    "transforms.gates",
+    "transforms.privacy",
+    "transforms.ingest",
+    "transforms.next_in_session",
+    "transforms.candidates",
+    "transforms.shelves",
+    "transforms.prompts",
+    "transforms.outcomes",
+    "transforms.experiments",
+    "transforms.evaluation",
+    "transforms.reporting",
+    "models",
+    "models.rankers",
+    "models.generative",
+    "pipelines.recommender",
+    "pipelines.runtime",
+    "pipelines",
+    "pipelines.cli",
+    "dataflow_templates",
+    "dataflow_templates.image",
+    "dataflow_templates.night",
+)
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the program by its name."""
+    found = {}
+    for package in FORBIDDEN:
+        for path in (ROOT / package).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def room(module: str, path: Path) -> str:
+    """The folder that a module stands in, two names deep."""
+    parts = module.split(".")
+    return ".".join((parts if path.name == "__init__.py" else parts[:-1])[:2])
+
+
+def runs(node: ast.AST) -> bool:
+    """Whether a statement runs: what stands under `if TYPE_CHECKING` is read by the type checker alone."""
+    return not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING")
+
+
+def graph() -> dict[str, set[str]]:
+    """Module -> the modules of ours that it imports, at its top or inside a function."""
+    known = modules()
+
+    def walked(node: ast.AST) -> Iterator[ast.AST]:
+        for child in ast.iter_child_nodes(node):
+            if runs(child):
+                yield child
+                yield from walked(child)
+
+    out: dict[str, set[str]] = {}
+    for name, path in known.items():
+        found: set[str] = set()
+        for node in walked(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                whole = (f"{node.module}.{alias.name}" for alias in node.names)
+                found |= {full if full in known else node.module for full in whole}
+        out[name] = (found & set(known)) - {name}
+    return out
+
+
+def circles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """The circles of a graph: what is left when everything that leads nowhere, or is led to by nothing, is taken away."""
+    left = {name: set(others) for name, others in edges.items()}
+    while True:
+        led_to = {other for others in left.values() for other in others}
+        gone = {name for name, others in left.items() if not others or name not in led_to}
+        if not gone:
+            return [[name, *sorted(others)] for name, others in sorted(left.items())]
+        left = {name: others - gone for name, others in left.items() if name not in gone}
+
+
+def test_every_room_has_its_place_and_imports_only_what_stands_below_it() -> None:
+    known, at = modules(), {name: number for number, name in enumerate(ORDER)}
+    homeless = sorted({room(n, p) for n, p in known.items()} - set(at))
+    assert not homeless, f"say where {homeless} stand in ORDER"
+    back = [
+        f"{name} imports {other}"
+        for name, others in sorted(graph().items())
+        for other in sorted(others)
+        if at[room(other, known[other])] > at[room(name, known[name])]
+    ]
+    assert not back, back
+
+
+def test_no_two_files_import_each_other_not_even_inside_a_function() -> None:
+    found = circles(graph())
+    assert not found, f"files that stand in a circle, each with what it imports of it: {found}"
+
+
+def test_circles_are_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == [["b", "c"], ["c", "b"]]
 
 
 def imported(path: Path) -> set[str]:

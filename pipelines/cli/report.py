@@ -20,9 +20,9 @@ from transforms.evaluation.responses import without_estimates
 from transforms.gates.check import Check
 from transforms.gates.history import ACCEPTED, CHECKS, measured_in
 from transforms.gates.measure import removed_by_shelf
-from transforms.reporting.cost import CostSettings
 from transforms.reporting.facts import Job, Ledger, Model, Night, Sample, Shelf, ShelfItem, TableRows
 from transforms.reporting.page import render
+from transforms.reporting.settings import CostSettings
 from transforms.reporting.standing import Standing, standing
 from transforms.shelves.reasons import sentence
 from transforms.tables.manifest import Manifest

@@ -222,7 +222,7 @@ def untrained(candidates: pl.DataFrame) -> pl.DataFrame:
 
 def ranker_contributions(place: Warehouse, candidates: Manifest) -> Contributions:
     """What moved the scores of a night's candidates: its ranker's contributions, or the blend's where it had none."""
-    from models.rankers.ranker import load
+    from models.rankers.kinds import load
     from pipelines.recommender.artefacts import fetch
     from pipelines.recommender.scoring import ranker_features
 

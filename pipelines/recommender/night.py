@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.scoring import UNTRAINED, Plan, Scorer
-from pipelines.recommender.settings import BootstrapSettings, CandidateSettings, ModelSettings, READ_WHEN_SCORING
+from pipelines.recommender.settings import READ_WHEN_SCORING, BootstrapSettings, CandidateSettings, ModelSettings
 from transforms.common import plugins
 from transforms.experiments.assignment import refuse_changes, registered
 from transforms.experiments.settings import ExperimentsSettings
@@ -109,7 +109,7 @@ class Scoring:
         Raises:
             UserError: a file is damaged, or a model is later than the night.
         """
-        from models.rankers.ranker import load
+        from models.rankers.kinds import load
 
         warehouse, day = Warehouse(self.warehouse), self.what.day
         fitted = Fitted.load(fetch(self.warehouse, self.models, day), self.settings)

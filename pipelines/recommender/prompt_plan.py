@@ -13,8 +13,9 @@ from datetime import timedelta
 from typing import Protocol
 
 from pipelines.recommender.artefacts import fetch
-from pipelines.recommender.fitting import Fitted, ModelSettings
+from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.prompting import Prompter, PromptPlan
+from pipelines.recommender.settings import ModelSettings
 from transforms.common.errors import UserError
 from transforms.prompts.settings import PromptSettings
 from transforms.tables.as_of import AsOf, all_tracks

@@ -70,7 +70,7 @@ class Prompter:
         by_artist = np.asarray(self.music.artists.T @ plays).ravel()
         each |= dict(zip(self.music.artist_ids.tolist(), by_artist.tolist(), strict=True))
         self.vocabulary = Vocabulary.build(tracks, artists, each, plan.aliases)
-        self.factors = np.asarray(fitted.als.item_factors)
+        self.factors = np.asarray(fitted["als"].item_factors)
         size = np.linalg.norm(self.factors, axis=1, keepdims=True)
         vectors = np.divide(self.factors, size, out=np.zeros_like(self.factors), where=size > 0)
         self.near = Nearness(vectors, fitted.learned.neighbours.together)
@@ -166,7 +166,7 @@ class Prompter:
         explicit = dict(roster.select("listener_id", "explicit_ok").rows())
         for block in build_blocks(roster, liked, none, self.catalog, self.plan.day, size=LISTENERS):
             company = sparse.csr_matrix(root_plays(block) @ self.near.together)
-            vectors = self.fitted.als.fold_in(heard_plays(block))
+            vectors = self.fitted["als"].fold_in(heard_plays(block))
             fits = vectors @ self.factors.T
             heard = block.heard(self.catalog)
             for row, listener in enumerate(block.listener_ids):

@@ -68,7 +68,7 @@ def choose(
 
     `best` measures all of them; a kind that the settings name is measured beside the blend.
     """
-    from models.rankers.ranker import fit
+    from models.rankers.kinds import fit
 
     wanted = ("blend", "linear", "cross") if settings.kind == "best" else tuple({"blend": 0, settings.kind: 0})
     if not rest.height or not last.candidates.height:

@@ -76,7 +76,7 @@ class RankerFit:
 
     def _old(self, day: date) -> tuple[Any, date] | None:
         """The ranker at work and its fit date."""
-        from models.rankers.ranker import load
+        from models.rankers.kinds import load
 
         if self.replaced is None:
             return None
@@ -96,7 +96,7 @@ class RankerFit:
         self, run: Run, data: pl.DataFrame, names: list[str], kind: str, figures: dict[str, float]
     ) -> list[FileEntry]:
         """The new ranker, fitted on all nights."""
-        from models.rankers.ranker import fit
+        from models.rankers.kinds import fit
 
         settings: Any = self.settings.model_copy(update={"kind": kind})
         ranker = fit(data, names, settings, self.seed)

@@ -21,7 +21,7 @@ from transforms.listening.sessions import SessionSettings
 from transforms.listening.track_stats import TrackStatsSettings
 from transforms.outcomes.join import OutcomeSettings
 from transforms.prompts.settings import PromptSettings
-from transforms.reporting.cost import CostSettings
+from transforms.reporting.settings import CostSettings
 from transforms.shelves.columns import known_columns
 from transforms.shelves.settings import ShelvesSettings
 from transforms.simulation.live_settings import LiveSettings

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 import models  # noqa: F401  (sets the Keras version before TensorFlow is imported)
-from models.rankers.ranker import fit
+from models.rankers.kinds import fit
 from models.settings import RankerSettings
 from tests.benchmarks.stored import Stored, add_arguments, pooled, read
 from transforms.metrics.intervals import interval, paired_difference

@@ -222,7 +222,7 @@ def scorer(place: Warehouse, ranked_by: Warehouse, night: date, tracks: pl.DataF
         sources=settings.candidates.sources,
         continuation=settings.candidates.continuation,
     )
-    from models.rankers.ranker import load
+    from models.rankers.kinds import load
 
     loaded = load(fetch(ranked_by.url, ranker, night)) if ranker else None
     sessions = place.read_manifest(sample) if sample else None

@@ -22,7 +22,7 @@ import polars as pl
 from scipy import sparse
 
 import models  # noqa: F401  (sets the Keras version before TensorFlow is imported)
-from models.rankers.ranker import fit
+from models.rankers.kinds import fit
 from models.settings import RankerSettings
 from pipelines.recommender.evidence import Evidence
 from pipelines.recommender.fitting import fit as fit_everything

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.recommender.registry import SOURCES
+from pipelines.recommender.registry import sources as every_source
 from transforms.shelves import reasons
 from transforms.shelves.filling import STATUS
 from transforms.tables.columns import SHELF_ITEM
@@ -23,7 +23,7 @@ def test_every_reason_is_explained_in_its_own_words(code: str) -> None:
 
 
 def test_every_source_status_and_field_of_an_item_is_explained() -> None:
-    for source in SOURCES:
+    for source in every_source():
         assert f"`{source.name}`" in PAGE
     for status in filter(None, STATUS):
         assert f"| `{status}` |" in PAGE

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.rankers.ranker import load
+from models.rankers.kinds import load
 from pipelines.outcomes import outcomes
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.ranker_examples import ATTRIBUTED, examples

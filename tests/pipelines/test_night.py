@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from models.rankers.ranker import load
+from models.rankers.kinds import load
 from pipelines.cli.preview import preview
 from pipelines.cli.report import gather
 from pipelines.nightly import night

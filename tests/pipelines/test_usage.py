@@ -18,7 +18,7 @@ from pipelines.ingest import ingest
 from pipelines.runtime.config import Settings
 from pipelines.runtime.jobs import elsewhere
 from tests.pipelines.tiny import NIGHT, SETTINGS, build
-from transforms.reporting.cost import CostSettings
+from transforms.reporting.settings import CostSettings
 from transforms.tables.usage import Usage, machine
 from transforms.tables.warehouse import Warehouse
 

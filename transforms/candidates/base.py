@@ -29,6 +29,7 @@ from scipy import sparse
 from transforms.candidates import loops
 from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.settings import ContinueSettings, SourceSettings
+from transforms.common.arrays import positions
 
 TopK = Callable[[np.ndarray, sparse.csr_matrix | None, int], tuple[np.ndarray, np.ndarray]]
 Retrieves = Literal["unheard", "heard", "both"]
@@ -312,14 +313,6 @@ def pair_keys(rows: np.ndarray, items: np.ndarray, n_items: int) -> np.ndarray:
 def look_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray, missing: float = 0.0) -> np.ndarray:
     """Values at `wanted` keys, `keys` being ascending; `missing` where a key is not there."""
     return np.append(values, missing)[positions(keys, wanted)].astype(np.float32)
-
-
-def positions(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """int64: where each wanted key stands among ascending `keys`, the first of equal ones; -1 where it does not."""
-    if not len(keys):
-        return np.full(len(wanted), -1)
-    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(keys[place] == wanted, place, -1)
 
 
 def largest(matrix: sparse.csr_matrix, k: int) -> sparse.csr_matrix:

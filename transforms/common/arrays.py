@@ -1,4 +1,4 @@
-"""Arrays to a file and back: npz without pickles, the same bytes for the same arrays.
+"""Arrays to a file and back, npz without pickles, the same bytes for the same arrays; and looking keys up in them.
 
 >>> save_arrays("/tmp/x.npz", {"a": np.arange(3)}); load_arrays("/tmp/x.npz")["a"].tolist()
 [0, 1, 2]
@@ -42,3 +42,11 @@ def to_csr(name: str, arrays: dict[str, np.ndarray]) -> sparse.csr_matrix:
     """The sparse matrix that `from_csr` took apart."""
     shape = tuple(int(size) for size in arrays[f"{name}.shape"])
     return sparse.csr_matrix((arrays[f"{name}.data"], arrays[f"{name}.indices"], arrays[f"{name}.indptr"]), shape=shape)
+
+
+def positions(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """int64: where each wanted key stands among ascending `keys`, the first of equal ones; -1 where it does not."""
+    if not len(keys):
+        return np.full(len(wanted), -1)
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[place] == wanted, place, -1)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from transforms.candidates.base import positions
+from transforms.common.arrays import positions
 from transforms.next_in_session.sessions import LONGEST, Prefixes
 from transforms.next_in_session.sources import Sources
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 
-from transforms.ingest.batch import TABLES_WRITTEN
 from transforms.privacy.forget import change_manifests
 from transforms.privacy.traces import Traces
 from transforms.tables.manifest import Manifest
+from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 
 
@@ -28,7 +28,7 @@ def clear_texts(place: Warehouse, traces: Traces) -> int:
         )
 
     count = 0
-    for table in TABLES_WRITTEN:
+    for table in (t.name for t in TABLES.values() if t.made_by == "ingest"):
         for name in place.store.folders(table):
             count += change_manifests(place, f"{table}/{name}", cleared)
     for path in place.store.paths("runs"):

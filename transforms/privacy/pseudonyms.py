@@ -20,13 +20,14 @@ from functools import lru_cache
 import polars as pl
 
 from transforms.common.errors import UserError
+from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 
 ENVIRONMENT = "NIGHTSHELF_PSEUDONYM_KEY"
 RECORDED = "pseudonyms"  # key of a manifest's settings that holds the fingerprint
 OPEN_TO_OTHERS = 0o027  # bits of a key file's mode: all of others', and writing of the group's
 SHORTEST_KEY = 16
-INGESTED = ("listens", "rejects", "listeners", "feedback", "impressions", "blends", "prompts")
+KEYED = tuple(table.name for table in TABLES.values() if table.keyed)
 
 
 class Pseudonyms:
@@ -128,7 +129,7 @@ def key_source(file: str | None) -> KeySource | None:
 
 def fingerprint_of(place: Warehouse) -> tuple[bool, str | None]:
     """Whether a warehouse holds listeners' ids, and the fingerprint of the key they were made with (None: as they came)."""
-    for table in INGESTED:
+    for table in KEYED:
         for day in reversed(place.dates(table)):
             manifest = place.current(table, day)
             if manifest is not None:

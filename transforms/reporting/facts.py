@@ -13,7 +13,7 @@ from datetime import date
 import polars as pl
 
 from transforms.gates.check import Check
-from transforms.reporting.cost import CostSettings
+from transforms.reporting.settings import CostSettings
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ from transforms.tables.warehouse import Warehouse
 
 ATTEMPTS = 20
 MOST_SOURCES = 10_000  # that one load job may name
-NEWEST = ("tracks", "listeners")
 
 
 def publishable(past: AsOf, table: str) -> Manifest:
@@ -39,7 +38,7 @@ def publishable(past: AsOf, table: str) -> Manifest:
         UserError: no such table, nothing on that date, or no rows, which would show consumers an empty table.
     """
     declared(table)
-    manifest = (past.newest(table) if table in NEWEST else None) or past.need(table)
+    manifest = (past.newest(table) if TABLES[table].cumulative else None) or past.need(table)
     if not manifest.rows:
         raise UserError(
             f"{table} of {past.day} has no rows; publishing it would show consumers an empty table: make it again first"

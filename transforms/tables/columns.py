@@ -71,6 +71,12 @@ class Table:
         sharded_by: `listener_id` for listener-side tables, a track column for track-side ones, None for small tables.
         open_columns: prefixes of further columns a run may add (type and meaning), named in its manifest's settings.
         schema_version: raised on a breaking change only.
+        personal: rows are about a listener, so `forget` takes some of them out.
+        made_by: `ingest` or `fold`: it is mended by ingesting the log again, or by folding its days again; empty where the
+            job that makes it is simply run again.
+        cumulative: a date holds all that was known by then, so a reader of a later date, and `publish`, take the newest.
+        keyed: `ingest` writes listeners' ids into it, so its manifests tell which key of pseudonyms they were made with.
+        of_a_night: what was shown, and what came of it; `clean` counts its days of keeping from the newest of these.
     """
 
     name: str
@@ -81,6 +87,10 @@ class Table:
     open_columns: tuple[tuple[str, pa.DataType, str], ...] = ()
     schema_version: int = 1
     personal: bool = False
+    made_by: str = ""
+    cumulative: bool = False
+    keyed: bool = False
+    of_a_night: bool = False
 
     @cached_property
     def arrow(self) -> pa.Schema:

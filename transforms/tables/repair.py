@@ -15,11 +15,12 @@ from datetime import date, timedelta
 from transforms.common.errors import UserError
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import RUN_MANIFEST
+from transforms.tables.schema import TABLES
 from transforms.tables.upkeep import check_table, rows_of, tables
 from transforms.tables.warehouse import CURRENT, Warehouse, days, folder
 
-INGESTED = ("listens", "feedback", "impressions", "tracks", "listeners", "rejects", "blends", "prompts")
-FOLDED = ("sessions", "track_stats", "co_listens", "library")
+INGESTED = frozenset(table.name for table in TABLES.values() if table.made_by == "ingest")
+FOLDED = frozenset(table.name for table in TABLES.values() if table.made_by == "fold")
 DAMAGED = "damaged-"
 _MISCOUNTED = re.compile(r" rows, and its (?:files|manifest says) [\d,]+$")
 
@@ -96,7 +97,7 @@ def to_fold_again(warehouse: Warehouse, first: date, last: date) -> list[date]:
             break
         before = warehouse.newest("library", first - timedelta(1))
     found = set()
-    for table in FOLDED:
+    for table in sorted(FOLDED):
         held = set(warehouse.store.folders(table))  # of a log's whole past most dates have nothing to be read yet
         there = [d for d in days(first, last) if f"date={d}" in held]
         found |= {d for d in there if (m := warehouse.current(table, d)) and waits(m)}

@@ -27,6 +27,8 @@ LOGGED: tuple[Table, ...] = (
             Column("listen_id", pa.string(), "hash of listener, track and start"),
         ),
         personal=True,
+        made_by="ingest",
+        keyed=True,
     ),
     Table(
         "rejects",
@@ -41,6 +43,8 @@ LOGGED: tuple[Table, ...] = (
             Column("listener_print", pa.int32(), "16 bits of a hash of the line's listener, for `forget`", True),
         ),
         sharded_by=None,
+        made_by="ingest",
+        keyed=True,
     ),
     Table(
         "tracks",
@@ -68,6 +72,8 @@ LOGGED: tuple[Table, ...] = (
             Column("mbid", pa.string(), "MusicBrainz recording id", True),
         ),
         sharded_by=None,
+        made_by="ingest",
+        cumulative=True,
     ),
     Table(
         "listeners",
@@ -86,6 +92,9 @@ LOGGED: tuple[Table, ...] = (
             Column("joined_on", pa.date32(), "first day", True),
         ),
         personal=True,
+        made_by="ingest",
+        keyed=True,
+        cumulative=True,
     ),
     Table(
         "feedback",
@@ -106,6 +115,8 @@ LOGGED: tuple[Table, ...] = (
             Column("at", TIMESTAMP, "when, UTC"),
         ),
         personal=True,
+        made_by="ingest",
+        keyed=True,
     ),
     Table(
         "impressions",
@@ -122,6 +133,9 @@ LOGGED: tuple[Table, ...] = (
             Column("shown_at", TIMESTAMP, "when, UTC"),
         ),
         personal=True,
+        made_by="ingest",
+        keyed=True,
+        of_a_night=True,
     ),
     Table(
         "blends",
@@ -133,5 +147,7 @@ LOGGED: tuple[Table, ...] = (
         ),
         sharded_by=None,
         personal=True,
+        made_by="ingest",
+        keyed=True,
     ),
 )

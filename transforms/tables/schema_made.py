@@ -49,6 +49,7 @@ MADE: tuple[Table, ...] = (
             Column("daypart", pa.string(), "night, morning, afternoon or evening of its start, listener's time zone"),
         ),
         personal=True,
+        made_by="fold",
     ),
     Table(
         "session_sample",
@@ -79,6 +80,7 @@ MADE: tuple[Table, ...] = (
             Column("saved", pa.bool_(), "saved or liked"),
         ),
         personal=True,
+        made_by="fold",
     ),
     Table(
         "track_stats",
@@ -94,6 +96,7 @@ MADE: tuple[Table, ...] = (
             Column("skips", pa.int64(), "skipped plays, capped alike"),
         ),
         sharded_by="track_id",
+        made_by="fold",
     ),
     Table(
         "co_listens",
@@ -108,6 +111,7 @@ MADE: tuple[Table, ...] = (
             Column("sessions", pa.int64(), "sessions that hold both"),
         ),
         sharded_by="track_a",
+        made_by="fold",
     ),
     Table(
         "track_embeddings",
@@ -157,6 +161,7 @@ MADE: tuple[Table, ...] = (
             ("f_", pa.float32(), "a ranker feature"),
         ),
         personal=True,
+        of_a_night=True,
     ),
     Table(
         "shelves",
@@ -186,6 +191,7 @@ MADE: tuple[Table, ...] = (
             Column("spares", list_of(SHELF_ITEM), "what comes next when an item cannot be played"),
         ),
         personal=True,
+        of_a_night=True,
     ),
     Table(
         "draws",
@@ -202,6 +208,7 @@ MADE: tuple[Table, ...] = (
             Column("seed", pa.int64(), "seed"),
         ),
         personal=True,
+        of_a_night=True,
     ),
     Table(
         "removed",
@@ -215,6 +222,7 @@ MADE: tuple[Table, ...] = (
             Column("tracks", STRINGS, "the best of them, of listeners whose candidates are all stored; else empty"),
         ),
         personal=True,
+        of_a_night=True,
     ),
     Table(
         "outcomes",
@@ -244,6 +252,7 @@ MADE: tuple[Table, ...] = (
             Column("heard_before", pa.bool_(), "heard by the end of the night"),
         ),
         personal=True,
+        of_a_night=True,
     ),
     Table(
         "exposures",

@@ -27,6 +27,8 @@ PROMPTED: tuple[Table, ...] = (
             Column("asked_at", TIMESTAMP, "when, UTC"),
         ),
         personal=True,
+        made_by="ingest",
+        keyed=True,
     ),
     Table(
         "intents",

@@ -17,11 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from transforms.common.errors import UserError
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import CLAIM, RUN_MANIFEST, run_of
+from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import CURRENT, Warehouse, folder
 
 CHECKPOINTS = "checkpoints"  # of fits that were killed: not a table, no reader looks there
 _RUN_FOLDER = re.compile(r"(?P<table>\w+)/date=(?P<day>[\d-]{10})/run=(?P<run>[^/]+)")
-LISTENED = ("shelves", "candidates", "draws", "removed", "impressions", "outcomes")
+OF_A_NIGHT = tuple(table.name for table in TABLES.values() if table.of_a_night)
 
 
 class RetentionSettings(BaseModel):
@@ -122,7 +123,7 @@ def removable(warehouse: Warehouse, settings: RetentionSettings, abandoned: bool
         abandoned: also runs that never were committed and whose job has ended, and checkpoints of fits.
     """
     chained = {part["run_id"] for d in warehouse.dates("library") for part in _chain(warehouse.current("library", d))}
-    newest = max((d for t in LISTENED for d in warehouse.dates(t)), default=None)
+    newest = max((d for t in OF_A_NIGHT for d in warehouse.dates(t)), default=None)
     needed = _shown_versions(warehouse, newest, settings) if newest else set()
     unfinished: list[str] = []
     for table in tables(warehouse):

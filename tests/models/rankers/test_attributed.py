@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from models.rankers.examples import Examples
-from models.rankers.ranker import Ranker, fit
+from models.rankers.kinds import fit
+from models.rankers.ranker import Ranker
 from models.settings import CrossSettings, RankerSettings
 
 NAMES = ["f_0", "f_1"]

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from models.rankers.heard import ByHeard
-from models.rankers.ranker import Ranker, fit, load
+from models.rankers.kinds import fit, load
+from models.rankers.ranker import Ranker
 from models.settings import Kind, RankerSettings
 
 NAMES = ["f_heard", "f_blend", "f_a", "f_own"]

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from models.rankers.calibration import Platt
-from models.rankers.ranker import Ranker, fit, load
+from models.rankers.kinds import fit, load
+from models.rankers.ranker import Ranker
 from models.settings import CrossSettings, Kind, RankerSettings
 from transforms.common.errors import UserError
 
@@ -179,7 +180,7 @@ def test_nan_in_training_is_as_usual_too(kind: Kind) -> None:
 
 def test_whoever_calibrates_on_one_night_is_learned_from_on_none() -> None:
     from models.rankers.examples import Examples
-    from models.rankers.ranker import held_out
+    from models.rankers.kinds import held_out
 
     n = 400
     rows = pl.DataFrame(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.recommender.registry import SOURCES
+from pipelines.recommender.registry import sources as every_source
 from tests.transforms.candidates.worlds import NIGHT, blocks_of, catalog_of, default_sources, learned_from, listens
 from transforms.candidates.cut import cut
 from transforms.candidates.features import features
@@ -82,9 +82,9 @@ def test_what_is_kept_has_the_features_of_the_whole_union(best: int) -> None:
     catalog = catalog_of(plays)
     block, learned = blocks_of(plays, catalog)[0], learned_from(plays, catalog)
     found = retrieve_block(block, catalog, default_sources(learned, catalog, NIGHT), 10)
-    whole = features(block, catalog, found, learned, SOURCES, as_of=NIGHT, k=10)
+    whole = features(block, catalog, found, learned, every_source(), as_of=NIGHT, k=10)
     keep = CutSettings(best=best, of_each=0)
-    part = features(block, catalog, found, learned, SOURCES, as_of=NIGHT, k=10, keep=keep)
+    part = features(block, catalog, found, learned, every_source(), as_of=NIGHT, k=10, keep=keep)
     assert part.equals(whole.join(part.select("row", "item"), on=["row", "item"], how="semi", maintain_order="left"))
     assert (part.height < whole.height) == (best < 100)
     order = ["row", "heard_before", "f_blend"]

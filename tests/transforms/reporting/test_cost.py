@@ -8,9 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from tests.transforms.reporting.test_page import DAY, NIGHT, parsed
-from transforms.reporting.cost import CostSettings, Usage, cost, table
+from transforms.reporting.cost import Usage, cost, table
 from transforms.reporting.facts import Job
 from transforms.reporting.page import render
+from transforms.reporting.settings import CostSettings
 
 PRICED = CostSettings(machine_hour=0.36, currency="EUR", vcpus=2, memory_gb=1)
 TRAINED = Job("train", "2026-01-18", 3600.0, 2048.0, 10, 10, 1.0, vcpus=2)
