@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 import models  # noqa: F401  (sets the Keras version before TensorFlow is imported)
-from models.rankers.ranker import fit
+from models.rankers.kinds import fit
 from models.settings import RankerSettings
 from tests.benchmarks import stored
 from tests.benchmarks.stored import Stored
