@@ -16,7 +16,7 @@ listener is in the block.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -202,14 +202,43 @@ def product_at_pairs(
 ) -> np.ndarray:
     """float32 [m]: (weights @ matrix^power)[rows, items], `power` (1 or 4) entry by entry."""
     n = matrix.shape[1]
+    bounds, wanted, back = _distinct(rows, items, weights.shape[0], n)
+    found: np.ndarray = loops.product_at(*loops.parts(weights), *loops.parts(matrix), n, bounds, wanted, power)
+    return found if back is None else found[back]
+
+
+def products_at_pairs(
+    weights: sparse.csr_matrix,
+    columns: Sequence[np.ndarray],
+    matrix: sparse.csr_matrix,
+    rows: np.ndarray,
+    items: np.ndarray,
+    powers: Sequence[int],
+) -> list[np.ndarray]:
+    """`product_at_pairs` of several weights in one walk, which reads the matrix once.
+
+    Args:
+        weights: whose entries they all have.
+        columns: float32 [entries] each, the weights; powers: 1 or 4 each.
+    """
+    n = matrix.shape[1]
+    bounds, wanted, back = _distinct(rows, items, weights.shape[0], n)
+    wide = np.ascontiguousarray(np.stack(columns, axis=1), np.float32)
+    found: np.ndarray = loops.products_at(
+        weights.indptr, weights.indices, wide, *loops.parts(matrix), n, bounds, wanted, np.array(powers, np.int64)
+    )
+    return list((found if back is None else found[back]).T)
+
+
+def _distinct(
+    rows: np.ndarray, items: np.ndarray, size: int, n: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Pairs as the loops take them: bounds of each row, distinct items, and which of these each pair is (None = itself)."""
     keys, back = pair_keys(rows, items, n), None
     if not (keys[1:] > keys[:-1]).all():
         keys, back = np.unique(keys, return_inverse=True)
         rows, items = keys // n, keys % n
-    bounds = np.searchsorted(rows, np.arange(weights.shape[0] + 1))
-    wanted = np.ascontiguousarray(items, np.int32)
-    found: np.ndarray = loops.product_at(*loops.parts(weights), *loops.parts(matrix), n, bounds, wanted, power)
-    return found if back is None else found[back]
+    return np.searchsorted(rows, np.arange(size + 1)), np.ascontiguousarray(items, np.int32), back
 
 
 def _places(exclude: sparse.csr_matrix | None, like: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:

@@ -32,12 +32,14 @@ from scipy import sparse
 from transforms.candidates import loops
 from transforms.candidates.artists import affinity
 from transforms.candidates.base import (
+    SparseScores,
     Traits,
     look_up,
     pair_dots,
     pair_keys,
     positions,
     product_at_pairs,
+    products_at_pairs,
     row_numbers,
 )
 from transforms.candidates.blocks import Block, Catalog
@@ -230,24 +232,24 @@ def _of_company(block: Block, neighbours: Neighbours, rows: np.ndarray, items: n
     """
     heard = block.matrix((POSITIVE > 0).cast(pl.Float32))
     recent = root_decayed(block)
-    capped = recent.minimum(1.0)
+    lately = SparseScores(recent).of(row_numbers(heard), heard.indices)  # nothing is recent that was not heard
     last = last_sessions(block, sessions=1)
     last_once = last.copy()
     last_once.data[:] = 1.0
-    shared = neighbours.towards_shared
+    together, after, shared = neighbours.together, neighbours.after, neighbours.towards_shared
     mass = np.maximum(neighbours.mass[items], 1e-9)
-
-    def score(weights: sparse.csr_matrix, matrix: sparse.csr_matrix, power: int = 1) -> np.ndarray:
-        return product_at_pairs(weights, matrix, rows, items, power)
-
+    link, co_recent = products_at_pairs(heard, [heard.data, lately], together, rows, items, powers=[4, 1])
+    company, company_recent = products_at_pairs(
+        heard, [heard.data, np.minimum(lately, 1)], shared, rows, items, powers=[1, 1]
+    )
     return {
-        "company": score(heard, shared) / mass,
-        "company_recent": score(sparse.csr_matrix(capped), shared) / mass,
-        "company_last": score(last_once, shared) / mass,
-        "link_best": np.sqrt(np.sqrt(score(heard, neighbours.together, power=4))),
-        "co_recent": np.log1p(score(recent, neighbours.together)),
-        "next_recent": np.log1p(score(recent, neighbours.after)),
-        "next_last": np.log1p(score(last, neighbours.after)),
+        "company": company / mass,
+        "company_recent": company_recent / mass,
+        "company_last": product_at_pairs(last_once, shared, rows, items) / mass,
+        "link_best": np.sqrt(np.sqrt(link)),
+        "co_recent": np.log1p(co_recent),
+        "next_recent": np.log1p(product_at_pairs(recent, after, rows, items)),
+        "next_last": np.log1p(product_at_pairs(last, after, rows, items)),
     }
 
 

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from transforms.candidates.base import ProductScores, SparseScores, largest, pair_dots, strongest_link
+from transforms.candidates.base import (
+    ProductScores,
+    SparseScores,
+    largest,
+    pair_dots,
+    product_at_pairs,
+    products_at_pairs,
+    strongest_link,
+)
 
 SIZES = st.tuples(st.integers(1, 6), st.integers(1, 9), st.integers(2, 25), st.integers(1, 8), st.integers(0, 10**6))
 
@@ -48,6 +56,19 @@ def test_a_product_that_is_never_stored_equals_the_stored_one(sizes: tuple[int, 
     rows, items = rng.integers(0, listeners, 40), rng.integers(0, n, 40)  # in no order
     expected = (weights @ matrix).toarray()[rows, items].tolist()
     assert stored.of(rows, items).tolist() == walked.of(rows, items).tolist() == expected
+
+
+def test_several_weights_in_one_walk_are_each_to_the_last_bit_what_they_are_alone() -> None:
+    rng = np.random.default_rng(4)
+    weights = sparse.random(20, 200, 0.3, "csr", np.float32, rng)
+    matrix = sparse.random(200, 300, 0.2, "csr", np.float32, rng)
+    other = sparse.csr_matrix((weights.data * (weights.data > 0.5), weights.indices, weights.indptr), weights.shape)
+    rows, items = rng.integers(0, 20, 500), rng.integers(0, 300, 500)
+    found = products_at_pairs(weights, [weights.data, other.data], matrix, rows, items, powers=[4, 1])
+    assert np.array_equal(found[0], product_at_pairs(weights, matrix, rows, items, power=4))
+    assert np.array_equal(found[1], product_at_pairs(other, matrix, rows, items))
+    fourth = (weights @ matrix.power(4)).toarray()[rows, items]
+    assert found[0] == pytest.approx(fourth, rel=1e-5)
 
 
 def test_sums_are_those_of_the_product_to_the_last_bit() -> None:
