@@ -241,3 +241,22 @@ def test_explaining_asks_of_what_is_shown_and_leaves_popular_tracks_alone() -> N
     shown, texts = texts_of_shown(block.rows, [made], explain)
     assert asked == [("ann", "a", False, 0)] and block.ids(shown) == ["a"]
     assert texts.row(0) == ("als", "because_you_played", "h")
+
+
+def test_a_shelf_falls_back_step_by_step() -> None:
+    """Nothing has evidence: `unrestricted` lets the shelf's own pool stand in, then what is popular for who has nothing."""
+    rows = frame(candidate("a", 1), candidate("h", 1, listener_id="cy", heard_before=True))
+    people = roster("ann", "bob", "cy")
+    for steps, expected in (
+        (("unrestricted", "popular"), {"ann": ["a"], "bob": ["p"], "cy": ["p"]}),
+        (("popular-without-history",), {"ann": [], "bob": ["p"], "cy": []}),
+        ((), {"ann": [], "bob": [], "cy": []}),
+    ):
+        settings = one_shelf(requires=("score_next_tracks",), fallback=steps)
+        made = make(rows, settings=settings, roster=people, popular=popular("p"))
+        found = {
+            who: [i["track_id"] for i in items]
+            for who, items in made.shelves.select("listener_id", "items").iter_rows()
+        }
+        assert found == expected, steps
+        assert set(made.shelves["status"]) <= {"fallback", "empty"}
