@@ -6,7 +6,6 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
-import click
 import pytest
 
 from pipelines.cli.main import cli
@@ -78,33 +77,3 @@ def test_a_file_that_names_nobody_who_is_known_is_refused(
     with pytest.raises(UserError, match=f"^0 of 1 listeners are known on {NIGHT}") as refused:
         preview(place.url, NIGHT, NIGHT, SETTINGS, listeners_file=str(tmp_path / "ids.txt"))
     assert "nobody-of-that-name" not in str(refused.value) + "".join(capsys.readouterr())
-
-
-def test_against_says_what_a_change_changes_for_whom_beside_the_stored_night(
-    place: Warehouse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A shorter On Repeat: everybody with a full one loses its last items, nothing comes, and nothing is committed."""
-    before = manifests(place)
-    who = listeners(place, 3)
-    (tmp_path / "ids.txt").write_text("\n".join(who))
-    (tmp_path / "settings.yaml").write_text(to_yaml(SETTINGS))
-    words = ["run", "--date", str(NIGHT), "--warehouse", place.url, "--config", str(tmp_path / "settings.yaml")]
-    words = [*words, "--shelf", "on-repeat", "--listeners", str(tmp_path / "ids.txt"), "--against"]
-    cli(words, standalone_mode=False)
-    same = capsys.readouterr().out
-    assert "beside the stored night" in same
-    assert "on-repeat: 0 of 3 listeners see another shelf; 0.0 items came a listener" in same
-    changed = SETTINGS.model_dump(mode="json")
-    (mine,) = [shelf for shelf in changed["shelves"]["shelves"] if shelf["shelf_id"] == "on-repeat"]
-    mine |= {"size": 4, "open_slots": 0}
-    (tmp_path / "settings.yaml").write_text(to_yaml(type(SETTINGS).model_validate(changed)))
-    cli(words, standalone_mode=False)
-    told = capsys.readouterr()
-    assert re.search(r"^on-repeat: [1-3] of 3 listeners see another shelf", told.out, re.MULTILINE)
-    assert re.search(r"^    - ", told.out, re.MULTILINE) and not any(one in told.out + told.err for one in who)
-    assert manifests(place) == before
-
-
-def test_against_needs_a_preview_and_a_stored_night(place: Warehouse) -> None:
-    with pytest.raises(click.UsageError, match="--against compares a preview"):
-        cli(["run", "--date", str(NIGHT), "--warehouse", place.url, "--against"], standalone_mode=False)
