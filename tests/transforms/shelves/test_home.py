@@ -78,25 +78,3 @@ def test_wrong_settings_name_themselves(wrong: dict, message: str) -> None:
 def test_an_unknown_shelf_names_the_known_ones() -> None:
     with pytest.raises(UserError, match="discover-weekly, release-radar"):
         ShelvesSettings().shelf("lunar-phase")
-
-
-def test_each_arm_gets_the_shelves_of_its_own_settings() -> None:
-    """Two arms of one experiment: one has the shelf as it is, the other a longer one that is not drawn."""
-    experiment = {
-        "name": "length",
-        "arms": {"as-is": 1, "longer": 1},
-        "changes": {"longer": {"discover": {"size": 5, "open_slots": 0}}},
-    }
-    shelf = {"shelf_id": "discover", "title": "Discover", "size": 3, "open_slots": 1, "spares": 0}
-    settings = ShelvesSettings.model_validate({"shelves": [shelf], "experiment": experiment})
-    people = MANY[:60]
-    block = frame(*(candidate(f"t{n}", float(n), listener_id=who) for who in people for n in range(8)))
-    made = make(block, settings=settings, roster=roster(*people))
-    arm = dict(zip(people, arms(people, settings.experiment), strict=True))  # type: ignore[arg-type]
-    sizes = {who: len(items) for who, items in made.shelves.select("listener_id", "items").iter_rows()}
-    assert sizes == {who: 5 if arm[who] == "longer" else 3 for who in people} and set(arm.values()) == {
-        "as-is",
-        "longer",
-    }
-    assert set(made.draws["listener_id"]) == {who for who in people if arm[who] == "as-is"}
-    assert made.shelves.select("listener_id", "arm").rows() == [(who, arm[who]) for who in sorted(people)]
