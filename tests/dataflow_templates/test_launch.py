@@ -90,7 +90,7 @@ def test_a_job_that_nobody_waits_for_records_itself_as_one_that_is_awaited_is_re
     ours = {
         k: r for k, r in awaited.items() if r["job"] in ("train", "train_ranker", "score") and r["date"] == str(NIGHT)
     }
-    tables = sorted(r["table"] for r in ours.values())
+    tables = sorted({table for r in ours.values() for table in r["tables"]})
     for folder in ("runs", *(f"{t}/date={NIGHT}" for t in tables)):
         shutil.rmtree(tmp_path / "warehouse" / folder)
     argv = [f"--warehouse={place.url}", f"--config={made.config}", f"--date={NIGHT}"]
