@@ -12,7 +12,7 @@ from transforms.privacy.forget import change_manifests
 from transforms.privacy.traces import Traces
 from transforms.tables.manifest import Manifest
 from transforms.tables.schema import TABLES
-from transforms.tables.warehouse import Warehouse
+from transforms.tables.warehouse import Warehouse, folder
 
 
 def clear_texts(place: Warehouse, traces: Traces) -> int:
@@ -29,8 +29,8 @@ def clear_texts(place: Warehouse, traces: Traces) -> int:
 
     count = 0
     for table in (t.name for t in TABLES.values() if t.made_by == "ingest"):
-        for name in place.store.folders(table):
-            count += change_manifests(place, f"{table}/{name}", cleared)
+        for day in place.begun(table):
+            count += change_manifests(place, folder(table, day), cleared)
     for path in place.store.paths("runs"):
         if not path.endswith(".json"):
             continue
