@@ -30,7 +30,7 @@ def backfill(warehouse: str, first: date, last: date, settings: Settings, beam_a
     for day in days(first, last):
         joined = stored.current("outcomes", day)
         if joined is not None:
-            with stage(f"outcomes {day}"):
+            with stage(f"outcomes {day}", makes=True):
                 horizons = joined.settings["horizons"]
                 outcomes(warehouse, day, settings=settings, horizons=horizons, beam_args=beam_args)
         if is_bootstrap(stored, day):
@@ -48,10 +48,10 @@ def _fold(stored: Warehouse, first: date, last: date, settings: Settings, beam_a
     """Fold again what is damaged, then everything from the first date on whose inputs have moved."""
     again = to_fold_again(stored, first, last)
     if again:
-        with stage(f"features {again[0]} to {again[-1]}"):
+        with stage(f"features {again[0]} to {again[-1]}", makes=True):
             features(stored.url, again[0], again[-1], settings=settings, beam_args=beam_args)
     moved = sorted({s.manifest.date for s in states(stored) if s.moved and first <= s.manifest.date <= last})
     upto = stored.newest("library", last)  # later dates are folded by their nights, once their log has passed its gate
     if moved and upto is not None and moved[0] <= upto.date:
-        with stage(f"features {moved[0]} to {upto.date}"):
+        with stage(f"features {moved[0]} to {upto.date}", makes=True):
             features(stored.url, moved[0], upto.date, settings=settings, beam_args=beam_args)

@@ -40,7 +40,7 @@ def fold_to(url: str, day: date, settings: Settings, beam_args: Sequence[str] = 
         if not again:
             return
         first, day = again[0], again[-1]
-    with stage(f"features {first} to {day}") as at:
+    with stage(f"features {first} to {day}", makes=True) as at:
         features(url, first, day, settings=settings, beam_args=beam_args)
         at.rows(sum(m.rows for d in days(first, day) if (m := warehouse.current("sessions", d))))
 
@@ -59,7 +59,7 @@ def join_outcomes(night: Night) -> None:
 
     horizons = {*night.settings.outcomes.horizons, night.horizon}
     for closed, wanted in to_join(night.warehouse, night.day, horizons).items():
-        with stage(f"outcomes {closed}") as at:
+        with stage(f"outcomes {closed}", makes=True) as at:
             outcomes(night.url, closed, settings=night.settings, horizons=wanted, beam_args=night.beam_args)
             at.rows(night.warehouse.need("outcomes", closed).rows)
 
@@ -70,7 +70,7 @@ def fit_models(night: Night) -> None:
 
     fit, warehouse = night.fit, night.warehouse
     if fit == night.day or warehouse.current("models", fit) is None or is_bootstrap(warehouse, fit):
-        with stage(f"models {fit}"):
+        with stage(f"models {fit}", makes=True):
             train(night.url, fit, settings=night.settings, beam_args=night.beam_args)
 
 
@@ -79,7 +79,7 @@ def fit_ranker(night: Night) -> None:
     from pipelines.train_ranker import train_ranker
 
     if night.fit == night.day or night.warehouse.current("rankers", night.fit) is None:
-        with stage(f"ranker {night.fit}"):
+        with stage(f"ranker {night.fit}", makes=True):
             settings, args = night.settings, night.beam_args
             train_ranker(night.url, night.fit, settings=settings, horizon=night.horizon, beam_args=args)
 
@@ -89,7 +89,7 @@ def score_night(night: Night) -> None:
     from pipelines.score import score
 
     asked, accept = Asked(night.fit, night.candidates_only, night.greedy), night.accept_gates
-    with stage(f"score {night.day}") as at:
+    with stage(f"score {night.day}", makes=True) as at:
         settings, args = night.settings, night.beam_args
         score(night.url, night.day, settings=settings, asked=asked, accept_gates=accept, beam_args=args)
         manifest = night.warehouse.current("candidates", night.day)

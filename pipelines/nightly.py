@@ -26,7 +26,7 @@ NIGHT = (
     Step("exclusions", (*ACTS, "sessions"), ("exclusions",), local.take_out, earlier=True),
     Step(
         "outcomes",
-        ("candidates", "shelves", "library", *ACTS, "impressions", "tracks"),
+        ("candidates", "draws", "shelves", "library", *ACTS, "impressions", "tracks"),
         ("outcomes",),
         local.join_outcomes,
     ),

@@ -13,7 +13,7 @@ import apache_beam as beam
 
 from pipelines.runtime.jobs import launch
 from transforms.outcomes.beam import JoinNights
-from transforms.outcomes.nights import COLUMNS, DATED, closing, tables_of, what_log_knows
+from transforms.outcomes.nights import COLUMNS, DATED, closing, read_of, tables_of, what_log_knows
 from transforms.tables.as_of import as_of
 from transforms.tables.beam import Commit, ReadChunks, WriteChunks
 from transforms.tables.chunks import Chunk, specs
@@ -52,7 +52,7 @@ def outcomes(
         "outcomes",
         day,
         shards=settings.shards,
-        inputs=inputs_of(catalog, *(m for manifests in tables.values() for m in manifests)),
+        inputs=inputs_of(catalog, *read_of(past, tables)),
         settings={"horizons": sorted(nights)},
         step_version=STEP,
     )

@@ -20,6 +20,7 @@ from pipelines.recommender.settings import READ_WHEN_SCORING, BootstrapSettings,
 from transforms.common import plugins
 from transforms.experiments.assignment import refuse_changes, registered
 from transforms.experiments.settings import ExperimentsSettings
+from transforms.listening.library import LibrarySettings
 from transforms.shelves.settings import ShelvesSettings
 from transforms.tables.as_of import AsOf, all_tracks
 from transforms.tables.chunks import Spec, specs
@@ -41,6 +42,8 @@ class NightSettings(Protocol):
     def shards(self) -> int: ...
     @property
     def models(self) -> ModelSettings: ...
+    @property
+    def library(self) -> LibrarySettings: ...
     @property
     def candidates(self) -> CandidateSettings: ...
     @property
@@ -153,7 +156,7 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
                 past.day,
                 shards=settings.shards,
                 inputs=inputs_of(models, ranker, sample, catalog, listeners, *own),
-                settings=described(settings, asked, fit, past.day),
+                settings=described(table, settings, asked, fit, past.day),
                 step_version=step_version,
                 seed=settings.seed,
             )
@@ -184,6 +187,7 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
         cut=settings.candidates.cut,
         only=tuple(asked.only),
         only_shelves=tuple(asked.shelves),
+        library=settings.library,
     )
     before = tables["shelves"][-1].date if tables["shelves"] else None
     work = Scoring(past.url, what, settings.models, models, ranker, catalog, sample, before)
@@ -205,11 +209,15 @@ def tables_of(
     }
 
 
-def described(settings: NightSettings, asked: Asked, fit: date, day: date) -> dict[str, Any]:
-    """What of the settings and of the request the tables' versions depend on."""
+def described(table: str, settings: NightSettings, asked: Asked, fit: date, day: date) -> dict[str, Any]:
+    """What of the settings and of the request a table's version depends on.
+
+    A shelf's title stands on the shelf alone. What is considered and drawn does not depend on it, and so a ranker, which
+    learns from that, is not fitted again for it; of a night that has no shelves, nor for any of their settings.
+    """
     found: dict[str, Any] = {
         "candidates": settings.candidates.model_dump(mode="json"),
-        "shelves": settings.shelves.model_dump(mode="json"),
+        "library": settings.library.model_dump(mode="json", include={"decay", "half_life_days"}),
         "bootstrap": settings.bootstrap.model_dump(mode="json"),
         "models": settings.models.model_dump(mode="json", include=set(READ_WHEN_SCORING)),
         "experiments": registered(settings.experiments, day),
@@ -218,6 +226,11 @@ def described(settings: NightSettings, asked: Asked, fit: date, day: date) -> di
         "candidates_only": asked.candidates_only,
         **plugins.touching("sources", "parts", "rules", "signals"),
     }
+    if not asked.candidates_only:
+        found["shelves"] = settings.shelves.model_dump(mode="json")
+        if table != "shelves":
+            for shelf in found["shelves"]["shelves"]:
+                del shelf["title"]
     if asked.preview:
         found |= {"preview_shelves": sorted(asked.shelves), "preview_listeners": len(asked.only)}
     return dict(json.loads(json.dumps(found)))

@@ -19,7 +19,7 @@ import polars as pl
 
 from pipelines.recommender.arms import by_arm
 from pipelines.recommender.fitting import Fitted
-from transforms.candidates.blocks import Block, build_blocks
+from transforms.candidates.blocks import DEFAULTS, Block, build_blocks
 from transforms.candidates.features import Directions, features
 from transforms.candidates.next_in_session import CONTINUES, NextInSession
 from transforms.candidates.reasons import explain
@@ -31,7 +31,7 @@ from transforms.common.errors import UserError
 from transforms.common.sample import in_sample
 from transforms.experiments.settings import ExperimentsSettings
 from transforms.listening.exclusions import taste, without_plays
-from transforms.listening.library import merge
+from transforms.listening.library import LibrarySettings, merge
 from transforms.listening.sessions import last_known
 from transforms.shelves.assemble import Given, assemble
 from transforms.shelves.history import Embeddings, TrackSide
@@ -62,6 +62,7 @@ class Plan:
         only: hand on these listeners alone; () = everyone.
         only_shelves: hand on these shelves alone; () = all. The others are assembled all the same, since what stands
             on one shelf may not stand on another of its surface.
+        library: how fast a play is forgotten.
     """
 
     day: date
@@ -81,6 +82,7 @@ class Plan:
     cut: CutSettings | None = None
     only: tuple[str, ...] = ()
     only_shelves: tuple[str, ...] = ()
+    library: LibrarySettings = DEFAULTS
 
 
 class Scorer:
@@ -146,7 +148,7 @@ class Scorer:
         aged = sessions.with_columns(age_days=_days_before_end(self.plan.day)) if self.plan.shelves else sessions
         previous = chunk.tables.get("shelves")
         waiting: list[dict[str, pl.DataFrame]] = []
-        for block in build_blocks(roster, liked, sessions, self.catalog, self.plan.day):
+        for block in build_blocks(roster, liked, sessions, self.catalog, self.plan.day, settings=self.plan.library):
             waiting.append(self._block(block, roster, library, aged, chunk["feedback"], previous))
             if sum(frame.estimated_size() for made in waiting for frame in made.values()) > FLUSH_BYTES:
                 yield _joined(chunk.shard, waiting)

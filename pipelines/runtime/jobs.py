@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipelines.runtime import logs
 from pipelines.runtime.foreseen import foreseen
-from pipelines.runtime.progress import made
+from pipelines.runtime.progress import made, working
 from transforms.common.clock import by_part, others
 from transforms.common.errors import JobFailed, Moved, UserError, interrupted
 from transforms.tables.records import Record, at_commit, with_workers, write_record
@@ -84,6 +84,7 @@ def launch(
 
     from pipelines.runtime import quiet
 
+    working()
     options = PipelineOptions(checked_args(beam_args))
     setup = options.view_as(SetupOptions)
     setup.save_main_session = False

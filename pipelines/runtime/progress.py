@@ -25,9 +25,17 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 EVERY = 60.0
+CURRENT = "current"
 
 
 _AT: ContextVar[Stage | None] = ContextVar("stage", default=None)
+
+
+def working() -> None:
+    """Note that the stage has something to do: a job is started in it."""
+    at = _AT.get()
+    if at is not None:
+        at.work()
 
 
 def made(runs: Sequence[str]) -> None:
@@ -40,12 +48,26 @@ def made(runs: Sequence[str]) -> None:
 class Stage:
     """What a stage reports: `rows(n)` so far."""
 
-    def __init__(self, name: str, began: float, changed: Callable[[Stage], None] = lambda stage: None) -> None:
+    def __init__(
+        self,
+        name: str,
+        began: float,
+        changed: Callable[[Stage], None] = lambda stage: None,
+        works: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = name
         self.count: int | None = None
         self.runs: list[str] = []
+        self.at_work = False
         self._began = began
         self._changed = changed
+        self._works = works
+
+    def work(self) -> None:
+        """Say that there is something to do."""
+        if not self.at_work:
+            self.at_work = True
+            self._works()
 
     def rows(self, n: int) -> None:
         """Say how many rows there are so far."""
@@ -59,6 +81,8 @@ class Stage:
 
     def line(self, now: float, state: str) -> str:
         """`features 2026-01-01 to 2026-01-31: 1,234 rows, 12.3 s, done`."""
+        if state == CURRENT:
+            return f"{self.name}: {state}"
         rows = f"{self.count:,} rows, " if self.count is not None else ""
         return f"{self.name}: {rows}{seconds(now - self._began)}, {state}"
 
@@ -84,19 +108,25 @@ def stopwatch(clock: Callable[[], float] = time.monotonic) -> Callable[[], str]:
 
 @contextmanager
 def stage(
-    name: str, out: TextIO | None = None, clock: Callable[[], float] = time.monotonic, every: float = EVERY
+    name: str,
+    out: TextIO | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    every: float = EVERY,
+    *,
+    makes: bool = False,
 ) -> Iterator[Stage]:
     """Show a stage while the block is at work; a block that raises is shown as failed.
 
     Args:
         name: what to show; no personal id.
+        makes: the block starts a job where there is something to make; where it starts none, the stage is shown as current.
         out: where to; stderr by default. Redrawn if it is a terminal.
         clock: seconds.
         every: seconds between the plain lines of a stage at work.
     """
     out = out if out is not None else sys.stderr
     shown = _on_terminal if out.isatty() and not logs.as_json() else _in_lines
-    with shown(name, out, clock, every) as at:
+    with shown(name, out, clock, every, makes) as at:
         token = _AT.set(at)
         try:
             yield at
@@ -105,8 +135,11 @@ def stage(
 
 
 @contextmanager
-def _in_lines(name: str, out: TextIO, clock: Callable[[], float], every: float) -> Iterator[Stage]:
-    at = Stage(name, clock())
+def _in_lines(name: str, out: TextIO, clock: Callable[[], float], every: float, makes: bool) -> Iterator[Stage]:
+    def starts() -> None:
+        logs.say("INFO", f"{name}: started", out, stage=name, state="started")
+
+    at = Stage(name, clock(), works=starts)
     over = threading.Event()
 
     def say(state: str) -> None:
@@ -116,15 +149,17 @@ def _in_lines(name: str, out: TextIO, clock: Callable[[], float], every: float) 
 
     def beat() -> None:
         while not over.wait(every):
-            say("at work")
+            if at.at_work:
+                say("at work")
 
     beats = threading.Thread(target=beat, daemon=True)
-    logs.say("INFO", f"{name}: started", out, stage=name, state="started")
+    if not makes:
+        at.work()
     beats.start()
     state = "failed"
     try:
         yield at
-        state = "done"
+        state = "done" if at.at_work else CURRENT
     finally:
         over.set()
         beats.join()
@@ -132,7 +167,7 @@ def _in_lines(name: str, out: TextIO, clock: Callable[[], float], every: float) 
 
 
 @contextmanager
-def _on_terminal(name: str, out: TextIO, clock: Callable[[], float], every: float) -> Iterator[Stage]:
+def _on_terminal(name: str, out: TextIO, clock: Callable[[], float], every: float, makes: bool) -> Iterator[Stage]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -149,10 +184,15 @@ def _on_terminal(name: str, out: TextIO, clock: Callable[[], float], every: floa
     def changed(at: Stage) -> None:
         bar.update(task, rows=f"{at.count:,} rows")
 
+    at = Stage(name, clock(), changed)
+    if not makes:
+        at.work()
     with bar:
         try:
-            yield Stage(name, clock(), changed)
+            yield at
         except BaseException:
             bar.update(task, description=f"[red]{name}: failed[/red]")
             raise
+        if not at.at_work:
+            bar.update(task, rows=CURRENT)
         bar.update(task, completed=1)

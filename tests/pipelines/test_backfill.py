@@ -75,3 +75,18 @@ def test_a_night_is_remade_with_the_fit_date_and_the_order_it_was_asked_for_with
     assert again.version != made.version
     assert (again.settings["fit_date"], again.settings["greedy"]) == (str(NIGHT), True)
     assert later not in place.dates("models")
+
+
+def test_a_title_that_is_changed_is_shown_and_refits_nothing(world: World, tmp_path: Path) -> None:
+    place = World.copy(world.made, tmp_path / "titled")
+    changed = SETTINGS.model_dump(mode="json")
+    changed["shelves"]["shelves"][0]["title"] = "Another title"
+    before = manifests(place)
+
+    backfill(place.url, EARLY, NIGHT, type(SETTINGS).model_validate(changed))
+
+    after = manifests(place)
+    assert {k for k in after if k not in before or after[k].run_id != before[k].run_id} == {f"shelves@{NIGHT}"}
+    assert "Another title" in set(place.read("shelves", NIGHT)["title"])
+    old, new = (p.read("shelves", NIGHT).drop("title", "version") for p in (world.place, place))
+    assert new.equals(old)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from pipelines.runtime.progress import seconds, stage
+from pipelines.runtime.progress import seconds, stage, working
 
 
 class Terminal(io.StringIO):
@@ -46,6 +46,21 @@ def test_a_terminal_gets_one_line_with_the_stage_and_its_rows() -> None:
     with pytest.raises(ValueError, match="boom"), stage("score", out):
         raise ValueError("boom")
     assert "score: failed" in out.getvalue()
+
+
+def test_a_stage_that_starts_no_job_is_current_and_not_work() -> None:
+    out = io.StringIO()
+    with stage("models", out, makes=True):
+        pass
+    with stage("score", out, makes=True) as at:
+        working()
+        at.rows(7)
+    assert out.getvalue().splitlines()[:2] == ["models: current", "score: started"]
+    assert re.fullmatch(r"score: 7 rows, [\d.]+ s, done", out.getvalue().splitlines()[2])
+    shown = Terminal()
+    with stage("models", shown, makes=True):
+        pass
+    assert "current" in shown.getvalue()
 
 
 def test_durations_are_for_people() -> None:

@@ -23,12 +23,13 @@ import polars as pl
 from scipy import sparse
 
 from transforms.common.text import name_keys
-from transforms.listening.library import with_activation
+from transforms.listening.library import LibrarySettings, with_activation
 
 T = TypeVar("T")
 BLOCK = 256
 RECENT_SESSIONS = 10
 SHORT_HALF_LIFE = 4.0
+DEFAULTS = LibrarySettings()
 _DAY_US = 86_400_000_000
 
 
@@ -232,6 +233,7 @@ def build_blocks(
     as_of: date,
     *,
     size: int = BLOCK,
+    settings: LibrarySettings = DEFAULTS,
 ) -> Iterator[Block]:
     """Cut a chunk into blocks of listeners.
 
@@ -242,13 +244,15 @@ def build_blocks(
         catalog: what is known of tracks.
         as_of: the night's date, UTC; ages are counted from its end.
         size: listeners a block.
+        settings: how fast a play is forgotten.
     """
     numbered = roster.select(
         "listener_id",
         market=(pl.col("market").fill_null("") if "market" in roster.columns else pl.lit("")),
         at=pl.int_range(pl.len(), dtype=pl.Int32),
     )
-    history = _history(library.join(numbered.select("listener_id", "at"), on="listener_id"), catalog, as_of)
+    known = library.join(numbered.select("listener_id", "at"), on="listener_id")
+    history = _history(known, catalog, as_of, settings)
     recent, activity = _recent(sessions.join(numbered.select("listener_id", "at"), on="listener_id"), catalog, as_of)
     for start in range(0, len(numbered), size):
         part = numbered.slice(start, size)
@@ -275,12 +279,12 @@ def _age(column: str, as_of: date) -> pl.Expr:
     return ((us - pl.col(column).dt.epoch("us")).cast(pl.Float64) / _DAY_US).clip(lower_bound=0.0)
 
 
-def _history(library: pl.DataFrame, catalog: Catalog, as_of: date) -> pl.DataFrame:
+def _history(library: pl.DataFrame, catalog: Catalog, as_of: date, settings: LibrarySettings) -> pl.DataFrame:
     if "activation" not in library.columns:
-        library = with_activation(library, as_of)
+        library = with_activation(library, as_of, settings.decay, settings.half_life_days)
     if "known" not in library.columns:
         library = library.with_columns(known=(pl.col("heard") > 0) | pl.col("saved").fill_null(False))
-    short = with_activation(library, as_of, half_life_days=SHORT_HALF_LIFE)["decayed_plays"]
+    short = with_activation(library, as_of, settings.decay, SHORT_HALF_LIFE)["decayed_plays"]
     return (
         library.with_columns(decayed_short=short)
         .join(catalog.lookup, on="track_id", how="left", maintain_order="left")

@@ -74,6 +74,21 @@ def tables_of(past: AsOf, nights: Mapping[int, date]) -> dict[str, list[Manifest
     return found
 
 
+def read_of(past: AsOf, tables: Mapping[str, Sequence[Manifest]]) -> list[Manifest]:
+    """What the version of the outcomes depends on: the tables, with a night's draws for its shelves where none was shown.
+
+    An impression names the version of a row of shelves, so its version matters. Without any, only what was drawn does, which no
+    shelf's title changes: neither the outcomes nor the ranker that learns from them are then made again for a title.
+    """
+    shown = any(m.rows for m in tables["impressions"])
+    out = []
+    for table, manifests in tables.items():
+        for m in manifests:
+            drawn = past.current("draws", m.date) if table == "shelves" and not shown else None
+            out.append(drawn or m)
+    return out
+
+
 def what_log_knows(warehouse: Warehouse, listens: Sequence[Manifest]) -> Known:
     """Whether any play says that it was completed or skipped, from the files' statistics alone."""
     said = dict.fromkeys(("completed", "skipped"), False)
