@@ -107,14 +107,17 @@ def test_every_setting_is_read_by_something() -> None:
 def test_a_setting_that_nothing_reads_is_seen() -> None:
     """The check above is able to fail, also where another section has a setting of that name."""
 
-    class Inner(BaseModel):
+    class Rules(BaseModel):
+        decay: float = 0.5
+
+    class Library(BaseModel):
         decay: float = 0.5
         kept: int = 1
 
     class Outer(BaseModel):
-        rules: Inner = Inner()
-        library: Inner = Inner()
+        rules: Rules = Rules()
+        library: Library = Library()
 
     reads = Reads()
-    reads.add("def f(settings):\n    return settings.rules.decay + settings.rules.kept + settings.library.kept")
+    reads.add("def f(settings):\n    return settings.rules.decay + settings.library.kept")
     assert unread(Outer, reads) == ["library.decay"]
