@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import ingest as ingest_job
 from pipelines.ingest import ingest
+from pipelines.runtime import today
 from transforms.common.errors import UserError
 from transforms.tables.runs import claim
 from transforms.tables.warehouse import Warehouse
@@ -24,7 +24,7 @@ DAY = date(2026, 1, 5)
 CLOCKS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "sleep", "now", "today", "utcnow"}
 LOOKS = {
     "pipelines/forget.py": "the date that a redaction is noted under",
-    "pipelines/ingest.py": "the end of a batch that names none; refused where the clock is behind the log",
+    "pipelines/runtime/today.py": "the end of a batch that names none; refused where the clock is behind the log",
     "pipelines/runtime/logs.py": "the time of a line of the log",
     "pipelines/runtime/progress.py": "seconds shown",
     "pipelines/publish.py": "when a table that no view reads expires",
@@ -104,7 +104,7 @@ def test_an_ingest_without_an_end_refuses_a_clock_that_is_behind_the_log(
     warehouse = str(tmp_path / "w")
     ingest(warehouse, "csv", [str(log)], end_date=DAY)
     log.write_text("listener_id,track_id,started_at\nann,t2,2026-01-05T11:00:00Z\n")
-    monkeypatch.setattr(ingest_job, "datetime", Behind)
+    monkeypatch.setattr(today, "datetime", Behind)
     with pytest.raises(UserError, match="clock says 2026-01-02, and the warehouse holds listens of 2026-01-05"):
         ingest(warehouse, "csv", [str(log)])
     assert Warehouse(warehouse).read("listens", DAY).height == 1

@@ -18,8 +18,10 @@ def known_as(warehouse: str, listeners: Sequence[str], key_file: str | None = No
         key_file: file with the key of pseudonyms; default: the environment's key, where there is one.
 
     Raises:
-        UserError: the key is not the one the warehouse was begun with.
+        UserError: the key is not the one the warehouse was begun with, or an id is empty.
     """
+    if any(not listener.strip() for listener in listeners):
+        raise UserError("expected listener ids, found an empty one; name each listener as the log does")
     return stored_ids(Warehouse(warehouse), list(listeners), key_source(key_file))
 
 

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 from transforms.formats.files import InputFile, find, identify
 from transforms.formats.mapping import Mapping as ColumnMapping
 from transforms.ingest.batch import ledger
+from transforms.ingest.request import BIGQUERY
 from transforms.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
 
     from transforms.formats.bigquery import Export
-
-BIGQUERY = "bigquery"
 
 
 @contextmanager

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from pipelines.ingest import Ingested, ingest
+from pipelines.ingest import ingest
 from pipelines.runtime.config import Settings
 from transforms.ingest import beam as ingest_beam
 from transforms.ingest import rejects as ingest_rejects
+from transforms.ingest.result import Ingested
 from transforms.tables.chunks import shard_of
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import Written, finish, plan

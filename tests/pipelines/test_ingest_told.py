@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from pipelines.ingest import Ingested, ingest
+from pipelines.ingest import ingest
 from tests.pipelines.test_ingest import END, close, log, run, world  # noqa: F401  (a fixture)
 from transforms.common.errors import UserError
 from transforms.ingest import beam as ingest_beam
 from transforms.ingest.batch import account
+from transforms.ingest.result import Ingested
 from transforms.tables.warehouse import Warehouse
 
 ROW = ("ann", "t1", 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import apache_beam as beam
@@ -60,3 +61,31 @@ class Swap(beam.DoFn):
         changed, overtaken = swap(Warehouse(self._warehouse), done, self._today)
         self._overtaken.inc(overtaken)
         yield changed
+
+
+@dataclass
+class Forget(beam.PTransform):
+    """Files looked into one by one and rewritten beside themselves, then one step that makes the rest visible.
+
+    Attributes:
+        of: the listeners' `prints`; none = everybody on the warehouse's list.
+    """
+
+    warehouse: str
+    of: Sequence[int]
+    today: date
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection[int]:
+        folders = Warehouse(self.warehouse).store.folders("")
+        redacted = (
+            root
+            | "Folders" >> beam.Create(folders, reshuffle=False).with_output_types(str)
+            | "Files" >> beam.ParDo(Holders(self.warehouse, self.of)).with_output_types(str)
+            | "Spread" >> beam.Reshuffle()
+            | "Redact" >> beam.ParDo(Redact(self.warehouse)).with_output_types(str)
+        )
+        swap_all = beam.ParDo(Swap(self.warehouse, self.today), beam.pvalue.AsList(redacted)).with_output_types(int)
+        return root | "Once" >> beam.Create([0], reshuffle=False) | "Swap" >> swap_all

@@ -7,12 +7,21 @@ deleted whole, since `nightshelf report` writes it again.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from datetime import date
 
-from transforms.privacy.forget import change_manifests
+from transforms.common.errors import LostRace
+from transforms.privacy.forget import change_manifests, clear_rejects, swap
 from transforms.privacy.traces import Traces
 from transforms.tables.manifest import Manifest
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse, folder
+
+ATTEMPTS = 5
+OVERTAKEN = (
+    "other jobs kept replacing files that hold the listeners; what was found is removed, what they wrote is not looked into: "
+    "run the same command again when they have ended"
+)
 
 
 def clear_texts(place: Warehouse, traces: Traces) -> int:
@@ -51,3 +60,32 @@ def clear_texts(place: Warehouse, traces: Traces) -> int:
             place.store.delete(path)
             count += 1
     return count
+
+
+def clear_others(place: Warehouse, traces: Traces, of: Sequence[int], today: date) -> int:
+    """Everything that is no listener's row: refused lines, ledgers, records, reports, leftovers of killed jobs.
+
+    Returns:
+        how many files were changed or deleted.
+
+    Raises:
+        LostRace: other jobs kept replacing refused lines.
+    """
+    cleared = 0
+    for _ in range(ATTEMPTS):
+        done = [r for p in _rejects(place) if (r := clear_rejects(place, p, traces, of)) is not None]
+        cleared += len(done)
+        if not swap(place, done, today)[1]:
+            break
+    else:
+        raise LostRace(OVERTAKEN)
+    with place.store.turn("forget"):
+        count = clear_texts(place, traces)
+    for path in [*place.store.paths("imports"), *place.store.leftovers()]:
+        place.store.delete(path)
+        count += 1
+    return cleared + count
+
+
+def _rejects(place: Warehouse) -> Iterator[str]:
+    return (p for p in place.store.paths("rejects") if p.endswith(".parquet"))
