@@ -91,6 +91,7 @@ docs: install
 	$(BIN)/python -m transforms.formats.docs > docs/mapping.md
 	$(BIN)/python -m pipelines.cli.night_docs > docs/night.md
 	$(BIN)/python -m dataflow_templates.metadata
+	-@$(BIN)/python -m tests.digests  # notes versions that were raised; tests/test_versions.py judges the rest
 
 bench: install
 	$(SHARED) $(BIN)/python -m tests.benchmarks.all
