@@ -16,6 +16,8 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from transforms.common.typed_names import NullsOf, ScoreBin, ShelfStatus
+
 BINS_A_UNIT = 8
 EXAMPLES = 3
 Counts = dict[str, int]
@@ -58,7 +60,7 @@ class Measured:
 
 def listens(rows: pl.DataFrame) -> Counts:
     """Rows, and nulls of every column that may hold them."""
-    nulls = {f"null {name}": rows[name].null_count() for name in rows.columns if rows[name].null_count()}
+    nulls = {str(NullsOf(name)): rows[name].null_count() for name in rows.columns if rows[name].null_count()}
     return {"rows": rows.height, **nulls}
 
 
@@ -104,7 +106,7 @@ def shelves(rows: pl.DataFrame, earlier: pl.DataFrame | None, day: date, shard: 
     """
     key = ["listener_id", "shelf_id"]
     status = rows.group_by("shelf_id", "status").len().sort("shelf_id", "status")
-    counts: Counts = {f"status {shelf} {state}": n for shelf, state, n in status.iter_rows()}
+    counts: Counts = {str(ShelfStatus(shelf, state)): n for shelf, state, n in status.iter_rows()}
     counts |= {"listeners": rows["listener_id"].n_unique(), "rows": rows.height}
     counts["repeated rows"] = rows.height - rows.select(key).n_unique()
     items = _items(rows)
@@ -184,7 +186,7 @@ def scores(candidates: pl.DataFrame, kind: str, shard: int) -> Measured:
     values = candidates["ranker_score"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     finite = np.isfinite(values)
     bins, n = np.unique(np.floor(np.arcsinh(values[finite]) * BINS_A_UNIT).astype(np.int64), return_counts=True)
-    spread = {f"score {kind} {b}": c for b, c in zip(bins.tolist(), n.tolist(), strict=True)}
+    spread = {str(ScoreBin(kind, b)): c for b, c in zip(bins.tolist(), n.tolist(), strict=True)}
     bad = candidates.filter(pl.Series(~finite, dtype=pl.Boolean))["track_id"].unique().sort()[:EXAMPLES]
     examples = {"not finite": tuple(f"track {t} in shard {shard}" for t in bad)} if len(bad) else {}
     return Measured({"scores": len(values), "not finite": int((~finite).sum()), **spread}, examples)

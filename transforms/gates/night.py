@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from transforms.common.typed_names import NullsOf, ScoreBin, ShelfStatus
 from transforms.gates.check import Check, skipped, usual, within, worst
 from transforms.gates.measure import Counts, Measured
 from transforms.gates.settings import GateSettings
@@ -167,10 +168,11 @@ def _nulls(facts: Facts, settings: GateSettings) -> Check:
     if len(before) < settings.min_history or today["rows"] < settings.min_rows:
         return skipped("nulls", f"{today['rows']:,} rows, {len(before)} dates before: too few to judge")
     out = []
-    for name in sorted({n for one in [today, *before] for n in one if n.startswith("null ")}):
+    columns = {nulls.column for one in [today, *before] for nulls in NullsOf.among(one)}
+    for column in sorted(columns):
+        name = str(NullsOf(column))
         share = today.get(name, 0) / today["rows"]
         normal = float(np.median([one.get(name, 0) / one["rows"] for one in before]))
-        column = name.removeprefix("null ")
         said = f"more nulls in {column} than usual ({share:.1%}, {normal:.1%} usual)"
         out.append(within("nulls", share - normal, high=settings.night.null_rise, unit="share", detail=said))
     fullest = sorted(out, key=lambda c: -(c.value or 0.0))
@@ -224,10 +226,8 @@ def _missing(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
 
 def _statuses(counts: Counts) -> dict[str, dict[str, int]]:
     out: dict[str, dict[str, int]] = {}
-    for name, n in counts.items():
-        if name.startswith("status "):
-            shelf, _, state = name.removeprefix("status ").rpartition(" ")
-            out.setdefault(shelf, {})[state] = n
+    for found, n in ShelfStatus.among(counts).items():
+        out.setdefault(found.shelf, {})[found.state] = n
     return out
 
 
@@ -300,12 +300,8 @@ def _true_reasons(facts: Facts, measured: Measured, settings: GateSettings) -> C
 
 def histogram(counts: Counts) -> tuple[str | None, dict[int, int]]:
     """The ranker's kind and its scores by bin."""
-    kind, bins = None, {}
-    for name, n in counts.items():
-        if name.startswith("score "):
-            _, kind, place = name.split(" ")
-            bins[int(place)] = n
-    return kind, bins
+    found = ScoreBin.among(counts)
+    return next((one.kind for one in found), None), {one.bin: n for one, n in found.items()}
 
 
 def _spread(facts: Facts, measured: Measured, settings: GateSettings) -> Check:

@@ -25,6 +25,7 @@ import polars as pl
 
 from transforms.common import plugins
 from transforms.common.errors import LostCount, Moved, UserError
+from transforms.common.typed_names import FiledLate, TableDate
 from transforms.formats.base import Options, end_of
 from transforms.formats.files import ROLES, InputFile, require_unchanged
 from transforms.gates.settings import GateSettings
@@ -84,8 +85,8 @@ class Batch:
 
     def dates(self, table: str) -> list[date]:
         """Dates of a table that had a manifest at launch, in order."""
-        prefix = f"{table}/"
-        return sorted(date.fromisoformat(k.removeprefix(prefix)) for k in self.tokens if k.startswith(prefix))
+        known = (TableDate.parse(key) for key in self.tokens)
+        return sorted(one.day for one in known if one is not None and one.table == table)
 
     def run(self, table: str, day: date, append: bool, extra: dict[str, Any] | None = None) -> Run | None:
         """The run that adds this batch to a table's date; None if that is written whole, with this batch, already.
@@ -96,7 +97,7 @@ class Batch:
         Raises:
             UserError: the date is pinned.
         """
-        key = f"{table}/{day.isoformat()}"
+        key = str(TableDate(table, day))
         if key in self.done and not append:
             return None
         warehouse = Warehouse(self.warehouse)
@@ -142,7 +143,7 @@ class Batch:
         for table in TABLES_WRITTEN:
             for day in warehouse.dates(table):
                 manifest, token = warehouse.current_with_token(table, day)
-                seen.add(key := f"{table}/{day.isoformat()}")
+                seen.add(key := str(TableDate(table, day)))
                 if token != self.tokens.get(key) and (manifest is None or manifest.run_id != self.run_id):
                     moved.append(key)
         moved += sorted(self.tokens.keys() - seen)
@@ -193,12 +194,12 @@ class Batch:
         """Rows of this batch that an earlier attempt has committed, of one shard, by the date they are filed under."""
         out = {}
         for key in sorted(self.done):
-            name, _, day = key.partition("/")
-            if name != table:
+            one = TableDate.parse(key)
+            if one is None or one.table != table:
                 continue
-            frames = self.of_shard(Warehouse(self.warehouse).need(table, date.fromisoformat(day)), shard, own=True)
+            frames = self.of_shard(Warehouse(self.warehouse).need(table, one.day), shard, own=True)
             if any(f.height for f in frames):
-                out[date.fromisoformat(day)] = pl.concat(frames, how="diagonal")
+                out[one.day] = pl.concat(frames, how="diagonal")
         return out
 
     def of_shard(
@@ -255,10 +256,10 @@ def plan_batch(
             manifest, token = warehouse.current_with_token(table, day)
             if manifest is None:
                 continue
-            tokens[f"{table}/{day.isoformat()}"] = token
+            tokens[str(TableDate(table, day))] = token
             known = max(known, manifest.shards) if table in DATED else known
             if f"batch {name}" in manifest.inputs:
-                done.add(f"{table}/{day.isoformat()}")
+                done.add(str(TableDate(table, day)))
     libraries = warehouse.dates("library")
     return Batch(
         id=name,
@@ -380,8 +381,9 @@ class Late:
         """Taken out of the counts, where they stand as `late <filed under> <true date>`."""
         out = cls()
         for counts in counted:
-            for name in [n for n in counts if n.startswith("late ")]:
-                _, day, first = name.split(" ")
+            for late, n in FiledLate.among(counts).items():
+                day, first = late.day.isoformat(), late.first.isoformat()
                 out.first[day] = min(first, out.first.get(day, first))
-                out.listens[day] = out.listens.get(day, 0) + counts.pop(name)
+                out.listens[day] = out.listens.get(day, 0) + n
+                del counts[str(late)]
         return out

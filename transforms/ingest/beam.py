@@ -23,6 +23,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.common.background import Background
+from transforms.common.typed_names import FiledLate, TableShard
 from transforms.formats.base import merge_catalog
 from transforms.formats.formats import parse_log, read_table
 from transforms.formats.pieces import Piece
@@ -112,7 +113,7 @@ class Parse(beam.DoFn):
             parts = split(rows, self._batch.shards)
             blocks = list(self._beside.map(to_bytes, [part for _, part in parts]))
             self._shuffled.inc(sum(map(len, blocks)))
-            yield from ((f"{table}/{shard}", block) for (shard, _), block in zip(parts, blocks, strict=True))
+            yield from ((str(TableShard(table, shard)), block) for (shard, _), block in zip(parts, blocks, strict=True))
 
     def _log(self, piece: Piece) -> Iterator[tuple[str, Any]]:
         batch = self._batch
@@ -185,15 +186,17 @@ class CleanShard(beam.DoFn):
     def process(self, keyed: tuple[str, Iterable[bytes]]) -> Iterator[Any]:
         """Clean one shard of one table."""
         key, blocks = keyed
-        table, _, shard = key.partition("/")
+        found = TableShard.parse(key)
+        assert found is not None, key
+        table, shard = found.table, found.shard
         rows = pl.concat(self._beside.map(from_bytes, blocks), how="diagonal")
         if table == "listens":
-            yield from self._listens(int(shard), rows)
+            yield from self._listens(shard, rows)
         elif table == "listeners":
             given = one_each(rows, ["listener_id"]).with_columns(given=pl.lit(True))
-            yield beam.pvalue.TaggedOutput(LISTENERS, (shard, to_bytes(given)))
+            yield beam.pvalue.TaggedOutput(LISTENERS, (str(shard), to_bytes(given)))
         else:
-            yield from self._events(table, int(shard), rows)
+            yield from self._events(table, shard, rows)
 
     def _listens(self, shard: int, plays: pl.DataFrame) -> Iterator[Any]:
         batch = self._batch
@@ -224,7 +227,7 @@ class CleanShard(beam.DoFn):
         late = pl.concat([fresh.select("started_at", "late", "date", id="listen_id"), *there]).filter("late")
         first = pl.col("started_at").min().dt.date()
         for day, earliest, n in late.group_by("date").agg(first, n=pl.len()).sort("date").iter_rows():
-            yield _counts(**{f"late {day} {earliest}": n})
+            yield _counts(**{str(FiledLate(day, earliest)): n})
         yield from self._by_date("listens", shard, fresh)
 
     def _events(self, table: str, shard: int, rows: pl.DataFrame) -> Iterator[Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from transforms.common.typed_names import ShelfStatus
 from transforms.gates.history import measured_in
 from transforms.tables.manifest import FileEntry, Manifest
 from transforms.tables.warehouse import Warehouse
@@ -83,9 +84,6 @@ def _statuses(rows: pl.DataFrame) -> dict[str, dict[str, int]]:
 def _counted(counts: dict[str, int]) -> dict[str, dict[str, int]]:
     """From the gate's counts, `status <shelf> <status>` -> rows."""
     out: dict[str, dict[str, int]] = {}
-    for name, n in sorted(counts.items()):
-        kind, _, rest = name.partition(" ")
-        shelf, _, status = rest.rpartition(" ")
-        if kind == "status" and shelf:
-            out.setdefault(shelf, {})[status] = n
+    for found, n in ShelfStatus.among(dict(sorted(counts.items()))).items():
+        out.setdefault(found.shelf, {})[found.state] = n
     return out

@@ -1,0 +1,100 @@
+"""Records that travel as one string: the name of a count, a key to group by. Written and read in one place each.
+
+Beam's keys and counters are strings, and so are the counts that a manifest holds; what a name says is a record all the same.
+
+    >>> str(ShelfStatus("on-repeat", "empty")), ShelfStatus.parse("status on-repeat empty")
+    ('status on-repeat empty', ShelfStatus(shelf='on-repeat', state='empty'))
+    >>> ShelfStatus.parse("null country"), TableShard.parse("listens/3")
+    (None, TableShard(table='listens', shard=3))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass, fields
+from datetime import date
+from typing import Any, ClassVar, Self
+
+_READ: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "date": date.fromisoformat}
+
+
+class TypedName:
+    """A frozen dataclass of strings, whole numbers and dates that is written as one string; its first field may hold anything."""
+
+    WORD: ClassVar[str] = ""  # what the string begins with
+    BETWEEN: ClassVar[str] = " "
+
+    def __str__(self) -> str:
+        return self.WORD + self.BETWEEN.join(map(str, astuple(self)))  # type: ignore[call-overload]
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """The record that a string says; None where it says something else."""
+        if not text.startswith(cls.WORD):
+            return None
+        kinds = [str(f.type) for f in fields(cls)]  # type: ignore[arg-type]
+        parts = text.removeprefix(cls.WORD).rsplit(cls.BETWEEN, len(kinds) - 1)
+        if len(parts) != len(kinds) or not parts[0]:
+            return None
+        try:
+            return cls(*(_READ[kind](part) for kind, part in zip(kinds, parts, strict=True)))
+        except ValueError:
+            return None
+
+    @classmethod
+    def among(cls, counts: Mapping[str, int]) -> dict[Self, int]:
+        """Those of some counts whose names say such a record."""
+        return {found: n for name, n in counts.items() if (found := cls.parse(name)) is not None}
+
+
+@dataclass(frozen=True)
+class ShelfStatus(TypedName):
+    """How many listeners a shelf has in a state."""
+
+    shelf: str
+    state: str
+    WORD = "status "
+
+
+@dataclass(frozen=True)
+class NullsOf(TypedName):
+    """How many rows lack a column."""
+
+    column: str
+    WORD = "null "
+
+
+@dataclass(frozen=True)
+class ScoreBin(TypedName):
+    """How many scores of a kind of ranker fall into a bin."""
+
+    kind: str
+    bin: int
+    WORD = "score "
+
+
+@dataclass(frozen=True)
+class FiledLate(TypedName):
+    """How many listens are filed under a later date than their own; `first` is the earliest of their own dates."""
+
+    day: date
+    first: date
+    WORD = "late "
+
+
+@dataclass(frozen=True)
+class TableShard(TypedName):
+    """A shard of a table: what rows are grouped by."""
+
+    table: str
+    shard: int
+    BETWEEN = "/"
+
+
+@dataclass(frozen=True)
+class TableDate(TypedName):
+    """A date of a table: what a batch knows the manifest of."""
+
+    table: str
+    day: date
+    BETWEEN = "/"
