@@ -11,13 +11,12 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
-import polars as pl
 from apache_beam.pvalue import TaggedOutput
 
-from pipelines.recommender.night import WHOLE_NIGHT, Asked, Scoring, plan_scoring, ranker_kind
+from pipelines.recommender import measured
+from pipelines.recommender.night import WHOLE_NIGHT, Asked, Scoring, plan_scoring
 from pipelines.runtime.jobs import launch
 from transforms.common.clock import count
-from transforms.gates import measure, truth
 from transforms.gates.beam import Gate, GatedCommit
 from transforms.tables.as_of import as_of
 from transforms.tables.beam import Commit, ReadChunks, WriteChunks
@@ -83,24 +82,13 @@ class _Score(beam.DoFn):
 
     def setup(self) -> None:
         self._scorer = self._work.scorer()
-        self._known = pl.Series(self._scorer.catalog.track_ids.tolist(), dtype=pl.String)
-        self._kind = ranker_kind(self._scorer)
 
     def process(self, chunk: Chunk) -> Iterator[Any]:
-        what, before = self._work.what, self._work.before
-        if what.shelves:
-            yield TaggedOutput(MEASURED, measure.inputs(chunk.tables, what.day, self._known).dumps())
-        earlier = chunk["shelves"].filter(pl.col("run_date") == before) if before else None
+        shelves, before = self._work.what.shelves, self._work.before
+        if shelves:
+            yield TaggedOutput(MEASURED, measured.of_inputs(self._scorer, chunk).dumps())
         for made in self._scorer.score(chunk):
             count(self._scorer.clock.drain())
             yield made
-            if what.shelves:
-                shelves = measure.shelves(made["shelves"], earlier, what.day, chunk.shard)
-                yield TaggedOutput(MEASURED, shelves.dumps())
-                scorer = self._scorer
-                reasons = truth.reasons(
-                    made["shelves"], scorer.library, chunk["feedback"], scorer.facts, what.day, scorer.rest_days
-                )
-                yield TaggedOutput(MEASURED, reasons.dumps())
-                yield TaggedOutput(MEASURED, measure.removed(made["removed"]).dumps())
-                yield TaggedOutput(MEASURED, measure.scores(made["candidates"], self._kind, chunk.shard).dumps())
+            for found in measured.of_made(self._scorer, chunk, made, before) if shelves else ():
+                yield TaggedOutput(MEASURED, found.dumps())
