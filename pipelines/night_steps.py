@@ -94,14 +94,3 @@ def score_night(night: Night) -> None:
         score(night.url, night.day, settings=settings, asked=asked, accept_gates=accept, beam_args=args)
         manifest = night.warehouse.current("candidates", night.day)
         at.rows(manifest.rows if manifest else 0)
-
-
-def answer_prompts(night: Night) -> None:
-    """Answer what was asked that day, where anybody asked."""
-    if night.warehouse.current("prompts", night.day) is None:
-        return
-    from pipelines.prompt import prompt
-
-    with stage(f"prompts {night.day}") as at:
-        prompt(night.url, night.day, settings=night.settings, beam_args=night.beam_args)
-        at.rows(night.warehouse.need("playlists", night.day).rows)

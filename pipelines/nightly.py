@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from pipelines import night_steps as local
+from pipelines.night_prompts import answer_prompts
 from pipelines.runtime.config import Settings
 from pipelines.runtime.schedule import Night, Step, bootstrap_nights, first_listens
 from transforms.common.errors import UserError
@@ -20,16 +21,12 @@ from transforms.tables.warehouse import Warehouse
 
 OWN, ABOUT = ("library", "sessions"), ("tracks", "listeners")
 SUMS, ACTS = ("track_stats", "co_listens"), ("listens", "feedback")
+MEASURED = ("candidates", "shelves", "draws", "library", *ACTS, "impressions", "tracks")
 NIGHT = (
     Step("check", ("listens",), (), local.check_log),
     Step("features", (*ACTS, *OWN, *ABOUT), (*OWN, *SUMS), local.fold, earlier=True),
     Step("exclusions", (*ACTS, "sessions"), ("exclusions",), local.take_out, earlier=True),
-    Step(
-        "outcomes",
-        ("candidates", "draws", "shelves", "library", *ACTS, "impressions", "tracks"),
-        ("outcomes",),
-        local.join_outcomes,
-    ),
+    Step("outcomes", MEASURED, ("outcomes",), local.join_outcomes),
     Step(
         "train",
         (*OWN, *ABOUT, *SUMS, "exclusions"),
@@ -49,10 +46,9 @@ NIGHT = (
         "prompt",
         ("prompts", "models", *OWN[:1], *ABOUT, "feedback", "exclusions", "intents", "playlists"),
         ("intents", "playlists"),
-        local.answer_prompts,
+        answer_prompts,
     ),
 )
-MEASURED = ("candidates", "shelves", "draws", "library", *ACTS, "impressions", "tracks")
 WORKFLOW = (
     Step("ingest", (), (*ACTS, "impressions", *ABOUT, "rejects")),
     *NIGHT,
