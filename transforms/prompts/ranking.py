@@ -7,7 +7,7 @@ taste is worth, whatever the scale of a source. `like` is the cosine with the ex
 together; `tags` counts the words a track answers, the rarer tag the more, softened by what is played together with tracks
 that carry them (a track without tags still has a place).
 
-Weights were chosen on validation listeners of hetrec-lastfm-2k (`tests/benchmarks/prompts_taste.py`).
+What each part is worth on real tags: docs/benchmarks/prompts.md.
 """
 
 from __future__ import annotations
