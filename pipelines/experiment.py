@@ -85,4 +85,4 @@ def experiment(
             _ = root | "Done" >> Commit(runs, written)
 
         launch("experiment", past.warehouse, define, beam_args, runs)
-    return past.warehouse.read("readouts", day).filter(experiment=name)
+    return past.warehouse.read_manifest(past.need("readouts")).filter(experiment=name)

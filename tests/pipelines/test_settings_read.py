@@ -15,6 +15,9 @@ from pipelines.runtime.config import Settings
 ROOT = Path(__file__).parent.parent.parent
 # names that two sections share and one file reads of a value it is handed: where
 HANDED = {
+    "models.clusters": "pipelines/recommender/parts/clusters.py",
+    "models.history": "pipelines/recommender/parts/two_tower.py",
+    "models.neighbours": "pipelines/recommender/parts/neighbours.py",
     "ingest.volume_high": "transforms/gates/batch.py",
     "ingest.volume_low": "transforms/gates/batch.py",
     "night.volume_high": "transforms/gates/night.py",
