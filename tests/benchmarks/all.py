@@ -30,6 +30,9 @@ ALWAYS = {
     "fuzz": ("tests.benchmarks.fuzz",),
     "scale": ("tests.benchmarks.scale",),
     "simulated": ("tests.benchmarks.real_data", "--set", "simulated", "--work", "{work}"),
+    "beliefs": ("tests.benchmarks.beliefs",),
+    "assembling": ("tests.benchmarks.assembling",),
+    "prompts_constraints": ("tests.benchmarks.prompts_constraints",),
     "cold_start_simulated": ("tests.benchmarks.cold_start", "--set", "simulated", "--work", "{work}"),
 }
 KEPT = ("--kept", "{work}/kept", "--cut", ".6", ".8")
@@ -53,7 +56,20 @@ WITH_DATA = {
     "next_in_session": ("tests.benchmarks.next_in_session", *SPLIT_A),
     "events": ("tests.benchmarks.session_splits", "--events", "{data}/30music/events.tsv", "--out", "{work}/b"),
     "next_in_session_30music": ("tests.benchmarks.next_in_session", *SPLIT_B),
+    "prompts_parser": ("tests.benchmarks.prompts_parser", "--data", "{data}"),
+    "prompts_taste": ("tests.benchmarks.prompts_taste", "--data", "{data}"),
+    "playlist_order": ("tests.benchmarks.playlist_order", "--data", "{data}"),
 }
+# these want a made warehouse, logs of another project or a server at work; each says in its first lines how it is run
+BY_HAND = (
+    "scoring",
+    "cut",
+    "mix_stability",
+    "variety_curve",
+    "open_bandit",
+    "prompts_model",
+    "llm_server",
+)
 LFM, MUSIC = "lfm1b-500u/sessions.csv", "30music/events.tsv"
 FILES = {
     "real_data": (LFM, MUSIC, "30music/item_tags.tsv"),
@@ -68,6 +84,9 @@ FILES = {
     "next_in_session": (LFM,),
     "events": (MUSIC,),
     "next_in_session_30music": (MUSIC,),
+    "prompts_parser": ("music-reco-intent", "music-ner"),
+    "prompts_taste": ("hetrec-lastfm-2k", "hetrec-lastfm-2k-tags"),
+    "playlist_order": ("polimi2018-playlists",),
 }
 READS = {
     "sources": "offline",
