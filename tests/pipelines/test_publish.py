@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from pipelines.publish import publish, rollback
 from tests.emulators import PROJECT, Emulator, Killed, Wire
 from tests.pipelines.tiny import NIGHT, shelves_of
 from transforms.common.errors import UserError
+from transforms.tables import bigquery_views
 from transforms.tables import warehouse as warehouse_module
 from transforms.tables.chunks import split
 from transforms.tables.manifest import Manifest
@@ -290,7 +292,7 @@ def test_two_publishes_interleaved_leave_no_expiry_on_what_the_view_reads(place:
     inner.request = held  # type: ignore[method-assign]
     place.publish(inner, day=NEXT)
     to = job.target(place.to, place.emulator.client())
-    shown = job._shown(to, "shelves")
+    shown = bigquery_views._shown(to, "shelves")
     assert shown is not None
     found = to.get(shown)
     assert found is not None and found.expires is None
@@ -319,6 +321,12 @@ class Bucket(LocalStore):
 
     def paths(self, prefix: str) -> list[str]:
         return self._inner.paths(prefix)
+
+    def turn(self, who: str) -> AbstractContextManager[None]:
+        return self._inner.turn(who)
+
+    def at_work(self) -> str:
+        return self._inner.at_work()
 
 
 class Flat(Wire):

@@ -227,6 +227,6 @@ def check_table(warehouse: Warehouse, manifest: Manifest) -> list[str]:
             continue
         if sha256(data).hexdigest() != entry.sha256:
             wrong.append(f"{entry.path} has another content than was committed")
-        elif entry.path.endswith(".parquet") and (rows := rows_of(data)) != entry.rows:
+        elif manifest.table in TABLES and entry.path.endswith(".parquet") and (rows := rows_of(data)) != entry.rows:
             wrong.append(f"{entry.path} holds {rows:,} rows, and its manifest says {entry.rows:,}")
     return wrong
