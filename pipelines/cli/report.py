@@ -86,6 +86,7 @@ def gather(place: Warehouse, day: date, prices: CostSettings | None = None) -> N
         samples=_samples(place, shelves, stands),
         models=list(_models(place, used)),
         listeners=stands.listeners,
+        plugins=sorted({f"{name} {number}" for m in used for name, number in m.settings.get("plugins", {}).items()}),
         prices=prices or CostSettings(),
     )
 

@@ -110,7 +110,8 @@ class Night:
     """Everything the page tells; whatever is missing is left out of it.
 
     `removed`: by shelf what each rule kept off it, most first. `quality_note` and `open_slots_note` say why a chapter has no
-    numbers; `shelves_note` says what of the shelves was read, where that was not all of them.
+    numbers; `shelves_note` says what of the shelves was read, where that was not all of them; `plugins` are names and
+    versions of the packages that had a hand in it.
     """
 
     day: date
@@ -131,3 +132,4 @@ class Night:
     models: Sequence[Model] = ()
     prices: CostSettings = field(default_factory=CostSettings)
     listeners: int = 0
+    plugins: Sequence[str] = ()

@@ -38,7 +38,7 @@ def describe(table: Table) -> str:
     sharded = f"split by `{table.sharded_by}`" if table.sharded_by else "not split by a column"
     lines = [
         f"\n## {table.name}\n",
-        f"One row per {table.row}. Key: {', '.join(f'`{k}`' for k in table.key)}; {sharded}; "
+        f"One row per {table.row}.\nKey: {', '.join(f'`{k}`' for k in table.key)}; {sharded}; "
         f"schema version {table.schema_version}.\n",
         "| column | type | null | meaning |",
         "| --- | --- | --- | --- |",
