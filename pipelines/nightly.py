@@ -20,16 +20,16 @@ from transforms.common.errors import UserError
 from transforms.tables.warehouse import Warehouse
 
 OWN, ABOUT = ("library", "sessions"), ("tracks", "listeners")
-SUMS, ACTS = ("track_stats", "co_listens"), ("listens", "feedback")
+SUMS, ACTS, SAID = ("track_stats", "co_listens"), ("listens", "feedback"), ("feedback", "exclusions", "suspects")
 MEASURED = ("candidates", "shelves", "draws", "library", *ACTS, "impressions", "tracks")
 NIGHT = (
     Step("check", ("listens",), (), local.check_log),
-    Step("features", (*ACTS, *OWN, *ABOUT), (*OWN, *SUMS), local.fold, earlier=True),
+    Step("features", (*ACTS, *OWN, *ABOUT), (*OWN, "suspects", *SUMS), local.fold, earlier=True),
     Step("exclusions", (*ACTS, "sessions"), ("exclusions",), local.take_out, earlier=True),
     Step("outcomes", MEASURED, ("outcomes",), local.join_outcomes),
     Step(
         "train",
-        (*OWN, *ABOUT, *SUMS, "exclusions"),
+        (*OWN, *ABOUT, *SUMS, *SAID),
         ("session_sample", "track_embeddings", "models"),
         local.fit_models,
         earlier=True,
@@ -37,7 +37,7 @@ NIGHT = (
     Step("train_ranker", ("candidates", "outcomes", "rankers"), ("rankers",), local.fit_ranker),
     Step(
         "score",
-        ("models", "rankers", "session_sample", *OWN, *ABOUT, "feedback", "exclusions", "shelves"),
+        ("models", "rankers", "session_sample", *OWN, *ABOUT, "artists", *SAID, "shelves"),
         ("candidates", "draws", "listener_embeddings", "removed", "shelves"),
         local.score_night,
         earlier=True,
@@ -50,7 +50,7 @@ NIGHT = (
     ),
 )
 WORKFLOW = (
-    Step("ingest", (), (*ACTS, "impressions", *ABOUT, "rejects")),
+    Step("ingest", (), (*ACTS, "impressions", *ABOUT, "artists", "rejects")),
     *NIGHT,
     Step("evaluate", MEASURED, ("evaluation",)),
     Step("publish", ("shelves",)),

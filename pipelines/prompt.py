@@ -23,7 +23,7 @@ from transforms.tables.chunks import Chunk
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "1"
+STEP = "2"
 
 
 def prompt(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[str] = ()) -> None:

@@ -36,7 +36,7 @@ from transforms.tables.warehouse import Warehouse
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "1"
+STEP = "2"
 ATTEMPTS = 5
 
 

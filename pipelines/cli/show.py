@@ -113,12 +113,16 @@ def of_listeners(
 
 
 def titles(place: Warehouse, day: date, rows: pl.DataFrame) -> dict[str, str]:
-    """Track id -> `title · main artist` where the catalog has a title, of everything these rows name."""
+    """Track id -> `title · main artist's name` where the catalog has a title, of everything these rows name."""
     items = rows.select(item=pl.col("items").list.concat("spares")).explode("item", keep_nulls=False).unnest("item")
     wanted = pl.concat([items["track_id"], items["reason_ref"]]).drop_nulls().unique()
     known = place.read_newest("tracks", day, ["track_id", "title", "artist_ids"])
     known = known.filter(pl.col("track_id").is_in(wanted.implode()) & pl.col("title").is_not_null())
-    return {track: f"{title} · {artists[0]}" if artists else title for track, title, artists in known.iter_rows()}
+    named = known.with_columns(artist_id=pl.col("artist_ids").list.first()).join(
+        place.read_newest("artists", day, ["artist_id", "name"]), on="artist_id", how="left"
+    )
+    shown = named.select("track_id", "title", artist=pl.coalesce("name", "artist_id"))
+    return {track: f"{title} · {artist}" if artist else title for track, title, artist in shown.iter_rows()}
 
 
 def _table(row: dict[str, Any], names: dict[str, str], told: dict[str, str]) -> Table:

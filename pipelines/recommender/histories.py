@@ -19,7 +19,8 @@ import polars as pl
 
 from transforms.candidates.popular import recency
 from transforms.common.hashing import stable_hash, uniform
-from transforms.listening.exclusions import taste, without_plays
+from transforms.listening.exclusions import taste, union, without_plays
+from transforms.listening.feedback import plays_of, settled, standing, unwanted, without_pairs
 from transforms.listening.library import merge
 from transforms.listening.sessions import last_known
 from transforms.listening.track_stats import TrackStatsSettings
@@ -37,6 +38,8 @@ COLUMNS = {
     "library": tuple(TABLES["library"].polars),
     "sessions": ("listener_id", "started_at", "session_id", "open", "plays", "tracks"),
     "listeners": ("listener_id", "market"),
+    "feedback": ("listener_id", "kind", "target", "at"),
+    "suspects": ("listener_id",),
 }
 
 
@@ -60,7 +63,11 @@ class Sampling:
 
     def of_chunk(self, chunk: Chunk) -> tuple[list[bytes], Chunk | None]:
         """The streams of a chunk, and its rows of table `session_sample` (None where nothing is learned of sessions)."""
-        library = taste(merge([chunk["library"]]), chunk["exclusions"])
+        chunk = _people(chunk)
+        out = unwanted(standing(chunk["feedback"]))
+        excluded = union([chunk["exclusions"], plays_of(chunk["sessions"], out)])
+        library = taste(settled(merge([chunk["library"]]), chunk["feedback"]), chunk["exclusions"])
+        library = without_pairs(library, out)
         kept = library.select("listener_id").unique()
         kept = kept.filter(pl.Series(uniform(self.seed, "examples", kept["listener_id"]) < self.listeners))
         popularity = self.popularity
@@ -70,7 +77,7 @@ class Sampling:
         )
         pairs = pairs.filter(pl.col("value") > 0).select("listener_id", "track_id", "value", "recency")
         people = chunk["listeners"].drop_nulls("market").join(kept, on="listener_id", how="semi")
-        own = without_plays(chunk["sessions"].join(kept, on="listener_id", how="semi"), chunk["exclusions"])
+        own = without_plays(chunk["sessions"].join(kept, on="listener_id", how="semi"), excluded)
         streams = [
             stream(HISTORIES, hashed(pairs)),
             stream(MARKETS, hashed(people.select("listener_id", "market"))),
@@ -78,10 +85,22 @@ class Sampling:
         ]
         if not self.sessions:
             return streams, None
-        sessions = last_known(without_plays(chunk["sessions"], chunk["exclusions"]))
+        sessions = last_known(without_plays(chunk["sessions"], excluded))
         sample = sampled(sessions, self.first, self.sessions, self.seed)
         streams.append(stream(SESSIONS, in_time(sample).drop("listener_id")))
         return streams, Chunk(chunk.shard, {"session_sample": sample})
+
+
+def _people(chunk: Chunk) -> Chunk:
+    """The chunk without suspects: a machine trains nothing."""
+    machines = chunk["suspects"].select("listener_id").unique()
+    if not machines.height:
+        return chunk
+    tables = {
+        name: frame.join(machines, on="listener_id", how="anti", maintain_order="left")
+        for name, frame in chunk.tables.items()
+    }
+    return Chunk(chunk.shard, tables)
 
 
 def hashed(frame: pl.DataFrame) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from pipelines.recommender.night import ranker_kind
 from pipelines.recommender.scoring import Scorer
 from transforms.gates import measure, truth
 from transforms.gates.measure import Measured
+from transforms.listening.feedback import standing
 from transforms.tables.chunks import Chunk
 
 
@@ -25,7 +26,7 @@ def of_made(scorer: Scorer, chunk: Chunk, made: Chunk, before: date | None) -> l
     earlier = chunk["shelves"].filter(pl.col("run_date") == before) if before else None
     return [
         measure.shelves(shelves, earlier, day, chunk.shard),
-        truth.reasons(shelves, scorer.library, chunk["feedback"], scorer.facts, day, scorer.rest_days),
+        truth.reasons(shelves, scorer.library, standing(chunk["feedback"]), scorer.facts, day, scorer.rest_days),
         measure.removed(made["removed"]),
         measure.scores(made["candidates"], ranker_kind(scorer), chunk.shard),
     ]

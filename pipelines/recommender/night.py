@@ -20,7 +20,9 @@ from pipelines.recommender.settings import READ_WHEN_SCORING, BootstrapSettings,
 from transforms.common import plugins
 from transforms.experiments.assignment import refuse_changes, registered
 from transforms.experiments.settings import ExperimentsSettings
+from transforms.ingest.artists import with_artist_names
 from transforms.listening.library import LibrarySettings
+from transforms.listening.suspects import SuspectSettings
 from transforms.shelves.settings import ShelvesSettings
 from transforms.tables.as_of import AsOf, all_tracks
 from transforms.tables.chunks import Spec, specs
@@ -52,6 +54,8 @@ class NightSettings(Protocol):
     def bootstrap(self) -> BootstrapSettings: ...
     @property
     def experiments(self) -> ExperimentsSettings: ...
+    @property
+    def suspects(self) -> SuspectSettings: ...
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ class Scoring:
     models: Manifest
     ranker: Manifest | None
     catalog: Manifest | None
+    artists: Manifest | None
     sample: Manifest | None
     before: date | None
 
@@ -117,7 +122,8 @@ class Scoring:
         warehouse, day = Warehouse(self.warehouse), self.what.day
         fitted = Fitted.load(fetch(self.warehouse, self.models, day), self.settings)
         ranker = load(fetch(self.warehouse, self.ranker, day)) if self.ranker else None
-        tracks = all_tracks(warehouse, self.catalog)
+        artists = warehouse.read_manifest(self.artists) if self.artists else None
+        tracks = with_artist_names(all_tracks(warehouse, self.catalog), artists)
         sample = warehouse.read_manifest(self.sample) if self.sample and "next_in_session" in fitted.parts else None
         return Scorer(self.what, fitted, ranker, tracks, sample)
 
@@ -141,9 +147,12 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
     models = past.need("models", fit)
     ranker = None if asked.candidates_only else past.current("rankers", fit)
     sample = None if asked.candidates_only else past.current("session_sample", fit)
-    catalog, listeners = past.catalog(), past.listeners()
-    tables = tables_of(past, settings.candidates, asked, listeners)
-    own = [past.need("library"), *(m for t in ("sessions", "feedback", "exclusions", "shelves") for m in tables[t])]
+    catalog, artists, listeners = past.catalog(), past.artists(), past.listeners()
+    tables = tables_of(past, settings, asked, listeners)
+    own = [
+        past.need("library"),
+        *(m for t in ("sessions", "feedback", "exclusions", "suspects", "shelves") for m in tables[t]),
+    ]
     if tables["shelves"] and (before_this := tables["shelves"][-1].settings.get("experiments")):
         refuse_changes(before_this, settings.experiments, past.day)
     runs = [
@@ -155,7 +164,7 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
                 table,
                 past.day,
                 shards=settings.shards,
-                inputs=inputs_of(models, ranker, sample, catalog, listeners, *own),
+                inputs=inputs_of(models, ranker, sample, catalog, artists, listeners, *own),
                 settings=described(table, settings, asked, fit, past.day),
                 step_version=step_version,
                 seed=settings.seed,
@@ -190,22 +199,25 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
         library=settings.library,
     )
     before = tables["shelves"][-1].date if tables["shelves"] else None
-    work = Scoring(past.url, what, settings.models, models, ranker, catalog, sample, before)
+    work = Scoring(past.url, what, settings.models, models, ranker, catalog, artists, sample, before)
     return NightPlan(runs, specs(past.warehouse, settings.shards, tables), work)
 
 
 def tables_of(
-    past: AsOf, settings: CandidateSettings, asked: Asked, listeners: Manifest | None
+    past: AsOf, settings: NightSettings, asked: Asked, listeners: Manifest | None
 ) -> dict[str, list[Manifest]]:
     """The listener-side tables that scoring reads, a chunk at a time."""
     plain = asked.candidates_only or asked.greedy
     return {
         "listeners": [listeners] if listeners else [],
         "library": past.library(),
-        "sessions": past.window("sessions", settings.session_days),
+        "sessions": past.window("sessions", settings.candidates.session_days),
         "feedback": past.every("feedback"),
         "exclusions": past.every("exclusions"),
-        "shelves": [] if plain else past.window("shelves", settings.shelf_days, until=past.day - timedelta(1)),
+        "suspects": [] if settings.suspects.personal else past.window("suspects", settings.suspects.days),
+        "shelves": []
+        if plain
+        else past.window("shelves", settings.candidates.shelf_days, until=past.day - timedelta(1)),
     }
 
 

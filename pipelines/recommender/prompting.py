@@ -22,6 +22,7 @@ from transforms.common.clock import Clock
 from transforms.common.hashing import hex_id
 from transforms.formats.base import end_of
 from transforms.listening.exclusions import taste as without_excluded
+from transforms.listening.feedback import settled, standing, unwanted, without_pairs
 from transforms.listening.library import merge
 from transforms.prompts.answer import AnswerSettings, Playlist, answer, taste
 from transforms.prompts.constraints import Listener
@@ -159,9 +160,11 @@ class Prompter:
         ids = pl.DataFrame({"listener_id": pl.Series(wanted, dtype=pl.String)})
         people = chunk["listeners"].select("listener_id", "market", "explicit_ok")
         roster = ids.join(people, on="listener_id", how="left", maintain_order="left")
-        library = merge([chunk["library"]]).join(ids, on="listener_id", how="semi")
-        liked = without_excluded(library, chunk["exclusions"])
-        none, refused = TABLES["sessions"].empty(), self._blocked(chunk["feedback"])
+        said = chunk["feedback"].filter(pl.col("at") < end_of(self.plan.day))
+        acts = standing(said)
+        library = settled(merge([chunk["library"]]), said).join(ids, on="listener_id", how="semi")
+        liked = without_pairs(without_excluded(library, chunk["exclusions"]), unwanted(acts))
+        none, refused = TABLES["sessions"].empty(), self._blocked(acts)
         market = dict(roster.select("listener_id", "market").rows())
         explicit = dict(roster.select("listener_id", "explicit_ok").rows())
         for block in build_blocks(roster, liked, none, self.catalog, self.plan.day, size=LISTENERS):
@@ -193,10 +196,9 @@ class Prompter:
             listener = Listener(**{**listener.__dict__, "blocked": blocked})
         return answer(intent, self.music, listener, self.plan.day, self.near, self.plan.settings, None, kept)
 
-    def _blocked(self, feedback: pl.DataFrame) -> Callable[[str], np.ndarray | None]:
-        """What a listener has blocked or disliked, as a function of the listener."""
-        acts = feedback.filter(pl.col("kind").is_in([BLOCKED, DISLIKED, BLOCKED_ARTIST]))
-        acts = acts.filter(pl.col("at") < end_of(self.plan.day))
+    def _blocked(self, standing_acts: pl.DataFrame) -> Callable[[str], np.ndarray | None]:
+        """What a listener has blocked or disliked and not taken back, as a function of the listener."""
+        acts = standing_acts.filter(pl.col("kind").is_in([BLOCKED, DISLIKED, BLOCKED_ARTIST]))
         by = {str(k[0]): f for k, f in acts.partition_by("listener_id", as_dict=True).items()}
 
         def of(listener: str) -> np.ndarray | None:

@@ -19,7 +19,7 @@ import polars as pl
 
 from pipelines.recommender.arms import by_arm
 from pipelines.recommender.fitting import Fitted
-from transforms.candidates.blocks import DEFAULTS, Block, build_blocks
+from transforms.candidates.blocks import DEFAULTS, Block, Catalog, build_blocks
 from transforms.candidates.features import Directions, features
 from transforms.candidates.next_in_session import CONTINUES, NextInSession
 from transforms.candidates.reasons import explain
@@ -30,9 +30,11 @@ from transforms.common.clock import Clock
 from transforms.common.errors import UserError
 from transforms.common.sample import in_sample
 from transforms.experiments.settings import ExperimentsSettings
-from transforms.listening.exclusions import taste, without_plays
+from transforms.listening.exclusions import taste, union, without_plays
+from transforms.listening.feedback import plays_of, settled, standing, unwanted, without_pairs
 from transforms.listening.library import LibrarySettings, merge
 from transforms.listening.sessions import last_known
+from transforms.listening.suspects import why
 from transforms.shelves.assemble import Given, assemble
 from transforms.shelves.history import Embeddings, TrackSide
 from transforms.shelves.output import Assembled
@@ -83,6 +85,30 @@ class Plan:
     only: tuple[str, ...] = ()
     only_shelves: tuple[str, ...] = ()
     library: LibrarySettings = DEFAULTS
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of a chunk's listeners.
+
+    Attributes:
+        roster: who they are.
+        library: all they heard; of `liked` and `sessions` only what is in their taste.
+        acts: the feedback that stands.
+        machines: who is suspected of being one, with the reason in words; they have no library and no sessions.
+    """
+
+    roster: pl.DataFrame
+    library: pl.DataFrame
+    liked: pl.DataFrame
+    sessions: pl.DataFrame
+    acts: pl.DataFrame
+    machines: pl.DataFrame
+
+    def blocks(self, catalog: Catalog, plan: Plan) -> Iterator[Block]:
+        """The listeners as sources see them."""
+        own = (self.roster, self.liked, self.sessions)
+        return build_blocks(*own, catalog, plan.day, settings=plan.library, acts=self.acts)
 
 
 class Scorer:
@@ -143,13 +169,14 @@ class Scorer:
 
     def score(self, chunk: Chunk) -> Iterator[Chunk]:
         """The night's rows of a chunk's listeners; handed on whenever they fill `FLUSH_BYTES`."""
-        roster, library, liked, sessions = self._known_of(chunk)
-        self.library = liked
+        known = self._known_of(chunk)
+        self.library = known.liked
+        sessions, previous = known.sessions, chunk.tables.get("shelves")
         aged = sessions.with_columns(age_days=_days_before_end(self.plan.day)) if self.plan.shelves else sessions
-        previous = chunk.tables.get("shelves")
         waiting: list[dict[str, pl.DataFrame]] = []
-        for block in build_blocks(roster, liked, sessions, self.catalog, self.plan.day, settings=self.plan.library):
-            waiting.append(self._block(block, roster, library, aged, chunk["feedback"], previous))
+        for block in known.blocks(self.catalog, self.plan):
+            made = self._block(block, known.roster, known.library, aged, known.acts, previous)
+            waiting.append(_answered(made, known.machines))
             if sum(frame.estimated_size() for made in waiting for frame in made.values()) > FLUSH_BYTES:
                 yield _joined(chunk.shard, waiting)
                 waiting = []
@@ -158,16 +185,20 @@ class Scorer:
 
     def blocks(self, chunk: Chunk) -> Iterator[Block]:
         """The chunk's listeners as sources see them."""
-        roster, _, liked, sessions = self._known_of(chunk)
-        yield from build_blocks(roster, liked, sessions, self.catalog, self.plan.day)
+        yield from self._known_of(chunk).blocks(self.catalog, self.plan)
 
-    def _known_of(self, chunk: Chunk) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-        """The chunk's roster, its library, and of library and sessions what is in the listeners' taste."""
-        roster = self._roster(chunk)
-        library = merge([chunk["library"]]).join(roster, on="listener_id", how="semi")
+    def _known_of(self, chunk: Chunk) -> _Known:
+        """What is known of the chunk's listeners."""
+        roster, acts, machines = self._roster(chunk), standing(chunk["feedback"]), why(chunk["suspects"])
+        library = settled(merge([chunk["library"]]), chunk["feedback"]).join(roster, on="listener_id", how="semi")
         sessions = last_known(chunk["sessions"]).join(roster, on="listener_id", how="semi")
-        excluded = chunk["exclusions"]
-        return roster, library, taste(library, excluded), without_plays(sessions, excluded)
+        library, sessions = (
+            f.join(machines, on="listener_id", how="anti", maintain_order="left") for f in (library, sessions)
+        )
+        out = unwanted(acts, self.facts)
+        excluded = union([chunk["exclusions"], plays_of(sessions, out)])
+        liked = without_pairs(taste(library, chunk["exclusions"]), out)
+        return _Known(roster, library, liked, without_plays(sessions, excluded), acts, machines)
 
     def _roster(self, chunk: Chunk) -> pl.DataFrame:
         """Everyone who had joined by the night, is in the library or heard of through a session, in order."""
@@ -188,7 +219,7 @@ class Scorer:
         roster: pl.DataFrame,
         library: pl.DataFrame,
         sessions: pl.DataFrame,
-        feedback: pl.DataFrame,
+        acts: pl.DataFrame,
         previous: pl.DataFrame | None,
     ) -> dict[str, pl.DataFrame]:
         plan = self.plan
@@ -214,12 +245,12 @@ class Scorer:
         if plan.shelves:
             here = roster.filter(pl.col("listener_id").is_in(block.listener_ids))
             with self.clock.part("shelves", len(block)):
-                candidates, explain = self._for_shelves(block, scored), partial(self._reasons, block, scored, feedback)
+                candidates, explain = self._for_shelves(block, scored), partial(self._reasons, block, scored, acts)
                 given = Given(
                     self.tracks,
                     self.popular,
                     self.side,
-                    blocks=feedback,
+                    blocks=acts,
                     previous=previous if previous is not None and previous.height else None,
                     library=self._known(here, library),
                     plays=self._plays(block),
@@ -364,6 +395,21 @@ def _days_before_end(day: date) -> pl.Expr:
     """Days from a session's start to the end of the night's date."""
     end = datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
     return (pl.lit(end) - pl.col("started_at")).dt.total_seconds() / 86_400
+
+
+def _answered(made: dict[str, pl.DataFrame], machines: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The night's rows, with suspects' shelves saying why they are not personal, and none of their candidates.
+
+    They come as listeners without a history, so their shelves are what everybody in their market is shown.
+    """
+    if not machines.height:
+        return made
+    out = {"candidates": made["candidates"].join(machines, on="listener_id", how="anti", maintain_order="left")}
+    if "shelves" in made:
+        told = made["shelves"].join(machines, on="listener_id", how="left", maintain_order="left", suffix="_suspect")
+        reason = pl.coalesce("status_reason_suspect", "status_reason")
+        out["shelves"] = told.with_columns(status_reason=reason).drop("status_reason_suspect")
+    return made | out
 
 
 def ranker_features(candidates: pl.DataFrame, names: Sequence[str]) -> np.ndarray:

@@ -28,6 +28,7 @@ from transforms.common import plugins
 from transforms.common.clock import count
 from transforms.listening import co_listens, track_stats
 from transforms.listening.co_listens import CoListenSettings
+from transforms.listening.suspects import SuspectSettings
 from transforms.listening.track_stats import TrackStatsSettings
 from transforms.next_in_session.sample import newest
 from transforms.tables.as_of import AsOf, all_tracks, known_by
@@ -55,6 +56,8 @@ class TrainingSettings(Protocol):
     def co_listens(self) -> CoListenSettings: ...
     @property
     def track_stats(self) -> TrackStatsSettings: ...
+    @property
+    def suspects(self) -> SuspectSettings: ...
 
 
 @dataclass(frozen=True)
@@ -171,9 +174,11 @@ def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> 
     day, window = past.day, settings.co_listens.window_days
     library = past.library()
     read = {table: past.window(table, window) for table in ("sessions", "co_listens", "track_stats")}
-    catalog, listeners, out = past.catalog(), past.listeners(), past.every("exclusions")
+    catalog, listeners = past.catalog(), past.listeners()
+    out, said = past.every("exclusions"), past.every("feedback")
+    machines = past.window("suspects", settings.suspects.days)
     files = (m for found in read.values() for m in found)
-    inputs = inputs_of(past.need("library"), catalog, listeners, *out, *files)
+    inputs = inputs_of(past.need("library"), catalog, listeners, *out, *said, *machines, *files)
     described = {
         "models": settings.models.model_dump(mode="json"),
         "co_listens": settings.co_listens.model_dump(mode="json"),
@@ -199,7 +204,14 @@ def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> 
     most = settings.models.sample_listeners
     share = min(1.0, most / max(roster_size(past.warehouse, library, None, day, enough=most), 1))
     people = [listeners] if listeners else []
-    tables = {"library": library, "sessions": read["sessions"], "exclusions": out, "listeners": people}
+    tables = {
+        "library": library,
+        "sessions": read["sessions"],
+        "exclusions": out,
+        "feedback": said,
+        "suspects": machines,
+        "listeners": people,
+    }
     first, sessions = sampled_sessions([(m.date, m.rows) for m in read["sessions"]], day, settings.models)
     return Training(
         [run for run in runs.values() if run is not None],

@@ -18,6 +18,7 @@ from transforms.ingest.cleaning import IngestSettings
 from transforms.listening.co_listens import CoListenSettings
 from transforms.listening.library import LibrarySettings
 from transforms.listening.sessions import SessionSettings
+from transforms.listening.suspects import SuspectSettings
 from transforms.listening.track_stats import TrackStatsSettings
 from transforms.outcomes.join import OutcomeSettings
 from transforms.prompts.settings import PromptSettings
@@ -39,6 +40,7 @@ class Settings(BaseModel):
     shards: int = Field(4, ge=1, description="shards of a table, a power of two: a shard's day should stay below 64 MB")
     ingest: IngestSettings = Field(IngestSettings(), description="cleaning of the log")
     sessions: SessionSettings = Field(SessionSettings(), description="listening sessions")
+    suspects: SuspectSettings = Field(SuspectSettings(), description="listeners who are machines, by their behaviour")
     library: LibrarySettings = Field(LibrarySettings(), description="listeners' histories with tracks")
     track_stats: TrackStatsSettings = Field(TrackStatsSettings(), description="popularity")
     co_listens: CoListenSettings = Field(CoListenSettings(), description="tracks heard together")

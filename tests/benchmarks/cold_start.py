@@ -191,6 +191,7 @@ def known_of(place: Warehouse, night: date, listens: pl.DataFrame, tracks: pl.Da
         "sessions": recent.sort("listener_id", "started_at", "session_id"),
         "feedback": feedback,
         "exclusions": TABLES["exclusions"].empty(),
+        "suspects": TABLES["suspects"].empty(),
     }
     return Chunk(0, frames)
 

@@ -45,6 +45,8 @@ def everybody() -> Chunk:
         "sessions": sessions.select(COLUMNS["sessions"]).sort("listener_id", "started_at", "session_id"),
         "listeners": frame("listeners", people).select(COLUMNS["listeners"]),
         "exclusions": TABLES["exclusions"].empty(),
+        "feedback": TABLES["feedback"].empty(),
+        "suspects": TABLES["suspects"].empty(),
     }
     return Chunk(0, tables)
 

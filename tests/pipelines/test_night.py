@@ -251,13 +251,14 @@ def test_the_night_equals_a_direct_computation_in_memory(world):
         "sessions": [place.current("sessions", d) for d in days(since, NIGHT)],
         "feedback": [place.current("feedback", d) for d in place.dates("feedback") if d <= NIGHT],
         "exclusions": as_of(place.url, NIGHT).every("exclusions"),
+        "suspects": as_of(place.url, NIGHT).window("suspects", SETTINGS.suspects.days),
     }
     tables = {}
     for table, parts in found.items():
         frames = [place.read_manifest(m) for m in parts if m is not None]
         tables[table] = ordered(pl.concat(frames), TABLES[table].key)
         shards = {f.shard for m in parts if m is not None for f in m.files}
-        assert shards == {0, 1} or table == "exclusions"  # nothing trivial is compared
+        assert shards == {0, 1} or table in ("exclusions", "suspects")  # nothing trivial is compared
     plan = Plan(
         day=NIGHT,
         seed=SETTINGS.seed,

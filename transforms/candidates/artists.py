@@ -1,7 +1,9 @@
 """Other tracks of the artists one plays, and their new releases, where the catalog knows artists.
 
-    affinity(u, a) = log(1 + sum over u's tracks j by a of decayed plays_uj)
+    affinity(u, a) = log(1 + max(0, sum over u's tracks j by a of decayed plays_uj + said_ua))
     score(u, i)    = mean over i's credited artists of affinity(u, a), times the source's weight of i
+
+said_ua is 10 plays where u follows a, less 3 for every track by a that u dislikes.
 
 `artists` weighs a track by its own popularity among the artist's tracks, `new_releases` by its age: tracks released in
 the last 90 days (a setting), halved every 30. Without artists both find nothing, which costs quality, not correctness.
@@ -24,10 +26,15 @@ from transforms.candidates.history import POSITIVE
 
 
 def affinity(block: Block, catalog: Catalog) -> sparse.csr_matrix:
-    """log(1 + decayed plays) of each listener and artist: [B, artists]."""
+    """log(1 + decayed plays, and what was said) of each listener and artist, at least 0: [B, artists]."""
     plays = block.matrix(pl.when(POSITIVE > 0).then(pl.col("decayed_plays") + 0.05).otherwise(0.0))
     found = sparse.csr_matrix(plays @ catalog.artists)
-    found.data = np.log1p(found.data)
+    if block.said.height:
+        at = block.said["row"].to_numpy(), block.said["artist"].to_numpy()
+        found = sparse.csr_matrix(found + sparse.csr_matrix((block.said["plays"].to_numpy(), at), shape=found.shape))
+    found.data = np.log1p(np.maximum(found.data, 0.0))
+    if block.said.height:
+        found.eliminate_zeros()
     return found
 
 

@@ -13,7 +13,7 @@ nothing later. Listeners keep roster order and are present even with no history 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TypeVar
@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from transforms.common.text import name_keys
+from transforms.common.text import name_key, name_keys
 from transforms.listening.library import LibrarySettings, with_activation
 
 T = TypeVar("T")
@@ -30,6 +30,9 @@ BLOCK = 256
 RECENT_SESSIONS = 10
 SHORT_HALF_LIFE = 4.0
 DEFAULTS = LibrarySettings()
+FOLLOWED = 10.0  # plays that following an artist is worth
+DISLIKED = 3.0  # plays that a disliked track takes from each of its artists
+SAID: dict[str, type[pl.DataType]] = {"row": pl.Int32, "artist": pl.Int32, "plays": pl.Float32}
 _DAY_US = 86_400_000_000
 
 
@@ -182,6 +185,8 @@ class Block:
             `age` (days), `ms_played`. Sorted by row, session_no, position.
         activity: one row per listener: `sessions`, `mean_length`, `new_share` over the sessions read, 0 without any;
             `last_session` (session_id) and `last_open`, null without any.
+        said: what was said of artists and stands: `row`, `artist` (column of `Catalog.artists`), `plays`: what it counts,
+            as plays of the artist; each pair once, sorted.
     """
 
     listener_ids: list[str]
@@ -190,6 +195,7 @@ class Block:
     history: pl.DataFrame
     recent: pl.DataFrame
     activity: pl.DataFrame
+    said: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SAID))
 
     def __len__(self) -> int:
         return len(self.listener_ids)
@@ -234,6 +240,7 @@ def build_blocks(
     *,
     size: int = BLOCK,
     settings: LibrarySettings = DEFAULTS,
+    acts: pl.DataFrame | None = None,
 ) -> Iterator[Block]:
     """Cut a chunk into blocks of listeners.
 
@@ -245,6 +252,7 @@ def build_blocks(
         as_of: the night's date, UTC; ages are counted from its end.
         size: listeners a block.
         settings: how fast a play is forgotten.
+        acts: feedback that stands (`feedback.standing`).
     """
     numbered = roster.select(
         "listener_id",
@@ -254,11 +262,13 @@ def build_blocks(
     known = library.join(numbered.select("listener_id", "at"), on="listener_id")
     history = _history(known, catalog, as_of, settings)
     recent, activity = _recent(sessions.join(numbered.select("listener_id", "at"), on="listener_id"), catalog, as_of)
+    said = _said(acts, numbered, catalog)
     for start in range(0, len(numbered), size):
         part = numbered.slice(start, size)
         inside = pl.col("at").is_between(start, start + len(part) - 1)
         moved = [
-            f.filter(inside).with_columns(row=pl.col("at") - start).drop("at") for f in (history, recent, activity)
+            f.filter(inside).with_columns(row=pl.col("at") - start).drop("at")
+            for f in (history, recent, activity, said)
         ]
         yield Block(
             listener_ids=part["listener_id"].to_list(),
@@ -269,7 +279,26 @@ def build_blocks(
             activity=part.select(row=pl.int_range(pl.len(), dtype=pl.Int32))
             .join(moved[2], on="row", how="left", maintain_order="left")
             .fill_null(0),
+            said=moved[3].select(list(SAID)).sort("row", "artist"),
         )
+
+
+def _said(acts: pl.DataFrame | None, numbered: pl.DataFrame, catalog: Catalog) -> pl.DataFrame:
+    """What acts say of artists: at (the listener), artist, plays."""
+    if acts is None or not acts.height or not len(catalog.artist_keys):
+        return pl.DataFrame(schema={"at": pl.Int32, "artist": pl.Int32, "plays": pl.Float32})
+    mine = acts.select("listener_id", "kind", "target").join(numbered.select("listener_id", "at"), on="listener_id")
+    keys = pl.DataFrame(
+        {"key": catalog.artist_keys.tolist(), "artist": np.arange(len(catalog.artist_keys), dtype=np.int32)}
+    )
+    followed = mine.filter(pl.col("kind") == "follow_artist").select("at", key=name_key(pl.col("target")))
+    followed = followed.join(keys, on="key").select("at", "artist", plays=pl.lit(FOLLOWED, dtype=pl.Float32))
+    disliked = mine.filter(pl.col("kind") == "dislike").select("at", track_id="target")
+    disliked = disliked.join(catalog.lookup.filter(pl.col("item") > 0), on="track_id").select("at", "item")
+    credits = catalog.artists.tocoo()
+    of_item = pl.DataFrame({"item": credits.row.astype(np.int32), "artist": credits.col.astype(np.int32)})
+    less = disliked.join(of_item, on="item").select("at", "artist", plays=pl.lit(-DISLIKED, dtype=pl.Float32))
+    return pl.concat([followed, less]).group_by("at", "artist").agg(pl.col("plays").sum())
 
 
 def _age(column: str, as_of: date) -> pl.Expr:

@@ -15,7 +15,8 @@ import polars as pl
 from transforms.common.hashing import hex_id
 
 ARTISTS: dict[str, pl.DataType] = {"artist_id": pl.String(), "name": pl.String(), "plays": pl.Int64()}
-_ITEM, _PAIR = "\x1f", "\x1e"
+CATALOGS_WORD = 1 << 40  # plays that a name in a catalog is worth: more than any log has
+_ITEM = "\x1f"
 
 
 def with_track_ids(frame: pl.DataFrame) -> pl.DataFrame:

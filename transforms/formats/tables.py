@@ -20,6 +20,7 @@ import polars as pl
 from transforms.common.errors import UserError
 from transforms.common.time_zones import known_zones
 from transforms.formats.base import end_of, hashed, rejects_frame
+from transforms.formats.songs import ARTISTS, CATALOGS_WORD, artists_of
 from transforms.formats.times import read_time
 from transforms.formats.values import (
     LONGEST_TRACK_MS,
@@ -62,6 +63,15 @@ def check_columns(table: str, names: list[str], file: str) -> None:
         raise UserError(
             f"{file}: expected the columns of table {table!r}, {', '.join(required)} at least, found {found}."
         )
+
+
+def names_of(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """What a catalog file calls its artists, in a column `artist_names` beside `artist_ids`: artist_id, name, plays."""
+    columns = ("artist_ids", "artist_names")
+    if table != "tracks" or any(c not in frame.columns for c in columns):
+        return pl.DataFrame(schema=ARTISTS)
+    read = frame.select(read_list(pl.col(c), frame.schema[c]) for c in columns)
+    return artists_of(read).with_columns(plays=pl.lit(CATALOGS_WORD, dtype=pl.Int64))
 
 
 @dataclass(frozen=True)

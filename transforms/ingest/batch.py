@@ -40,7 +40,7 @@ from transforms.tables.warehouse import Warehouse
 
 STEP = "6"
 DATED = ("listens", "feedback", "impressions")
-TABLES_WRITTEN = (*DATED, "tracks", "listeners", "rejects")
+TABLES_WRITTEN = (*DATED, "tracks", "artists", "listeners", "rejects")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Batch:
         base = current if append or not self.dates(table) else warehouse.current(table, self.dates(table)[-1])
         inputs = {**(current.inputs if current else {}), f"batch {self.id}": base.version if base else ""}
         settings = self.recorded()
-        shards = 1 if table == "tracks" else current.shards if current and append else self.shards
+        shards = 1 if table in ("tracks", "artists") else current.shards if current and append else self.shards
         signature = schema_signature(table)
         return Run(
             warehouse=self.warehouse,

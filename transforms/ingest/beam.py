@@ -25,16 +25,19 @@ from apache_beam.utils.windowed_value import WindowedValue
 from transforms.common.background import Background
 from transforms.common.typed_names import FiledLate, TableShard
 from transforms.formats.base import merge_catalog
-from transforms.formats.formats import parse_log, read_table
+from transforms.formats.formats import named, parse_log, read_table
 from transforms.formats.pieces import Piece
-from transforms.formats.tables import EVENT_TIME, one_each, rows_of
+from transforms.formats.songs import add_artists
+from transforms.formats.tables import EVENT_TIME, names_of, one_each, rows_of
 from transforms.gates import measure
+from transforms.ingest.artists import merge_artists
 from transforms.ingest.batch import DATED, Batch, Late, account, late_from, passed
 from transforms.ingest.catalog import merge_tracks
 from transforms.ingest.cleaning import clean
 from transforms.ingest.gates import judge_batch, measured_extra
 from transforms.ingest.people import People
 from transforms.ingest.rejects import by_shard, check_kept, refused
+from transforms.listening.suspects import UNTIMED
 from transforms.privacy.forgotten import forgotten
 from transforms.tables.chunks import split
 from transforms.tables.order import by_date
@@ -44,7 +47,7 @@ from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 
 GATHERED_ROWS = 1_000_000
-COUNTS, REJECTS, TRACKS, GIVEN, LISTENERS = "counts", "rejects", "tracks", "given", "listeners"
+COUNTS, REJECTS, TRACKS, GIVEN, LISTENERS, NAMES = "counts", "rejects", "tracks", "given", "listeners", "names"
 
 
 def to_bytes(frame: pl.DataFrame) -> bytes:
@@ -125,6 +128,8 @@ class Parse(beam.DoFn):
                 yield from (("", item) for item in self._rejects(parsed.rejects, number))
             if len(parsed.catalog.columns) > 1:
                 yield "", beam.pvalue.TaggedOutput(TRACKS, to_bytes(parsed.catalog))
+            if parsed.artists.height:
+                yield "", beam.pvalue.TaggedOutput(NAMES, to_bytes(parsed.artists))
             if parsed.plays.height:
                 yield "listens", parsed.plays.with_columns(file_no=pl.lit(number, dtype=pl.Int32))
 
@@ -147,6 +152,7 @@ class Parse(beam.DoFn):
                 yield from (("", item) for item in self._rejects(rejects, piece.numbers[0]))
             if role == "tracks":
                 yield "", beam.pvalue.TaggedOutput(GIVEN, to_bytes(rows))
+                yield "", beam.pvalue.TaggedOutput(NAMES, to_bytes(names_of(role, known)))
             elif rows.height:
                 yield role, rows
 
@@ -310,15 +316,31 @@ class WriteListeners(beam.DoFn):
 
 
 class WriteCatalog(beam.DoFn):
-    """One element -> Written of `tracks` (recordings decided over the whole catalog)."""
+    """One element -> Written of `tracks` (recordings decided over the whole catalog) and of `artists`."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
 
     def process(
-        self, _: int, written: Iterable[Written], found: Iterable[bytes], given: Iterable[bytes]
+        self,
+        _: int,
+        written: Iterable[Written],
+        found: Iterable[bytes],
+        given: Iterable[bytes],
+        names: Iterable[bytes],
     ) -> Iterator[Written]:
-        """Write `tracks` for every date that needs it."""
+        """Write both tables for every date that needs them."""
+        yield from self._tracks(written, found, given)
+        said = add_artists([from_bytes(b) for b in names])
+        if not said.height:
+            return
+        artists = merge_artists(_before(self._batch, "artists"), said)
+        for day in _targets(self._batch, "artists", written):
+            run = self._batch.run("artists", day, append=False)
+            if run is not None:
+                yield Written("artists", day.isoformat(), write_frame(run, 0, artists, self._batch.id), {})
+
+    def _tracks(self, written: Iterable[Written], found: Iterable[bytes], given: Iterable[bytes]) -> Iterator[Written]:
         ids = pl.DataFrame(schema={"track_id": pl.String})
         derived = merge_catalog(pl.concat([ids, *(from_bytes(b) for b in found)], how="diagonal"))
         rows = pl.concat([TABLES["tracks"].empty(), *(from_bytes(b) for b in given)], how="diagonal_relaxed")
@@ -394,12 +416,14 @@ class CommitBatch(beam.DoFn):
         warehouse = Warehouse(batch.warehouse)
         done |= judge_batch(batch, done, [(w.table, w.day, w.counts) for w in files])
         made: list[tuple[Run, list[Written]]] = []
-        for table in ("listens", "feedback", "impressions", "listeners", "tracks"):
+        for table in ("listens", "feedback", "impressions", "listeners", "artists", "tracks"):
             mine = [w for w in files if w.table == table]
             for day in sorted({w.day for w in mine if w.file is not None or table not in DATED}):
                 when = date.fromisoformat(day)
                 current = warehouse.current(table, when)
                 extra: dict[str, Any] = dict(late_from(current, late.first.get(day))) if table == "listens" else {}
+                if table == "listens" and named(batch.fmt).untimed:
+                    extra[UNTIMED] = True
                 new = [w for w in mine if w.day == day and (w.file is not None or table not in DATED)]
                 extra |= measured_extra(batch, table, current, [w.counts for w in new])
                 run = batch.run(table, when, append=table in DATED, extra=extra)

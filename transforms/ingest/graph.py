@@ -21,9 +21,9 @@ def _listed(collection: beam.PCollection) -> Any:
 
 
 def parse(root: beam.Pipeline, batch: Batch) -> Any:
-    """Pieces of files to rows by shard; counts, rejects, tracks and what the other files give."""
+    """Pieces of files to rows by shard; counts, rejects, tracks, what the other files give, and artists' names."""
     made = [p.dumps() for p in pieces(batch.fmt, batch.files)]
-    tags = (steps.COUNTS, steps.REJECTS, steps.TRACKS, steps.GIVEN)
+    tags = (steps.COUNTS, steps.REJECTS, steps.TRACKS, steps.GIVEN, steps.NAMES)
     return (
         root
         | "Pieces" >> beam.Create(made, reshuffle=False)
@@ -67,9 +67,9 @@ def write_listeners(root: beam.Pipeline, cleaned: Any, batch: Batch) -> beam.PCo
 
 
 def write_catalog(root: beam.Pipeline, parsed: Any, cleaned: Any, batch: Batch) -> beam.PCollection:
-    """Table `tracks`: what stood there, what a file gives, what the log names."""
+    """Tables `tracks` and `artists`: what stood there, what a file gives, what the log names."""
     found = (parsed[steps.TRACKS], cleaned[steps.TRACKS]) | "All tracks" >> beam.Flatten()
-    sides = (_listed(cleaned.written), _listed(found), _listed(parsed[steps.GIVEN]))
+    sides = (_listed(cleaned.written), _listed(found), _listed(parsed[steps.GIVEN]), _listed(parsed[steps.NAMES]))
     return (
         root
         | "Catalog" >> beam.Create([0], reshuffle=False)

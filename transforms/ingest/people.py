@@ -29,7 +29,7 @@ class People:
         if self.names is None and not self.gone:
             return replace(parsed, rejects=rejects)
         plays = self._named(parsed.plays)
-        catalog = parsed.catalog
+        catalog, artists = parsed.catalog, parsed.artists
         mask = self._gone(plays)
         if mask.any():
             refused = plays.filter(pl.Series(mask)).select(
@@ -40,8 +40,9 @@ class People:
             )
             plays = plays.filter(pl.Series(~mask))
             catalog = catalog.join(plays.select("track_id").unique(), on="track_id", how="semi")
+            artists = _credited(artists, catalog)
             rejects = pl.concat([rejects, refused]).sort("line", "reason", "raw")
-        return replace(parsed, plays=plays, catalog=catalog, rejects=rejects)
+        return replace(parsed, plays=plays, catalog=catalog, rejects=rejects, artists=artists)
 
     def of_table(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray | None]:
         """A table's file: its rows, and which of them are of forgotten listeners (None: it names no listener)."""
@@ -72,3 +73,11 @@ class People:
         if "listener_id" not in frame.columns:
             return np.zeros(frame.height, dtype=bool)
         return self.gone.mask(frame["listener_id"])
+
+
+def _credited(artists: pl.DataFrame, catalog: pl.DataFrame) -> pl.DataFrame:
+    """Names of artists whom a track of the catalog credits."""
+    if not artists.height or "artist_ids" not in catalog.columns:
+        return artists.clear()
+    credited = catalog.select(artist_id="artist_ids").explode("artist_id").unique()
+    return artists.join(credited, on="artist_id", how="semi")

@@ -5,8 +5,8 @@ Everything here concerns whole listeners, so any set of them can be folded apart
 partials of these listeners and are added up across chunks.
 
     tables of a chunk                                    what comes out, each with the `date` it is filed under
-    listens (dated), sessions open before, library   ->  sessions, library
-    before, feedback (dated), listeners                  track_stats, co_listens (partials)
+    listens (dated), sessions open before, library   ->  sessions, suspects, library
+    before, feedback (dated), listeners                  track_stats, co_listens (partials), without suspects
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from transforms.listening.co_listens import CoListenSettings
 from transforms.listening.library import PAIR, day_library, first_plays, merge, saved_library, trim
 from transforms.listening.plays import coded
 from transforms.listening.sessions import SessionSettings, sessionize
+from transforms.listening.suspects import SuspectSettings, suspects, without_suspects
 
-OUTPUTS = ("sessions", "track_stats", "co_listens", "library")
+OUTPUTS = ("sessions", "suspects", "track_stats", "co_listens", "library")
 COLUMNS = {
     "listens": [
         "listener_id",
@@ -58,6 +59,7 @@ class Fold:
         cuts: dates whose library is written, in order; the last of them is `last`.
         outputs: which of OUTPUTS are made.
         max_pairs: pairs a listener that a base keeps in full.
+        untimed: dates whose times were invented, so that they tell nothing of machines.
     """
 
     last: date
@@ -67,6 +69,8 @@ class Fold:
     co_listens: CoListenSettings = field(default_factory=CoListenSettings)
     plays_per_day: int = 10
     max_pairs: int = 20_000
+    suspects: SuspectSettings = field(default_factory=SuspectSettings)
+    untimed: tuple[date, ...] = ()
 
     @property
     def compacts(self) -> bool:
@@ -97,6 +101,10 @@ def fold(
     if known is None:
         known = before.filter(pl.col("plays") > 0).join(listens, on=PAIR, how="semi")
     listens, known = coded([listens, known.select(PAIR)], *PAIR)
+    timed = listens.filter(~pl.col("date").is_in(list(plan.untimed))) if plan.untimed else listens
+    machines = suspects(timed, plan.suspects)
+    if "suspects" in plan.outputs:
+        made["suspects"] = machines
     if {"sessions", "co_listens"} & plan.outputs:
         sessions = sessionize(
             listens.with_columns(new=first_plays(listens, known)),
@@ -110,9 +118,9 @@ def fold(
         if "sessions" in plan.outputs:
             made["sessions"] = sessions
         if "co_listens" in plan.outputs:
-            made["co_listens"] = co_listens.day_partials(sessions, plan.co_listens)
+            made["co_listens"] = co_listens.day_partials(without_suspects(sessions, machines), plan.co_listens)
     if "track_stats" in plan.outputs:
-        made["track_stats"] = track_stats.day_partials(listens, people, plan.plays_per_day)
+        made["track_stats"] = track_stats.day_partials(without_suspects(listens, machines), people, plan.plays_per_day)
     if "library" in plan.outputs:
         made["library"] = _library(listens, tables["feedback"], before, plan.cuts, plan.max_pairs)
     return made

@@ -16,6 +16,7 @@ from transforms.listening.co_listens import CoListenSettings
 from transforms.listening.fold import Fold, LibraryCut
 from transforms.listening.library import LibrarySettings
 from transforms.listening.sessions import SessionSettings
+from transforms.listening.suspects import UNTIMED, SuspectSettings
 from transforms.listening.track_stats import TrackStatsSettings
 from transforms.tables.as_of import AsOf
 from transforms.tables.chunks import Part, Spec, specs
@@ -39,14 +40,19 @@ class FoldSettings(Protocol):
     def track_stats(self) -> TrackStatsSettings: ...
     @property
     def co_listens(self) -> CoListenSettings: ...
+    @property
+    def suspects(self) -> SuspectSettings: ...
 
 
 def described(settings: FoldSettings) -> dict[str, dict[str, Any]]:
     """By table, what of the settings its version depends on."""
+    suspects = settings.suspects.model_dump(exclude={"days", "personal"})
+    pairs = settings.co_listens.model_dump(include={"reach", "whole_session", "reach_in_long", "cap"})
     found: dict[str, dict[str, Any]] = {
         "sessions": settings.sessions.model_dump(),
-        "track_stats": {"plays_per_day": settings.track_stats.plays_per_day},
-        "co_listens": settings.co_listens.model_dump(include={"reach", "whole_session", "reach_in_long", "cap"}),
+        "suspects": suspects,
+        "track_stats": {"plays_per_day": settings.track_stats.plays_per_day, "suspects": suspects},
+        "co_listens": {**pairs, "suspects": suspects},
     }
     if settings.co_listens.share < 1:  # the default is left unsaid, so that what stands already stays current
         found["co_listens"]["share"] = settings.co_listens.share
@@ -98,6 +104,8 @@ def plan_fold(
         settings.co_listens,
         settings.track_stats.plays_per_day,
         settings.library.max_pairs,
+        settings.suspects,
+        tuple(m.date for m in found["listens"] if m.extra.get(UNTIMED)),
     )
     tracks, library = found.pop("tracks"), found["library"]
     todo = specs(past.warehouse, settings.shards, {**found, "library": library if work.compacts else []})
@@ -199,6 +207,8 @@ def plan_runs(
             earlier, _ = run("sessions", day, earlier)
         if day in by_day["listens"]:  # else no session is open at its end
             made_of[day] = earlier
+        if "suspects" in outputs:
+            run("suspects", day, listens)
         if "track_stats" in outputs:
             run("track_stats", day, {**listens, **listeners})
         if "co_listens" in outputs:

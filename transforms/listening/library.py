@@ -32,11 +32,11 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from transforms.common.hashing import stable_hash
+from transforms.listening.feedback import SAVING
 from transforms.listening.plays import codes, codes_like, is_heard, ordered, run_starts, stable_argsort
 from transforms.tables.schema import TABLES, TIMESTAMP
 
 LATEST = 8
-SAVING = ("save", "like", "own")
 PAIR = ("listener_id", "track_id")
 LISTEN_COLUMNS = ("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed")
 _HOUR_US = 3_600_000_000

@@ -155,6 +155,8 @@ def _lists(
             "propensity": pl.Series(propensity).cast(pl.Float32).fill_nan(None),
             "explored": pl.Series(~np.isnan(propensity)),
             "last_heard_at": pl.Series(last_heard[row]).replace(-1, None).cast(pl.Datetime("us", "UTC")),
+            "title": rows.tracks.titles.gather(rows.track[row]),
+            "artist_names": rows.tracks.artist_names.gather(rows.track[row]),
         }
     ).with_columns(
         # A shelf of what was long not heard has a reason of its own for what the library found.

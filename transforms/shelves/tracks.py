@@ -37,6 +37,7 @@ COLUMNS: dict[str, pl.DataType] = {
     "explicit": pl.Boolean(),
     "duration_ms": pl.Int32(),
     "tags": pl.List(pl.String()),
+    "artist_names": pl.List(pl.String()),
 }
 
 
@@ -108,7 +109,8 @@ class Tracks:
         recording: int32, equal for tracks that are the same music.
         song: int32, equal for versions of one song (live, a remix) by one main artist; -1 without a title or an artist.
         artists, tags, markets: bags; a track without markets plays everywhere.
-        artist_lists: artist ids as they stand in the catalog, for output.
+        artist_lists: artist ids as they stand in the catalog, for output; artist_names: what these are called.
+        titles: for output.
         album: int32, -1 unknown.
         explicit: bool; a track of which nobody says that it is clean is explicit.
         released: int32, days since 1970-01-01, `UNKNOWN_DATE` where unknown.
@@ -125,6 +127,8 @@ class Tracks:
     tags: Bag
     markets: Bag
     artist_lists: pl.Series
+    artist_names: pl.Series
+    titles: pl.Series
     album: np.ndarray
     explicit: np.ndarray
     released: np.ndarray
@@ -168,8 +172,10 @@ class Tracks:
             song=song.fill_null(-1).to_numpy(writable=True),
             artists=Bag.of(every["artist_ids"], name_key),
             tags=Bag.of(every["tags"]),
-            markets=Bag.of(every["markets"]),
+            markets=Bag.of(every.select(_nowhere(pl.col("markets"))).to_series()),
             artist_lists=every["artist_ids"],
+            artist_names=every["artist_names"],
+            titles=every["title"],
             album=album.fill_null(-1).to_numpy(writable=True),
             explicit=every["explicit"].fill_null(True).to_numpy(writable=True),
             released=every["released_on"].cast(pl.Int32).fill_null(UNKNOWN_DATE).to_numpy(writable=True),
@@ -209,6 +215,11 @@ class Tracks:
             same = (self.ids.gather(at[here]) == distinct.gather(here)).to_numpy()
             found[here[same]] = at[here[same]]
             at = at + 1
+
+
+def _nowhere(markets: pl.Expr) -> pl.Expr:
+    """A list without any market names none where the track plays, unlike no list at all: a market that nobody is in."""
+    return pl.when(markets.list.len() == 0).then(pl.lit([""])).otherwise(markets)
 
 
 def _completed(catalog: pl.DataFrame) -> pl.DataFrame:

@@ -17,9 +17,10 @@ from transforms.simulation.catalog import MARKETS, Catalog
 from transforms.simulation.catalog_table import genre_names
 from transforms.simulation.draws import child, geometric, uniform
 from transforms.simulation.listening import Plays, chart_item, listen, shelf_item
+from transforms.simulation.machines import machine_rows
 from transforms.simulation.raw_log import add_dirt, bot_rows, clean_rows, delivered
 from transforms.simulation.settings import SimulationSettings
-from transforms.simulation.tastes import INTERESTS, Tastes, draw_tastes
+from transforms.simulation.tastes import INTERESTS, MACHINES, Tastes, draw_tastes
 from transforms.simulation.visits import CHART, SHELF, Visits, draw_visits
 
 SHELF_ITEMS = 30
@@ -49,7 +50,9 @@ def simulate_block(settings: SimulationSettings, catalog: Catalog, number: int) 
     visits = draw_visits(settings, tastes)
     plays = listen(settings, catalog, tastes, visits)
     rows, counts = add_dirt(
-        settings, clean_rows(settings, catalog, tastes, visits, plays), bot_rows(settings, catalog, tastes)
+        settings,
+        clean_rows(settings, catalog, tastes, visits, plays),
+        pl.concat([bot_rows(settings, catalog, tastes), machine_rows(settings, catalog, tastes)]),
     )
     return Block(
         log=delivered(rows, late=False),
@@ -197,6 +200,7 @@ def truth_frame(catalog: Catalog, tastes: Tastes) -> pl.DataFrame:
         {
             "listener_id": pl.Series(tastes.listener_id, dtype=pl.String),
             "bot": tastes.bot,
+            "machine": pl.Series([MACHINES[m] if m >= 0 else None for m in tastes.machine.tolist()], dtype=pl.String),
             "genres": [[genres[g] for g in r] for r in tastes.genre[:, own].tolist()],
             "log_weights": pl.Series(weights, dtype=pl.List(pl.Float64)),
             "drift": pl.Series(tastes.drift[:, own].tolist(), dtype=pl.List(pl.Float64)),

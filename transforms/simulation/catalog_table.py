@@ -112,12 +112,16 @@ def tracks_frame(settings: SimulationSettings, catalog: Catalog) -> pl.DataFrame
     lists = {
         int(m): None if m == everywhere else [name for b, name in enumerate(MARKETS) if int(m) >> b & 1] for m in masks
     }
-    guests = [artist.gather(np.maximum(g, 0)) for g in catalog.guests.T]
+    names_of = pl.Series(performers, dtype=pl.String)
+    guests, guest_names = ([values.gather(np.maximum(g, 0)) for g in catalog.guests.T] for values in (artist, names_of))
     frame = pl.DataFrame(
         {
             "track_id": pl.Series(catalog.track_id, dtype=pl.String),
             "title": titles,
             "main": artist.gather(catalog.artist_of),
+            "main_name": names_of.gather(catalog.artist_of),
+            "name_1": guest_names[0],
+            "name_2": guest_names[1],
             "guest_1": guests[0],
             "guest_2": guests[1],
             "album_id": albums.gather(catalog.album_of),
@@ -134,16 +138,18 @@ def tracks_frame(settings: SimulationSettings, catalog: Catalog) -> pl.DataFrame
         }
     ).with_columns(
         pl.when(pl.Series(g >= 0)).then(pl.col(name)).alias(name)
-        for name, g in zip(("guest_1", "guest_2"), catalog.guests.T, strict=True)
+        for n, g in enumerate(catalog.guests.T, 1)
+        for name in (f"guest_{n}", f"name_{n}")
     )
     return (
         frame.with_columns(
             artist_ids=pl.concat_list("main", "guest_1", "guest_2").list.drop_nulls(),
+            artist_names=pl.concat_list("main_name", "name_1", "name_2").list.drop_nulls(),
             tags=pl.concat_list("genre", "genre_2", "style").list.unique(maintain_order=True),
         )
         .select(
             "track_id", "title", "artist_ids", "album_id", "disc_no", "track_no", "released_on", "duration_ms",
-            "explicit", "tags", "markets", "isrc", mbid=pl.lit(None, dtype=pl.String),
+            "explicit", "tags", "markets", "isrc", "artist_names", mbid=pl.lit(None, dtype=pl.String),
         )
         .sort("track_id")
     )  # fmt: skip

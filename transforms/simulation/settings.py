@@ -32,6 +32,9 @@ class Dirt(BaseModel, frozen=True, extra="forbid"):
     late_sessions: float = Field(
         default=0.01, ge=0, le=1, description="share of sessions delivered later, in listens-late/"
     )
+    machine_every: int = Field(
+        default=0, ge=0, description="every so many listeners one is also played for by a program; 0 = none"
+    )
     bot_every: int = Field(default=500, ge=10, description="every so many listeners one is a bot")
     bot_plays: int = Field(
         default=900, ge=1, description="plays on each of a bot's three days; their playing time exceeds 24 h"

@@ -42,6 +42,7 @@ _ZONES = (
     (("Europe/Stockholm", 1.0),),
     (("Asia/Kolkata", 5.5),),
 )
+MACHINES = ("regular_gaps", "round_the_clock", "one_track", "breadth")  # in order of `machine`; -1 = a person
 PLATFORMS = ("android", "ios", "web", "desktop", "tv")
 
 
@@ -52,6 +53,7 @@ class Tastes:
     key: np.ndarray
     listener_id: np.ndarray
     bot: np.ndarray
+    machine: np.ndarray
     market: np.ndarray
     time_zone: np.ndarray
     offset_hours: np.ndarray
@@ -131,11 +133,14 @@ def draw_tastes(settings: SimulationSettings, catalog: Catalog, index: np.ndarra
     wrapped = np.arange(FAVOURITES)[None, :] % number[:, None]
     favourites = np.take_along_axis(favourites.reshape(-1, FAVOURITES), wrapped, axis=1).reshape(favourites.shape)
 
+    every = settings.dirt.machine_every
+    machine = (index % max(every, 1) == 3) if every else np.zeros(n, dtype=bool)
     spread = 0.9
     return Tastes(
         key=key,
         listener_id=ids("u", key),
         bot=index % settings.dirt.bot_every == 7,
+        machine=np.where(machine, index // max(every, 1) % len(MACHINES), -1),
         market=market,
         time_zone=np.array([z for z, _ in zones], dtype=object),
         offset_hours=np.array([h for _, h in zones]),

@@ -118,6 +118,10 @@ class AsOf:
         """Table `tracks`: see `newest_or_first`."""
         return self.newest_or_first("tracks")
 
+    def artists(self) -> Manifest | None:
+        """Table `artists`: see `newest_or_first`."""
+        return self.newest_or_first("artists")
+
     def listeners(self) -> Manifest | None:
         """Table `listeners`: see `newest_or_first`."""
         return self.newest_or_first("listeners")

@@ -216,7 +216,9 @@ def _join(table: str, parts: list[pl.DataFrame], columns: Sequence[str] | None, 
         # an open column (rank_als) is declared by no schema, so an empty table cannot have it
         empty = empty.select([c for c in columns if c in empty.columns]) if columns is not None else empty
         return empty.with_columns(date=pl.lit(None, dtype=pl.Date)) if dated else empty
-    frame = TABLES[table].completed(parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal"), columns)
+    # before they are joined: files of one table may be of different ages
+    parts = [TABLES[table].completed(part, columns) for part in parts]
+    frame = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal")
     if len(parts) == 1:
         return frame
     keys = [k for k in TABLES[table].key if k in frame.columns and k != "listener_id"]

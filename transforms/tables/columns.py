@@ -33,6 +33,8 @@ SHELF_ITEM = pa.struct(
         pa.field("propensity", pa.float32()),
         pa.field("explored", pa.bool_()),
         pa.field("last_heard_at", TIMESTAMP),
+        pa.field("title", pa.string()),
+        pa.field("artist_names", STRINGS),
     ]
 )
 POOL_ITEM = pa.struct(
@@ -114,7 +116,13 @@ class Table:
             for c in self.columns
             if c.nullable and c.name not in frame.columns and (columns is None or c.name in columns)
         ]
-        return frame.with_columns(lacking) if lacking else frame
+        # a struct inside a list may have been declared wider since, too
+        narrow = [
+            pl.col(name).cast(kind)
+            for name, kind in self.polars.items()
+            if name in frame.columns and isinstance(kind, pl.List) and frame.schema[name] != kind
+        ]
+        return frame.with_columns(*lacking, *narrow) if lacking or narrow else frame
 
     def arrow_for(self, names: list[str]) -> pa.Schema:
         """Arrow schema of a frame with these column names: declared columns first, then open columns by name.

@@ -76,6 +76,18 @@ LOGGED: tuple[Table, ...] = (
         cumulative=True,
     ),
     Table(
+        "artists",
+        "artist",
+        ("artist_id",),
+        (
+            Column("artist_id", pa.string(), "artist, as in `artist_ids` of tracks"),
+            Column("name", pa.string(), "name to show: a catalog's, else the one that most plays carry"),
+            Column("aliases", STRINGS, "other names, without mere spellings of the name"),
+        ),
+        sharded_by=None,
+        made_by="ingest",
+    ),
+    Table(
         "listeners",
         "listener",
         ("listener_id",),
@@ -105,7 +117,8 @@ LOGGED: tuple[Table, ...] = (
             Column(
                 "kind",
                 pa.string(),
-                "save, like, dislike, block_track, block_artist, follow_artist, own, exclude_from_taste",
+                "save, like, dislike, block_track, block_artist, follow_artist, own, exclude_from_taste; and what undoes an "
+                "act on the same target: unsave, unlike, undislike, unblock_track, unblock_artist, unfollow_artist, unown",
             ),
             Column(
                 "target",

@@ -52,6 +52,24 @@ MADE: tuple[Table, ...] = (
         made_by="fold",
     ),
     Table(
+        "suspects",
+        "listener whose plays of the date look like a machine's x reason",
+        ("listener_id", "reason"),
+        (
+            LISTENER,
+            Column(
+                "reason",
+                pa.string(),
+                "regular_gaps, round_the_clock, one_track or breadth (`suspects` in the settings)",
+            ),
+            Column("value", pa.float32(), "what was found: a share, hours, or tracks"),
+            Column("threshold", pa.float32(), "from which on it is suspect"),
+            Column("plays", pa.int32(), "plays of the date"),
+        ),
+        personal=True,
+        made_by="fold",
+    ),
+    Table(
         "session_sample",
         "session that others are compared with while scoring",
         ("listener_id", "started_at", "session_id"),

@@ -253,7 +253,10 @@ def test_tables_conform_to_the_schema(world: World) -> None:
     for name in ("listeners", "feedback", "impressions"):
         assert TABLES[name].conform(world.rows(name)).num_rows > 0
     tracks = tracks_frame(SETTINGS, world.catalog)
-    assert TABLES["tracks"].conform(tracks.with_columns(recording_id=pl.col("track_id"))).num_rows == SETTINGS.tracks
+    assert (
+        TABLES["tracks"].conform(tracks.drop("artist_names").with_columns(recording_id=pl.col("track_id"))).num_rows
+        == SETTINGS.tracks
+    )
 
 
 def test_the_catalog_has_what_real_ones_have(world: World) -> None:
