@@ -238,7 +238,11 @@ def described(table: str, settings: NightSettings, asked: Asked, fit: date, day:
         "candidates_only": asked.candidates_only,
         **plugins.touching("sources", "parts", "rules", "signals"),
     }
-    if not asked.candidates_only:
+    if asked.candidates_only:
+        # how sessions go on orders a shelf, and such a night has none; the workflow fits it all the same
+        for name in ("next_in_session", "use_next_in_session"):
+            found["models"].pop(name, None)
+    else:
         found["shelves"] = settings.shelves.model_dump(mode="json")
         if table != "shelves":
             for shelf in found["shelves"]["shelves"]:
