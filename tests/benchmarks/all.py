@@ -30,6 +30,7 @@ ALWAYS = {
     "fuzz": ("tests.benchmarks.fuzz",),
     "scale": ("tests.benchmarks.scale",),
     "simulated": ("tests.benchmarks.real_data", "--set", "simulated", "--work", "{work}"),
+    "suspects": ("tests.benchmarks.suspects",),
     "beliefs": ("tests.benchmarks.beliefs",),
     "assembling": ("tests.benchmarks.assembling",),
     "prompts_constraints": ("tests.benchmarks.prompts_constraints",),
