@@ -22,7 +22,7 @@ GB = 10**9
 STEPS = {
     "ingest": {"Pieces", "Parse", "By shard", "Clean", "Write catalog", "Commit"},
     "check": {"Nothing to do"},  # the launcher judges: it needs no rows
-    "features": {"Chunks", "Fold", "Partials", "By track", "Sum", "Write by listener", "Write by track", "Done"},
+    "features": {"Chunks", "Fold", "By track", "Write by listener", "Write by track", "Done"},
     "exclusions": {"Nothing to do"},  # nobody of this small world takes anything out of taste
     "outcomes": {"Nights", "Join", "Outcomes", "Done"},
     "train": {"Histories", "Examples", "One fit", "Fit", "Done"},
@@ -32,7 +32,7 @@ STEPS = {
     "prompt": {"Nothing to do"},  # nobody of this small world has asked for a playlist
     "evaluate": {"Library", "Night", "Measure", "Baselines", "Summarise", "Evaluation", "Done"},
     "publish": {"Night", "Publish"},
-    "forget": {"Folders", "Files", "Redact", "Swap"},
+    "forget": {"Forget"},
 }
 
 

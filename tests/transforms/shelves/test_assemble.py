@@ -112,6 +112,8 @@ def test_a_night_by_hand() -> None:
         "reason": "because_you_played",
         "reason_ref": "h",
         "propensity": None,
+        "title": None,
+        "artist_names": None,
         "explored": False,
         "last_heard_at": None,
     }
