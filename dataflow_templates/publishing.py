@@ -34,10 +34,10 @@ def publish(
     Raises:
         UserError: as `pipelines.publish.publish`; at launch already where a table is not there.
     """
-    place = Warehouse(warehouse)
+    opened = Warehouse(warehouse)
     for table in tables:
         if table not in ("tracks", "listeners"):
-            place.need(table, day)
+            opened.need(table, day)
 
     def define(root: beam.Pipeline) -> None:
         _ = (
@@ -47,7 +47,7 @@ def publish(
             >> beam.ParDo(_Publish(warehouse, to, tuple(tables), keep_days, gates, accept_gates)).with_output_types(str)
         )
 
-    return launch("publish", place, define, beam_args)
+    return launch("publish", opened, define, beam_args)
 
 
 @dataclass

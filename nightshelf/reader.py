@@ -44,7 +44,7 @@ def shard_of(listener_id: str, shards: int) -> int:
 
 def open_night(
     warehouse: str, date: dt.date | None = None, *, table: str = "shelves", filesystem: fs.FileSystem | None = None
-) -> Night:
+) -> TableOfDate:
     """A committed night of a table by listener.
 
     Args:
@@ -67,7 +67,7 @@ def open_night(
     for day in found:
         manifest = _manifest(filesystem, f"{root}/{table}/date={day.isoformat()}/{CURRENT}")
         if manifest is not None:
-            return Night(filesystem, root, table, day, manifest)
+            return TableOfDate(filesystem, root, table, day, manifest)
     wanted = f"a night of {date}" if date is not None else "a night"
     raise NotFound(
         f"expected {wanted} in table {table} of {warehouse}, found none; `nightshelf run --date D` makes one"
@@ -75,7 +75,7 @@ def open_night(
 
 
 @dataclass
-class Night:
+class TableOfDate:
     """A table of one date as its manifest names it. Cheap to keep; `shelves` follows when a newer run takes its place.
 
     Attributes:

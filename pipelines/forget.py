@@ -50,36 +50,36 @@ def forget(
         UserError: nobody is named and nobody is on the list, a file is damaged, or BigQuery refused; the same command
             again finishes what was begun.
     """
-    place = Warehouse(warehouse)
+    opened = Warehouse(warehouse)
     raw = [*listeners, *(ids_of_file(listeners_file) if listeners_file else [])]
     ids = known_as(warehouse, raw, pseudonym_key_file)
-    if not ids and not the_list.forgotten(place):
+    if not ids and not the_list.forgotten(opened):
         raise UserError("expected a LISTENER or --listeners-file, found neither, and nobody was forgotten here before")
-    before = the_list.forgotten(place)
+    before = the_list.forgotten(opened)
     new = set(ids) - before.among(ids)  # who was on the list may be gone already
-    gone = the_list.add(place, ids) if ids else before
+    gone = the_list.add(opened, ids) if ids else before
     on = today or datetime.now(UTC).date()
     with stage("forget tables") as at:
-        files, rows, held = _tables(place, prints(ids), on, beam_args)
+        files, rows, held = _tables(opened, prints(ids), on, beam_args)
         at.rows(rows)
     with stage("forget texts"):
-        texts = clear_others(place, Traces({*ids, *raw}), prints(ids) or tuple(gone.prints), on)
+        texts = clear_others(opened, Traces({*ids, *raw}), prints(ids) or tuple(gone.prints), on)
     tables = counted_rows = 0
     if published:
         from pipelines.runtime.forget_published import forget_published
 
         with stage("forget published"):
-            tables, counted_rows = forget_published(place, published, gone, sorted(set(ids)), client)
+            tables, counted_rows = forget_published(opened, published, gone, sorted(set(ids)), client)
     return Done(
-        len(set(ids)), files, rows, texts, tables, counted_rows, max(0, len(new) - held), place.store.others_at_work()
+        len(set(ids)), files, rows, texts, tables, counted_rows, max(0, len(new) - held), opened.store.others_at_work()
     )
 
 
-def _tables(place: Warehouse, of: Sequence[int], on: date, beam_args: Sequence[str]) -> tuple[int, int, int]:
+def _tables(warehouse: Warehouse, of: Sequence[int], on: date, beam_args: Sequence[str]) -> tuple[int, int, int]:
     """Redact every table, again where another job replaced files meanwhile: files, rows, and listeners that were found."""
     files = rows = held = 0
     for _ in range(ATTEMPTS):
-        record = launch("forget", place, lambda root: define(root, place.url, of, on), beam_args)
+        record = launch("forget", warehouse, lambda root: define(root, warehouse.url, of, on), beam_args)
         counted = {n: record.counters.get(f"{METRICS}.{n}", 0) for n in ("files", "rows", "people", "overtaken")}
         files, rows, held = files + counted["files"], rows + counted["rows"], max(held, counted["people"])
         if not counted["overtaken"]:

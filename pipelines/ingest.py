@@ -58,24 +58,24 @@ def ingest(
         GateFailed: the batch failed a check; nothing was committed.
         UserError: a wrong file, format, mapping or option; nothing was committed.
     """
-    fmt, place = format_of(format, end_date, anonymous, listener), Warehouse(warehouse)
-    end = end_date or today_in(place)
+    fmt, opened = format_of(format, end_date, anonymous, listener), Warehouse(warehouse)
+    end = end_date or today_in(opened)
     options = Options(end, mapping_of(fmt, mapping), anonymous, listener)
     others = {"tracks": tracks, "listeners": listeners_file, "feedback": feedback, "impressions": impressions}
     key, later = key_source(pseudonym_key_file), described_only(beam_args)
-    with gathered(place, format, inputs, others, options.mapping, client, keep=later) as (files, tables_known):
+    with gathered(opened, format, inputs, others, options.mapping, client, keep=later) as (files, tables_known):
 
         def once() -> Ingested:
-            fresh, found = looked_over(files, ledger(place), tables_known, fmt, options)
+            fresh, found = looked_over(files, ledger(opened), tables_known, fmt, options)
             if not fresh:
                 return found
-            batch = batch_of(place, fmt, fresh, options, end, settings or Settings(), key, accept_gates)
+            batch = batch_of(opened, fmt, fresh, options, end, settings or Settings(), key, accept_gates)
             run = batch.run("rejects", end, append=True)
-            record = launch("ingest", place, lambda root: define(root, batch), beam_args, [run] if run else [])
+            record = launch("ingest", opened, lambda root: define(root, batch), beam_args, [run] if run else [])
             made = replace(found, batch=batch.id)
             if later:
                 return made
-            return made.counted(place.need("rejects", end).extra["batches"][batch.id], record.seconds, record.peak_mb)
+            return made.counted(opened.need("rejects", end).extra["batches"][batch.id], record.seconds, record.peak_mb)
 
         result = planned_anew(once)
     if not (later and result.batch):

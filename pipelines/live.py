@@ -72,7 +72,7 @@ def live(plan: Plan, out: str, *, settings: Settings, beam_args: Sequence[str] =
     if plan.shows == "pipeline":
         history = folder.delivered(world.first_live - timedelta(1))
         ingest(folder.warehouse, "parquet", settings=settings, beam_args=beam_args, **folder.world_tables(), **history)
-    state, told = world.morning(), []
+    state, summaries = world.morning(), []
     for n in range(plan.days):
         day, eve = world.first_live + timedelta(n), world.first_live + timedelta(n - 1)
         lived = folder.state(day)
@@ -89,11 +89,11 @@ def live(plan: Plan, out: str, *, settings: Settings, beam_args: Sequence[str] =
         state = lived
         if plan.shows == "pipeline":
             ingest(folder.warehouse, "parquet", settings=settings, beam_args=beam_args, **folder.delivered(day))
-        told.append(folder.summary(day))
+        summaries.append(folder.summary(day))
         logs.say(
             "INFO",
             "{date}: {sessions} of {possible} sessions, {shown} shown, {played} played, {finished} to the end, "
-            "satisfaction {satisfaction:.3f}".format(**told[-1]),
+            "satisfaction {satisfaction:.3f}".format(**summaries[-1]),
             date=day.isoformat(),
         )
-    return pl.DataFrame(told)
+    return pl.DataFrame(summaries)

@@ -68,27 +68,27 @@ def jumping(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_lock_is_waited_for_however_clocks_jump(tmp_path: Path, jumping: None) -> None:
-    place = Warehouse(str(tmp_path))
-    place.store.write("t/_current.json", b"one")
-    _, token = place.store.read_with_token("t/_current.json")
+    warehouse = Warehouse(str(tmp_path))
+    warehouse.store.write("t/_current.json", b"one")
+    _, token = warehouse.store.read_with_token("t/_current.json")
     holder = os.open(tmp_path / "t" / "._current.json.lock", os.O_CREAT | os.O_RDWR)
     fcntl.flock(holder, fcntl.LOCK_EX)
     done: list[bool] = []
-    waiting = threading.Thread(target=lambda: done.append(place.store.replace("t/_current.json", b"two", token)))
+    waiting = threading.Thread(target=lambda: done.append(warehouse.store.replace("t/_current.json", b"two", token)))
     waiting.start()
     waiting.join(0.2)
-    assert not done and place.store.read("t/_current.json") == b"one", "somebody else holds it"
+    assert not done and warehouse.store.read("t/_current.json") == b"one", "somebody else holds it"
     os.close(holder)
     waiting.join()
-    assert done == [True] and place.store.read("t/_current.json") == b"two"
+    assert done == [True] and warehouse.store.read("t/_current.json") == b"two"
 
 
 def test_a_claim_outlives_every_clock(tmp_path: Path, jumping: None) -> None:
-    place = Warehouse(str(tmp_path))
-    assert [claim(place, "listens", DAY, "v") for _ in range(3)] == ["v-1", "v-2", "v-3"]
+    warehouse = Warehouse(str(tmp_path))
+    assert [claim(warehouse, "listens", DAY, "v") for _ in range(3)] == ["v-1", "v-2", "v-3"]
     for path in tmp_path.rglob("_claim"):
         os.utime(path, (0, 0))  # claimed in 1970, says the file system
-    assert claim(place, "listens", DAY, "v") == "v-4", "none of them has run out"
+    assert claim(warehouse, "listens", DAY, "v") == "v-4", "none of them has run out"
 
 
 def test_an_ingest_without_an_end_refuses_a_clock_that_is_behind_the_log(

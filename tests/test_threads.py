@@ -31,7 +31,7 @@ print(hashlib.sha256(weights.tobytes() + (left @ weights[:, 0]).tobytes()).hexdi
 @pytest.mark.parametrize("when", ["early", "late"])
 def test_a_product_has_the_same_bytes_however_many_threads_there_are(when: str) -> None:
     """`late`: numpy was there before us, and had looked at the environment."""
-    told = set()
+    printed = set()
     for threads, cpus in (("1", 1), ("2", 2), ("8", 2), (None, 1)):
         environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
         environment |= {"TF_ENABLE_ONEDNN_OPTS": "1", **({"OPENBLAS_NUM_THREADS": threads} if threads else {})}
@@ -44,5 +44,5 @@ def test_a_product_has_the_same_bytes_however_many_threads_there_are(when: str) 
             text=True,
         )
         assert done.returncode == 0, done.stderr[-2000:]
-        told.add(done.stdout)
-    assert len(told) == 1
+        printed.add(done.stdout)
+    assert len(printed) == 1

@@ -66,10 +66,10 @@ def evaluate(ctx: click.Context, config: str | None, warehouse: str, as_json: bo
     run(warehouse, settings=settings_of(config), beam_args=ctx.args, **given)
     if described_only(ctx.args) or stored.current("evaluation", given["day"]) is None:
         return  # the work is done elsewhere
-    told = of_evaluation(stored, given["day"])
+    found = of_evaluation(stored, given["day"])
     where = "" if warehouse == "./warehouse" else f" --warehouse {warehouse}"
     page = f"nightshelf report --date {given['day']}{where}"
-    click.echo(json.dumps(told) if as_json else "\n".join(evaluation_lines(told, page)))
+    click.echo(json.dumps(found) if as_json else "\n".join(evaluation_lines(found, page)))
 
 
 @click.command()
@@ -105,8 +105,8 @@ def listeners(sample: int, day: datetime | None, as_json: bool, warehouse: str) 
     from pipelines.cli.show import plain
 
     for row in drawn(warehouse, sample, as_date(day)).iter_rows(named=True):
-        told = f"{plain(row['listener_id'])}  {row['personal']} of {row['shelves']} shelves are personal"
-        click.echo(json.dumps(row) if as_json else told)
+        found = f"{plain(row['listener_id'])}  {row['personal']} of {row['shelves']} shelves are personal"
+        click.echo(json.dumps(row) if as_json else found)
 
 
 COMMANDS = (show, why_not, listeners, evaluate, report, print_config)

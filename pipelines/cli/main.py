@@ -92,7 +92,7 @@ def _run() -> None:
         known = foreseen(error)
         if known is not None:
             _fail(f"nightshelf: {known}", known.exit_code)
-        _fail(f"nightshelf: an error that nobody foresaw: {logs.told(error)}; {logs.MORE}", 1)
+        _fail(f"nightshelf: an error that nobody foresaw: {logs.without_text(error)}; {logs.MORE}", 1)
 
 
 def _unnamed(error: click.UsageError) -> str:

@@ -101,8 +101,8 @@ def run_night(ctx: click.Context, **o: Any) -> None:
     took = stopwatch()
     night(o["warehouse"], day, settings, fit_date=as_date(o["fit_date"]), accept_gates=o["accept_gates"], **more)
     if Warehouse(o["warehouse"]).current("shelves", day) is not None:  # else another service is still at work
-        told = of_night(Warehouse(o["warehouse"]), day, took())
-        click.echo("\n".join(night_lines(told, o["warehouse"])))
+        made = of_night(Warehouse(o["warehouse"]), day, took())
+        click.echo("\n".join(night_lines(made, o["warehouse"])))
 
 
 @click.command(cls=BeamCommand)

@@ -82,8 +82,8 @@ class Commands(click.Group):
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Register a command, with these options."""
         choices = click.Choice(["text", "json"])
-        told = "Lines on stderr: for people, or a JSON object each; also NIGHTSHELF_LOG_FORMAT."
-        option = click.Option(["--log-format"], type=choices, callback=_format, expose_value=False, help=told)
+        text = "Lines on stderr: for people, or a JSON object each; also NIGHTSHELF_LOG_FORMAT."
+        option = click.Option(["--log-format"], type=choices, callback=_format, expose_value=False, help=text)
         folder = click.Path(file_okay=False)
         where = "Write into this folder where the time of this process went: jobs and their parts, functions, stacks."
         profile = click.Option(["--profile"], type=folder, callback=_profile, expose_value=False, help=where)

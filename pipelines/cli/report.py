@@ -20,7 +20,7 @@ from transforms.evaluation.responses import without_estimates
 from transforms.gates.check import Check
 from transforms.gates.history import ACCEPTED, CHECKS, measured_in
 from transforms.gates.measure import removed_by_shelf
-from transforms.reporting.facts import Job, Ledger, Model, Night, Sample, Shelf, ShelfItem, TableRows
+from transforms.reporting.facts import Job, Ledger, Model, NightFacts, Sample, Shelf, ShelfItem, TableRows
 from transforms.reporting.page import render
 from transforms.reporting.settings import CostSettings
 from transforms.reporting.standing import Standing, standing
@@ -49,42 +49,42 @@ def report(warehouse: str, day: date, prices: CostSettings | None = None) -> str
     Raises:
         UserError: the night has neither shelves nor candidates.
     """
-    place = Warehouse(warehouse)
+    opened = Warehouse(warehouse)
     path = f"{folder('reports', day)}/report.html"
-    place.store.write(path, render(gather(place, day, prices), read_by()).encode())
-    return f"{place.url.rstrip('/')}/{path}"
+    opened.store.write(path, render(gather(opened, day, prices), read_by()).encode())
+    return f"{opened.url.rstrip('/')}/{path}"
 
 
-def gather(place: Warehouse, day: date, prices: CostSettings | None = None) -> Night:
+def gather(warehouse: Warehouse, day: date, prices: CostSettings | None = None) -> NightFacts:
     """Everything the page tells of a night; what is not there is left out.
 
     Raises:
         UserError: the night has neither shelves nor candidates.
     """
-    shelves = place.current("shelves", day)
+    shelves = warehouse.current("shelves", day)
     if shelves is None:
-        place.need("candidates", day)
-    measured = place.current("evaluation", day)
-    used = behind(place, day)
-    stands = standing(place, shelves)
+        warehouse.need("candidates", day)
+    measured = warehouse.current("evaluation", day)
+    used = behind(warehouse, day)
+    stands = standing(warehouse, shelves)
     counted = measured_in(shelves) if shelves else None
-    return Night(
+    return NightFacts(
         day=day,
-        warehouse=place.url,
-        evaluation=place.read_manifest(measured) if measured else None,
+        warehouse=warehouse.url,
+        evaluation=warehouse.read_manifest(measured) if measured else None,
         evaluated_days=measured.settings.get("days") if measured else None,
         quality_note="" if measured else _not_measured(day),
-        open_slots_note=_open_slots(place, measured, shelves),
+        open_slots_note=_open_slots(warehouse, measured, shelves),
         checks=[Check.from_dict(c) for c in shelves.extra.get(CHECKS, [])] if shelves else [],
         accepted=shelves.extra.get(ACCEPTED, []) if shelves else [],
         statuses=stands.statuses,
         shelves_note=stands.note,
         removed=removed_by_shelf(counted.counts if counted else {}),
-        jobs=list(jobs(place, {m.run_id for m in used})),
-        tables=list(_table_rows(place, used, day)),
-        batches=list(_batches(place, day)),
-        samples=_samples(place, shelves, stands),
-        models=list(_models(place, used)),
+        jobs=list(jobs(warehouse, {m.run_id for m in used})),
+        tables=list(_table_rows(warehouse, used, day)),
+        batches=list(_batches(warehouse, day)),
+        samples=_samples(warehouse, shelves, stands),
+        models=list(_models(warehouse, used)),
         listeners=stands.listeners,
         plugins=sorted({f"{name} {number}" for m in used for name, number in m.settings.get("plugins", {}).items()}),
         prices=prices or CostSettings(),
@@ -99,16 +99,16 @@ def _not_measured(day: date) -> str:
     )
 
 
-def _open_slots(place: Warehouse, measured: Manifest | None, shelves: Manifest | None) -> str:
+def _open_slots(warehouse: Warehouse, measured: Manifest | None, shelves: Manifest | None) -> str:
     """Why an evaluated night says nothing of its open slots, if it does not."""
     if measured is None or shelves is None:
         return ""
-    return without_estimates(place, measured.date, int(measured.settings.get("days", 0))) or ""
+    return without_estimates(warehouse, measured.date, int(measured.settings.get("days", 0))) or ""
 
 
-def behind(place: Warehouse, day: date) -> list[Manifest]:
+def behind(warehouse: Warehouse, day: date) -> list[Manifest]:
     """Current manifests of the night and of everything it was made from, in order of table and date."""
-    starts = [m for t in tables(place) if (m := place.current(t, day))]
+    starts = [m for t in tables(warehouse) if (m := warehouse.current(t, day))]
     found: dict[str, Manifest] = {}
     while starts:
         manifest = starts.pop()
@@ -117,20 +117,22 @@ def behind(place: Warehouse, day: date) -> list[Manifest]:
         found[input_key(manifest)] = manifest
         for key in manifest.inputs:
             table, _, when = key.partition("@")
-            if key not in found and when and (m := place.current(table, date.fromisoformat(when))):
+            if key not in found and when and (m := warehouse.current(table, date.fromisoformat(when))):
                 starts.append(m)
     place_of = {table: n for n, table in enumerate(ORDER)}
     return sorted(found.values(), key=lambda m: (place_of.get(m.table, len(ORDER)), m.table, m.date))
 
 
-def jobs(place: Warehouse, run_ids: set[str]) -> Iterator[Job]:
+def jobs(warehouse: Warehouse, run_ids: set[str]) -> Iterator[Job]:
     """Jobs that made the given runs, in the order they ran. A job that made many tables is told once."""
-    told: dict[tuple[str, float], list[dict[str, Any]]] = {}
-    for path in place.store.paths("runs"):
-        if path.rsplit("/", maxsplit=1)[-1].removesuffix(".json") in run_ids and (record := read_record(place, path)):
+    by_job: dict[tuple[str, float], list[dict[str, Any]]] = {}
+    for path in warehouse.store.paths("runs"):
+        if path.rsplit("/", maxsplit=1)[-1].removesuffix(".json") in run_ids and (
+            record := read_record(warehouse, path)
+        ):
             # (before there was one record a job, there was one for each of its runs, within moments of each other)
-            told.setdefault((record["job"], record["seconds"]), []).append(record)
-    for (name, seconds), records in sorted(told.items(), key=lambda pair: min(r.get("at", 0.0) for r in pair[1])):
+            by_job.setdefault((record["job"], record["seconds"]), []).append(record)
+    for (name, seconds), records in sorted(by_job.items(), key=lambda pair: min(r.get("at", 0.0) for r in pair[1])):
         dates = sorted({day for r in records for day in (r["date"], r.get("first_date", r["date"]))})
         counters = records[0].get("counters", {})
         yield Job(
@@ -148,7 +150,7 @@ def jobs(place: Warehouse, run_ids: set[str]) -> Iterator[Job]:
         )
 
 
-def _table_rows(place: Warehouse, used: list[Manifest], day: date) -> Iterator[TableRows]:
+def _table_rows(warehouse: Warehouse, used: list[Manifest], day: date) -> Iterator[TableRows]:
     """The newest date of every table behind the night, with the rows of the inputs it names."""
     rows = {input_key(m): m.rows for m in used}
     newest = {m.table: m for m in used}
@@ -165,10 +167,10 @@ def _table_rows(place: Warehouse, used: list[Manifest], day: date) -> Iterator[T
         )
 
 
-def _batches(place: Warehouse, day: date) -> Iterator[Ledger]:
+def _batches(warehouse: Warehouse, day: date) -> Iterator[Ledger]:
     """What came of every batch that was ingested; the manifest of `rejects` is its ledger."""
-    for when in place.dates("rejects"):
-        for name, account in place.need("rejects", when).extra.get("batches", {}).items():
+    for when in warehouse.dates("rejects"):
+        for name, account in warehouse.need("rejects", when).extra.get("batches", {}).items():
             yield Ledger(
                 batch=name,
                 format=account.get("format", ""),
@@ -181,12 +183,12 @@ def _batches(place: Warehouse, day: date) -> Iterator[Ledger]:
             )
 
 
-def _models(place: Warehouse, used: list[Manifest]) -> Iterator[Model]:
+def _models(warehouse: Warehouse, used: list[Manifest]) -> Iterator[Model]:
     """Registry entries among the files of the manifests."""
     for manifest in used:
         for file in manifest.files:
             if file.path.endswith("/entry.json"):
-                entry = json.loads(place.store.read(file.path))
+                entry = json.loads(warehouse.store.read(file.path))
                 metrics = dict(sorted(entry.get("metrics", {}).items()))
                 remark = promotion.sentence(manifest.extra) if manifest.table == "rankers" else None
                 yield Model(
@@ -199,7 +201,7 @@ def _models(place: Warehouse, used: list[Manifest]) -> Iterator[Model]:
                 )
 
 
-def _samples(place: Warehouse, shelves: Manifest | None, stands: Standing) -> list[Sample]:
+def _samples(warehouse: Warehouse, shelves: Manifest | None, stands: Standing) -> list[Sample]:
     """A few listeners, chosen by hash: most with the most personal shelves, one with fallbacks where there is one."""
     if shelves is None or stands.rows.is_empty():
         return []
@@ -212,9 +214,9 @@ def _samples(place: Warehouse, shelves: Manifest | None, stands: Standing) -> li
     most = people.filter(pl.col("personal") == pl.col("personal").max()).head(SAMPLES - 1)
     least = people.join(most, on="listener_id", how="anti").sort("personal", maintain_order=True).head(1)
     chosen = pl.concat([most, least])["listener_id"]
-    frames = [f.filter(pl.col("listener_id").is_in(chosen.implode())) for f in place.read_files(stands.files)]
+    frames = [f.filter(pl.col("listener_id").is_in(chosen.implode())) for f in warehouse.read_files(stands.files)]
     rows = pl.concat(frames).sort("surface", "home_position", "shelf_id")
-    names = titles(place, shelves.date, rows)
+    names = titles(warehouse, shelves.date, rows)
     out = []
     for listener in chosen:
         own = [_shelf(row, names) for row in rows.filter(listener_id=listener).iter_rows(named=True)]

@@ -60,12 +60,12 @@ def show(
     Raises:
         UserError: no such night, listener or shelf.
     """
-    place = Warehouse(warehouse)
+    opened = Warehouse(warehouse)
     console = console or Console()
-    manifest = place.newest("shelves", date.max) if day is None else place.need("shelves", day)
+    manifest = opened.newest("shelves", date.max) if day is None else opened.need("shelves", day)
     if manifest is None:
         raise UserError("the warehouse has no shelves yet; make a night first with `nightshelf run --date D`")
-    rows = of_listener(place, manifest, listener)
+    rows = of_listener(opened, manifest, listener)
     if rows.is_empty():
         raise UserError(
             f"no shelves of {manifest.date} are for that listener; check the id (ids are kept as they came)"
@@ -76,26 +76,26 @@ def show(
         if rows.is_empty():
             raise UserError(f"expected one of the shelves {', '.join(known)}, found {shelf!r}; name one of those")
     rows = rows.sort("surface", "home_position", "shelf_id")
-    names = titles(place, manifest.date, rows)
+    names = titles(opened, manifest.date, rows)
     for row in rows.iter_rows(named=True):
-        told = _explained(place, row, listener, contributions) if why and row["items"] else {}
-        console.print(_table(row, names, told))
+        reasons = _explained(opened, row, listener, contributions) if why and row["items"] else {}
+        console.print(_table(row, names, reasons))
         console.print()
 
 
-def shelf_tables(place: Warehouse, day: date, rows: pl.DataFrame) -> list[Table]:
+def shelf_tables(warehouse: Warehouse, day: date, rows: pl.DataFrame) -> list[Table]:
     """Rows of `shelves` as tables for a terminal, in the order of a listener's surfaces."""
-    names = titles(place, day, rows)
+    names = titles(warehouse, day, rows)
     return [_table(row, names, {}) for row in rows.sort("surface", "home_position", "shelf_id").iter_rows(named=True)]
 
 
-def of_listener(place: Warehouse, manifest: Manifest, listener: str) -> pl.DataFrame:
+def of_listener(warehouse: Warehouse, manifest: Manifest, listener: str) -> pl.DataFrame:
     """A listener's rows of a listener-side table, reading only what may hold them."""
-    return of_listeners(place, manifest, [listener])
+    return of_listeners(warehouse, manifest, [listener])
 
 
 def of_listeners(
-    place: Warehouse, manifest: Manifest, listeners: Sequence[str], columns: Sequence[str] | None = None
+    warehouse: Warehouse, manifest: Manifest, listeners: Sequence[str], columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
     """Some listeners' rows (their columns `columns`, all if None) of a listener-side table, reading only what may hold them."""
     wanted = pl.Series("listener_id", sorted(listeners), dtype=pl.String)
@@ -104,7 +104,7 @@ def of_listeners(
     for entry in manifest.files:
         if entry.shard not in shards or not entry.rows:
             continue
-        file = place.open_parquet(entry.path)
+        file = warehouse.open_parquet(entry.path)
         at = file.schema_arrow.get_field_index("listener_id")
         for group in groups_holding(file.metadata, wanted, at):
             frame = pl.DataFrame(pl.from_arrow(file.read_row_group(group, columns=columns)))
@@ -112,20 +112,20 @@ def of_listeners(
     return pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema={"listener_id": pl.String})
 
 
-def titles(place: Warehouse, day: date, rows: pl.DataFrame) -> dict[str, str]:
+def titles(warehouse: Warehouse, day: date, rows: pl.DataFrame) -> dict[str, str]:
     """Track id -> `title · main artist's name` where the catalog has a title, of everything these rows name."""
     items = rows.select(item=pl.col("items").list.concat("spares")).explode("item", keep_nulls=False).unnest("item")
     wanted = pl.concat([items["track_id"], items["reason_ref"]]).drop_nulls().unique()
-    known = place.read_newest("tracks", day, ["track_id", "title", "artist_ids"])
+    known = warehouse.read_newest("tracks", day, ["track_id", "title", "artist_ids"])
     known = known.filter(pl.col("track_id").is_in(wanted.implode()) & pl.col("title").is_not_null())
     named = known.with_columns(artist_id=pl.col("artist_ids").list.first()).join(
-        place.read_newest("artists", day, ["artist_id", "name"]), on="artist_id", how="left"
+        warehouse.read_newest("artists", day, ["artist_id", "name"]), on="artist_id", how="left"
     )
     shown = named.select("track_id", "title", artist=pl.coalesce("name", "artist_id"))
     return {track: f"{title} · {artist}" if artist else title for track, title, artist in shown.iter_rows()}
 
 
-def _table(row: dict[str, Any], names: dict[str, str], told: dict[str, str]) -> Table:
+def _table(row: dict[str, Any], names: dict[str, str], reasons: dict[str, str]) -> Table:
     table = Table(title=_heading(row), title_justify="left", show_header=bool(row["items"]), box=None, pad_edge=False)
     table.add_column("", justify="right", style="dim")
     table.add_column("track", overflow="fold")
@@ -139,8 +139,8 @@ def _table(row: dict[str, Any], names: dict[str, str], told: dict[str, str]) -> 
         # Text, not markup: a title may hold square brackets.
         track = Text(plain(names.get(item["track_id"], item["track_id"])))
         table.add_row(str(item["position"]), track, score, Text(plain(reason + drawn)))
-        if item["track_id"] in told:
-            table.add_row("", Text(""), "", Text(told[item["track_id"]], style="dim"))
+        if item["track_id"] in reasons:
+            table.add_row("", Text(""), "", Text(reasons[item["track_id"]], style="dim"))
     return table
 
 
@@ -163,18 +163,18 @@ def _heading(row: dict[str, Any]) -> Text:
 
 
 def _explained(
-    place: Warehouse, row: dict[str, Any], listener: str, contributions: Contributions | None
+    warehouse: Warehouse, row: dict[str, Any], listener: str, contributions: Contributions | None
 ) -> dict[str, str]:
     """Track id -> which sources found it and what moved its score, as of the night that chose the shelf's items."""
-    manifest = place.current("candidates", row["refresh_date"]) or place.current("candidates", row["run_date"])
+    manifest = warehouse.current("candidates", row["refresh_date"]) or warehouse.current("candidates", row["run_date"])
     if manifest is None:
         return {}
     wanted = pl.Series([item["track_id"] for item in row["items"]], dtype=pl.String)
-    found = of_listener(place, manifest, listener)
+    found = of_listener(warehouse, manifest, listener)
     if found.is_empty():
         return {}
     found = found.filter(pl.col("track_id").is_in(wanted.implode()))
-    explain = contributions or ranker_contributions(place, manifest)
+    explain = contributions or ranker_contributions(warehouse, manifest)
     moved = explain(found) if found.height else found
     ways = [found_by(candidate) for candidate in found.iter_rows(named=True)]
     whys = [moved_by(shares) for shares in moved.iter_rows(named=True)]
@@ -224,7 +224,7 @@ def untrained(candidates: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def ranker_contributions(place: Warehouse, candidates: Manifest) -> Contributions:
+def ranker_contributions(warehouse: Warehouse, candidates: Manifest) -> Contributions:
     """What moved the scores of a night's candidates: its ranker's contributions, or the blend's where it had none."""
     from models.rankers.kinds import load
     from pipelines.recommender.artefacts import fetch
@@ -236,11 +236,11 @@ def ranker_contributions(place: Warehouse, candidates: Manifest) -> Contribution
     if not named:
         return untrained
     day, version = named[0]
-    manifest = place.current("rankers", date.fromisoformat(day))
+    manifest = warehouse.current("rankers", date.fromisoformat(day))
     # Trained again since: another ranker's weights would explain scores it did not give.
     if manifest is None or manifest.version != version:
         return untrained
-    ranker = load(fetch(place.url, manifest, candidates.date))
+    ranker = load(fetch(warehouse.url, manifest, candidates.date))
 
     def explain(rows: pl.DataFrame) -> pl.DataFrame:
         matrix = ranker_features(rows, ranker.names)  # as the night was scored, a source that was not there included

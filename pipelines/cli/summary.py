@@ -45,9 +45,9 @@ def of_night(warehouse: Warehouse, day: date, took: str) -> dict[str, Any]:
     return {"night": str(day), "listeners": counts.get("listeners", 0), "took": took, "shelves": shelves}
 
 
-def night_lines(told: Mapping[str, Any], warehouse: str) -> list[str]:
+def night_lines(made: Mapping[str, Any], warehouse: str) -> list[str]:
     """`of_night` for people, with the command that comes next."""
-    shelves: dict[str, dict[str, int]] = told["shelves"]
+    shelves: dict[str, dict[str, int]] = made["shelves"]
     width = max([5, *(len(shelf) for shelf in shelves)])
     head = "  ".join(f"{status:>8}" for status in STATUSES)
     rows = [
@@ -56,7 +56,7 @@ def night_lines(told: Mapping[str, Any], warehouse: str) -> list[str]:
     ]
     where = "" if warehouse == "./warehouse" else f" --warehouse {warehouse}"
     return [
-        f"night {told['night']}: {told['listeners']:,} listeners, made in {told['took']}",
+        f"night {made['night']}: {made['listeners']:,} listeners, made in {made['took']}",
         f"  {'shelf':<{width}}  {head}",
         *rows,
         f"next  nightshelf show LISTENER --why{where}   (ids to try: nightshelf listeners --sample 5{where})",
@@ -88,11 +88,11 @@ def _value(rows: pl.DataFrame) -> dict[str, float] | None:
     return rows.select("value", "low", "high", "n").row(0, named=True) if rows.height else None
 
 
-def evaluation_lines(told: Mapping[str, Any], report: str) -> list[str]:
+def evaluation_lines(made: Mapping[str, Any], report: str) -> list[str]:
     """`of_evaluation` for people, and where the report is or how it is made."""
-    out = [f"night {told['night']} against the {told['days']} days after it: NDCG@50, 95% intervals by listener"]
+    out = [f"night {made['night']} against the {made['days']} days after it: NDCG@50, 95% intervals by listener"]
     for target, words in EVALUATED:
-        found = told[target]
+        found = made[target]
         if found["ranker"] is None:
             out.append(f"  {words}: nothing to find")
             continue

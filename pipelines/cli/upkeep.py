@@ -18,8 +18,8 @@ def print_status(warehouse: str, day: date | None = None) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    place = Warehouse(warehouse)
-    found = [s for s in upkeep.states(place) if day is None or s.manifest.date <= day]
+    opened = Warehouse(warehouse)
+    found = [s for s in upkeep.states(opened) if day is None or s.manifest.date <= day]
     newest: dict[str, upkeep.State] = {}
     dates: dict[str, int] = {}
     for state in sorted(found, key=lambda s: s.manifest.date):
@@ -40,7 +40,7 @@ def print_status(warehouse: str, day: date | None = None) -> None:
         if state.moved and state is not newest[state.manifest.table]:
             said = f"{state.manifest.table} of {state.manifest.date} is out of date: {', '.join(state.moved)}"
             console.print(said, markup=False)
-    for line in remedies(place, [s.manifest for s in found if waits(s.manifest)]):
+    for line in remedies(opened, [s.manifest for s in found if waits(s.manifest)]):
         console.print(line, soft_wrap=True, markup=False)
 
 
@@ -55,20 +55,20 @@ def rollback(warehouse: str, table: str, day: date, unpin: bool = False) -> str:
 
 def repair(warehouse: str, day: date | None = None, dry_run: bool = False) -> Iterator[str]:
     """Look for damaged files and manifests and mark them; yields a line a fault, what was done, and what is left to do."""
-    place = Warehouse(warehouse)
-    found = list(faults(place, day))
+    opened = Warehouse(warehouse)
+    found = list(faults(opened, day))
     for fault in found:
         yield from (f"damaged: {words}" for words in fault.words)
         if not dry_run:
-            yield mend(place, fault)
+            yield mend(opened, fault)
     if not found:
         yield "nothing is damaged"
-    yield from remedies(place, waiting(place))
+    yield from remedies(opened, waiting(opened))
 
 
 def clean(warehouse: str, settings: RetentionSettings, dry_run: bool = False, abandoned: bool = False) -> Iterator[str]:
     """Delete what retention allows; yields a line a folder."""
-    place = Warehouse(warehouse)
-    for path in list(upkeep.removable(place, settings, abandoned)):
-        if dry_run or upkeep.remove(place, path):
+    opened = Warehouse(warehouse)
+    for path in list(upkeep.removable(opened, settings, abandoned)):
+        if dry_run or upkeep.remove(opened, path):
             yield f"{'would delete' if dry_run else 'deleted'} {path}"

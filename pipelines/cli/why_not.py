@@ -22,15 +22,15 @@ def answer(warehouse: str, listener: str, track: str, day: date | None, settings
     Raises:
         UserError: there is no such night, or the night does not know the listener.
     """
-    place = Warehouse(warehouse)
-    nights = place.dates("shelves")
+    opened = Warehouse(warehouse)
+    nights = opened.dates("shelves")
     night = day or (nights[-1] if nights else None)
-    manifest = place.current("shelves", night) if night else None
+    manifest = opened.current("shelves", night) if night else None
     if night is None or manifest is None:
-        told = f"of {day}" if day else "yet"
-        raise UserError(f"there are no shelves {told}; make a night with `nightshelf run --date D`")
+        when = f"of {day}" if day else "yet"
+        raise UserError(f"there are no shelves {when}; make a night with `nightshelf run --date D`")
     fit = date.fromisoformat(manifest.settings.get("fit_date") or night.isoformat())
-    require_made(place, night, fit)
+    require_made(opened, night, fit)
     asked = Asked(fit_date=fit, greedy=bool(manifest.settings.get("greedy")), only=(listener,))
     plan = plan_scoring(as_of(warehouse, night), settings, asked, "why-not")
     found = why_not(plan, listener, track) if plan else None

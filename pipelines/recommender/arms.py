@@ -38,9 +38,13 @@ def with_overrides(base: ShelvesSettings, changes: Sequence[Mapping[str, Any]]) 
         strange = sorted(set(change) - {SECTION})
         if strange:
             raise ValueError(f"an arm changes settings of section {SECTION} only, found {', '.join(strange)}")
-        told = dict(change.get(SECTION) or {})
-        own = {name: told.pop(name) for name in list(told) if name in ShelvesSettings.model_fields and name != SECTION}
-        by_shelf = {**told, **(own.pop(SECTION, None) or {})}
+        overrides = dict(change.get(SECTION) or {})
+        own = {
+            name: overrides.pop(name)
+            for name in list(overrides)
+            if name in ShelvesSettings.model_fields and name != SECTION
+        }
+        by_shelf = {**overrides, **(own.pop(SECTION, None) or {})}
         shelves = merged([s.model_dump(mode="json", exclude_unset=True) for s in base.shelves], by_shelf)
         if {s["shelf_id"] for s in shelves} != {s.shelf_id for s in base.shelves}:
             raise ValueError("an arm changes shelves, and neither adds one nor takes one out")

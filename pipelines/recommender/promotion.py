@@ -39,7 +39,7 @@ class Verdict:
     by: float = 0.0
 
 
-def judge(new: float | None, replaced: float | None, sources: Mapping[str, float], tolerance: float) -> Verdict:
+def decide(new: float | None, replaced: float | None, sources: Mapping[str, float], tolerance: float) -> Verdict:
     """Compare a new ranker with what it must not be worse than.
 
     Args:

@@ -113,10 +113,10 @@ class Prompter:
         self, prompts: pl.DataFrame, intents: pl.DataFrame | None, answers: Mapping[str, str]
     ) -> list[Asked]:
         """Prompts read, follow-ups applied; earlier ones come before those that follow them."""
-        known, told = {}, dict[str, str]()
+        known, readings = {}, dict[str, str]()
         if intents is not None and intents.height:
             known = {i: Intent.model_validate_json(t) for i, t in intents.select("prompt_id", "intent").rows()}
-            told = readings_of(intents, self.plan.model)
+            readings = readings_of(intents, self.plan.model)
         rows = {r["prompt_id"]: r for r in prompts.iter_rows(named=True)}
         hashes = dict(zip(prompts["prompt_id"], hex_id(prompts["text"], purpose="text"), strict=True)) if rows else {}
         out: dict[str, Asked] = {}
@@ -127,7 +127,7 @@ class Prompter:
             if follows in rows and follows not in out and follows not in above:
                 visit(follows, above | {prompt})
             now = read(row["text"], self.vocabulary)
-            by_model = self._by_model(row["text"], hashes[prompt], answers, told)
+            by_model = self._by_model(row["text"], hashes[prompt], answers, readings)
             now = now if by_model is None else merged(now, by_model)
             now = now.model_copy(update={k: row[k] for k in ("minutes", "size") if row[k] is not None})
             before = out[follows].intent if follows in out else known.get(follows or "")
@@ -142,11 +142,11 @@ class Prompter:
         return list(out.values())
 
     def _by_model(
-        self, text: str, text_hash: str, answers: Mapping[str, str], told: Mapping[str, str]
+        self, text: str, text_hash: str, answers: Mapping[str, str], readings: Mapping[str, str]
     ) -> Intent | None:
         """What the model read, checked and grounded: in this run, or of the same text before; None = nothing of use."""
-        if text_hash in told:
-            return Intent.model_validate_json(told[text_hash])
+        if text_hash in readings:
+            return Intent.model_validate_json(readings[text_hash])
         reading = checked(answers.get(text_hash))
         return None if reading is None else grounded(reading, text, self.vocabulary)
 
@@ -232,6 +232,6 @@ def unread(chunk: Chunk, model: str) -> list[tuple[str, str]]:
     prompts = chunk["prompts"]
     if not prompts.height:
         return []
-    told = readings_of(chunk["intents"], model)
+    readings = readings_of(chunk["intents"], model)
     hashes = hex_id(prompts["text"], purpose="text")
-    return [(h, t) for h, t in zip(hashes, prompts["text"], strict=True) if h not in told]
+    return [(h, t) for h, t in zip(hashes, prompts["text"], strict=True) if h not in readings]

@@ -62,7 +62,7 @@ class RankerFit:
             kind, figures = choose(rest, last, names, self.settings, self.seed)
         old, sources = self._old(run.day), source_figures(last) if figures else {}
         before = figure_of(old[0], last) if old and figures and self._new_to(old[1]) else None
-        verdict = promotion.judge(figures.get(kind), before, sources, self.settings.promote_tolerance)
+        verdict = promotion.decide(figures.get(kind), before, sources, self.settings.promote_tolerance)
         with clock.part("ranker", data.height):
             entries = self._kept(run) if verdict.keep else self._fitted(run, data, names, kind, figures)
         for entry in entries:

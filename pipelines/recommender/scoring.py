@@ -39,7 +39,7 @@ from transforms.shelves.assemble import Given, assemble
 from transforms.shelves.history import Embeddings, TrackSide
 from transforms.shelves.output import Assembled
 from transforms.shelves.popularity import Popular
-from transforms.shelves.settings import Night, ShelvesSettings
+from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.tracks import Tracks
 from transforms.tables.chunks import Chunk
 
@@ -258,7 +258,7 @@ class Scorer:
                     keep=here["listener_id"].filter(in_sample(here["listener_id"], plan.keep, plan.seed)),
                 )
                 ranked_by = plan.ranker_version or UNTRAINED
-                night = Night(plan.day, plan.versions.get("shelves", ""), plan.seed, ranked_by, plan.greedy)
+                night = NightContext(plan.day, plan.versions.get("shelves", ""), plan.seed, ranked_by, plan.greedy)
 
                 def shelves_of(listeners: pl.DataFrame, settings: ShelvesSettings) -> Assembled:
                     return assemble(candidates, listeners, given, night=night, settings=settings, explain=explain)
@@ -322,8 +322,8 @@ class Scorer:
     def _reasons(self, block: Block, scored: pl.DataFrame, feedback: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
         """`source`, `reason` and `reason_ref` of the pairs that are shown: too dear for every candidate."""
         shown = scored.join(pairs, on=["listener_id", "track_id"], maintain_order="left")
-        told = explain(block, self.catalog, self.sources, shown, feedback)
-        return told.select("listener_id", "track_id", "source", "reason", "reason_ref")
+        explained = explain(block, self.catalog, self.sources, shown, feedback)
+        return explained.select("listener_id", "track_id", "source", "reason", "reason_ref")
 
     def _known(self, roster: pl.DataFrame, library: pl.DataFrame) -> pl.DataFrame:
         """Everything ever heard or sampled."""
@@ -406,9 +406,11 @@ def _answered(made: dict[str, pl.DataFrame], machines: pl.DataFrame) -> dict[str
         return made
     out = {"candidates": made["candidates"].join(machines, on="listener_id", how="anti", maintain_order="left")}
     if "shelves" in made:
-        told = made["shelves"].join(machines, on="listener_id", how="left", maintain_order="left", suffix="_suspect")
+        explained = made["shelves"].join(
+            machines, on="listener_id", how="left", maintain_order="left", suffix="_suspect"
+        )
         reason = pl.coalesce("status_reason_suspect", "status_reason")
-        out["shelves"] = told.with_columns(status_reason=reason).drop("status_reason_suspect")
+        out["shelves"] = explained.with_columns(status_reason=reason).drop("status_reason_suspect")
     return made | out
 
 

@@ -163,8 +163,8 @@ def said(answer: WhyNot) -> list[str]:
         kind = "heard" if answer.heard_before else "unheard"
         lines.append(f"a candidate, ranked {answer.rank:,} among the {kind} ones")
     for one in answer.sources:
-        told = "no evidence" if one.rank is None else f"rank {one.rank:,} of {one.of:,}"
-        lines.append(f"  {one.source}: {told}{', retrieved' if one.retrieved else ''}")
+        rank = "no evidence" if one.rank is None else f"rank {one.rank:,} of {one.of:,}"
+        lines.append(f"  {one.source}: {rank}{', retrieved' if one.retrieved else ''}")
     if not answer.sources:
         lines.append("  the models of the night do not know the track")
     return [*lines, *(f"{one.shelf_id}: {one.says}" for one in answer.shelves)]

@@ -11,7 +11,7 @@ from datetime import date
 from transforms.gates.check import Check, failed, refuse, within
 from transforms.gates.history import ACCEPTED, CHECKS, MEASURED, facts_of, measured_in, schema_faults
 from transforms.gates.measure import removed_by_shelf
-from transforms.gates.night import judge
+from transforms.gates.night import check_night
 from transforms.gates.settings import GateSettings
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import RUN_MANIFEST
@@ -21,12 +21,12 @@ TABLE = "shelves"
 OF_LISTENS = ("volume", "freshness", "nulls")
 
 
-def held_back(place: Warehouse, day: date) -> Manifest | None:
+def held_back(warehouse: Warehouse, day: date) -> Manifest | None:
     """The newest run of a night that failed its checks and was not committed; None where there is none."""
     found = []
-    for name in place.store.folders(folder(TABLE, day)):
+    for name in warehouse.store.folders(folder(TABLE, day)):
         try:
-            manifest = Manifest.from_json(place.store.read(f"{folder(TABLE, day)}/{name}/{RUN_MANIFEST}"))
+            manifest = Manifest.from_json(warehouse.store.read(f"{folder(TABLE, day)}/{name}/{RUN_MANIFEST}"))
         except FileNotFoundError:
             continue
         checks = [Check.from_dict(c) for c in manifest.extra.get(CHECKS, [])]
@@ -36,29 +36,29 @@ def held_back(place: Warehouse, day: date) -> Manifest | None:
     return max(found, key=lambda one: one[:2])[2] if found else None
 
 
-def judged(place: Warehouse, manifest: Manifest, settings: GateSettings) -> list[Check]:
+def judged(warehouse: Warehouse, manifest: Manifest, settings: GateSettings) -> list[Check]:
     """A run of shelves, judged from its counts and its files' footers, with the given thresholds."""
-    kinds = manifest.settings.get("shelves", {}).get("shelves", [])
+    shelf_count = manifest.settings.get("shelves", {}).get("shelves", [])
     facts = facts_of(
-        place,
+        warehouse,
         manifest.date,
         settings.history,
         fit_date=date.fromisoformat(manifest.settings.get("fit_date", manifest.date.isoformat())),
-        kinds=len(kinds),
+        shelf_count=len(shelf_count),
         measured=measured_in(manifest),
-        schema=schema_faults(place, [(manifest.table, f.path) for f in manifest.files]),
+        schema=schema_faults(warehouse, [(manifest.table, f.path) for f in manifest.files]),
     )
-    return judge(facts, settings)
+    return check_night(facts, settings)
 
 
-def of_listens(place: Warehouse, day: date, settings: GateSettings) -> list[Check]:
+def of_listens(warehouse: Warehouse, day: date, settings: GateSettings) -> list[Check]:
     """The checks that need no more than a date's listens."""
-    facts = facts_of(place, day, settings.history, fit_date=day, kinds=0, measured=None)
-    return [c for c in judge(facts, settings) if c.name in OF_LISTENS]
+    facts = facts_of(warehouse, day, settings.history, fit_date=day, shelf_count=0, measured=None)
+    return [c for c in check_night(facts, settings) if c.name in OF_LISTENS]
 
 
 def require_listens(
-    place: Warehouse,
+    warehouse: Warehouse,
     day: date,
     settings: GateSettings,
     accept: bool = False,
@@ -75,9 +75,9 @@ def require_listens(
     Raises:
         GateFailed: a check failed and nobody accepted it, now or when the night was committed.
     """
-    current = place.current(TABLE, day)
+    current = warehouse.current(TABLE, day)
     known = set(current.extra.get(ACCEPTED, [])) if current else set()
-    checks = [c for c in of_listens(place, day, settings) if c.name in names and c.name not in known]
+    checks = [c for c in of_listens(warehouse, day, settings) if c.name in names and c.name not in known]
     if failed(checks) and settings.enforce and not accept:
         raise refuse(
             f"the log of {day}",
@@ -87,7 +87,7 @@ def require_listens(
         )
 
 
-def require(place: Warehouse, manifests: Sequence[Manifest], settings: GateSettings, accept: bool = False) -> None:
+def require(warehouse: Warehouse, manifests: Sequence[Manifest], settings: GateSettings, accept: bool = False) -> None:
     """The gate before publishing: every file has the declared schema, and the shelves pass their checks.
 
     What a person accepted when the night was committed counts as accepted here too.
@@ -97,9 +97,9 @@ def require(place: Warehouse, manifests: Sequence[Manifest], settings: GateSetti
     """
     for manifest in manifests:
         if manifest.table == TABLE and MEASURED in manifest.extra:
-            checks = judged(place, manifest, settings)
+            checks = judged(warehouse, manifest, settings)
         else:
-            wrong = schema_faults(place, [(manifest.table, f.path) for f in manifest.files])
+            wrong = schema_faults(warehouse, [(manifest.table, f.path) for f in manifest.files])
             checks = [within("schema", len(wrong), high=0, unit="files of another schema", examples=wrong)]
         known = set(manifest.extra.get(ACCEPTED, []))
         bad = [c for c in failed(checks) if c.name not in known]
@@ -121,15 +121,15 @@ def print_checks(warehouse: str, day: date, settings: GateSettings) -> None:
     """
     import click
 
-    place = Warehouse(warehouse)
-    current = place.current(TABLE, day)
-    manifest = current or held_back(place, day)
+    opened = Warehouse(warehouse)
+    current = opened.current(TABLE, day)
+    manifest = current or held_back(opened, day)
     if manifest is None:
         click.echo(f"there are no shelves of {day} yet; its listens:")
-        checks = of_listens(place, day, settings)
+        checks = of_listens(opened, day, settings)
     else:
         click.echo(f"shelves of {day}, run {manifest.run_id}, {'current' if current else 'held back, not current'}")
-        checks = judged(place, manifest, settings)
+        checks = judged(opened, manifest, settings)
     for one in checks:
         click.echo(str(one))
     measured = measured_in(manifest) if manifest else None

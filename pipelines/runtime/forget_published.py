@@ -26,7 +26,7 @@ Parameter = bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter
 
 
 def forget_published(
-    place: Warehouse, to: str, gone: Forgotten, listeners: Sequence[str], client: bigquery.Client | None = None
+    warehouse: Warehouse, to: str, gone: Forgotten, listeners: Sequence[str], client: bigquery.Client | None = None
 ) -> tuple[int, int]:
     """Delete listeners from a dataset's run tables.
 
@@ -61,7 +61,7 @@ def forget_published(
                 found = _run(at, statement, [bigquery.ArrayQueryParameter("ids", "STRING", ids)]) if ids else 0
             if found:
                 tables, rows = tables + 1, rows + found
-                _relabel(place, at, item.table_id, folder(declared.name, parts[1]), parts[2], counted=not lines)
+                _relabel(warehouse, at, item.table_id, folder(declared.name, parts[1]), parts[2], counted=not lines)
     return tables, rows
 
 
@@ -94,14 +94,14 @@ def _run(at: Target, statement: str, given: Sequence[Parameter]) -> int:
     return int(job.num_dml_affected_rows or 0)
 
 
-def _relabel(place: Warehouse, at: Target, name: str, of_date: str, run_id: str, counted: bool) -> None:
+def _relabel(warehouse: Warehouse, at: Target, name: str, of_date: str, run_id: str, counted: bool) -> None:
     """Say that a table is its redacted run, if it is; else that it is none, so that publish loads it again.
 
     Args:
         counted: rows were taken out, so that their number tells; where rows were changed, it does not.
     """
     try:
-        manifest = Manifest.from_json(place.store.read(f"{of_date}/run={run_id}/{RUN_MANIFEST}"))
+        manifest = Manifest.from_json(warehouse.store.read(f"{of_date}/run={run_id}/{RUN_MANIFEST}"))
     except FileNotFoundError:
         manifest = None
     counting = f"SELECT COUNT(*) AS n FROM `{at.dataset.table(name)}`"  # noqa: S608 - names are checked

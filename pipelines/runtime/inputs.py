@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def gathered(
-    place: Warehouse,
+    warehouse: Warehouse,
     fmt: str,
     inputs: Sequence[str],
     others: Mapping[str, str | None],
@@ -52,21 +52,21 @@ def gathered(
     from transforms.formats import bigquery as source
     from transforms.tables.bigquery_client import client_of
 
-    known, seen = [], ledger(place)
+    known, seen = [], ledger(warehouse)
     exports: list[Export] = []
     try:
         for name, role in tables:
             at = client or client_of(source.table_name(name).split(".")[0])
             one = source.describe(at, name, role, mapping)
-            source.remove([one], place.store)  # what a kill left behind
+            source.remove([one], warehouse.store)  # what a kill left behind
             if (one.identity, role) in seen:
                 known.append(one.table)
                 continue
             exports.append(one)
-            files += source.export(at, one, place.store)
+            files += source.export(at, one, warehouse.store)
         yield files, known
     except BaseException:
-        source.remove(exports, place.store)
+        source.remove(exports, warehouse.store)
         raise
     if not keep:
-        source.remove(exports, place.store)
+        source.remove(exports, warehouse.store)

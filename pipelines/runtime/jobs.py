@@ -103,7 +103,7 @@ def launch(
             raise KeyboardInterrupt from None
         found = user_error(error)
         if found is None and not os.environ.get(logs.DEBUG):
-            raise JobFailed(f"job {job} failed {logs.told(error)}; {logs.MORE}") from None
+            raise JobFailed(f"job {job} failed {logs.without_text(error)}; {logs.MORE}") from None
         if found is None:
             raise  # not `from error`: an error that is its own cause is a chain without an end
         raise found from error

@@ -83,7 +83,7 @@ def say(severity: str, message: str, out: TextIO | None = None, **fields: Any) -
         print(line(severity, message, **fields) if as_json() else message, file=out or sys.stderr, flush=True)
 
 
-def told(error: BaseException) -> str:
+def without_text(error: BaseException) -> str:
     """An unforeseen error without its text: kinds, the step, and where each arose.
 
     >>> try:
@@ -129,7 +129,7 @@ def _safe(error: BaseException) -> str:
         if isinstance(seen, UserError):
             return str(seen)
         seen = seen.__cause__ or seen.__context__
-    return told(error)
+    return without_text(error)
 
 
 def _first(message: str) -> str:

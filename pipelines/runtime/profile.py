@@ -99,11 +99,11 @@ def functions(stacks: Counter[tuple[str, ...]], most: int = 60) -> str:
 
 def jobs(records: Sequence[Record]) -> str:
     """The jobs of a command as JSON, in the order they ended."""
-    told = [
+    parts = [
         {"job": r.job, "seconds": r.seconds, "cpu_seconds": r.cpu_seconds, "peak_mb": r.peak_mb, "parts": r.parts}
         for r in records
     ]
-    return json.dumps(told, indent=1) + "\n"
+    return json.dumps(parts, indent=1) + "\n"
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import polars as pl
 from transforms.shelves.assemble import Given, assemble
 from transforms.shelves.history import Embeddings, TrackSide
 from transforms.shelves.popularity import Popular
-from transforms.shelves.settings import Night, ShelvesSettings
+from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.tracks import Tracks
 
 MONDAY = dt.date(2024, 5, 6)
@@ -128,7 +128,11 @@ def measure(listeners: int, candidates: int, repeats: int) -> dict[str, float]:
         )
         began = time.process_time()
         made = assemble(
-            one["candidates"], one["roster"], given, night=Night(MONDAY + dt.timedelta(days=n), "v"), settings=settings
+            one["candidates"],
+            one["roster"],
+            given,
+            night=NightContext(MONDAY + dt.timedelta(days=n), "v"),
+            settings=settings,
         )
         spent.append((time.process_time() - began) * 1000 / listeners)
         previous = made.shelves if previous is None else previous

@@ -45,7 +45,7 @@ from tests.benchmarks.real_tables import cold_markdown
 from transforms.common.hashing import stable_hash, uniform
 from transforms.evaluation.baseline_tuning import with_sessions
 from transforms.evaluation.baselines import Training, most_popular, recommend
-from transforms.evaluation.measure import Facts, night_lists, of_target, popularity_partial, wanted
+from transforms.evaluation.measure import MeasureFacts, night_lists, of_target, popularity_partial, wanted
 from transforms.formats.columns import PLAY_COLUMNS
 from transforms.listening.library import day_library, first_plays, merge, saved_library
 from transforms.listening.plays import is_heard
@@ -92,14 +92,14 @@ class Log:
     @classmethod
     def read(cls, split: Split) -> Log:
         """Read a split's warehouse."""
-        place = Warehouse(split.warehouse)
-        names = recordings(split.warehouse, as_of(place.url, split.night).catalog())
-        days = [d for d in place.dates("listens") if d <= split.night + timedelta(split.ahead)]
-        before = pl.concat([place.read("listens", d) for d in days if d <= split.night], how="diagonal")
-        after = pl.concat([place.read("listens", d) for d in days if d > split.night], how="diagonal")
+        warehouse = Warehouse(split.warehouse)
+        names = recordings(split.warehouse, as_of(warehouse.url, split.night).catalog())
+        days = [d for d in warehouse.dates("listens") if d <= split.night + timedelta(split.ahead)]
+        before = pl.concat([warehouse.read("listens", d) for d in days if d <= split.night], how="diagonal")
+        after = pl.concat([warehouse.read("listens", d) for d in days if d > split.night], how="diagonal")
         plays = as_plays(before, names)
         heard = plays.filter("heard").select("listener_id", "item").unique()
-        facts = Facts(names, popularity_partial(before, names), pl.DataFrame(), plays["listener_id"].n_unique())
+        facts = MeasureFacts(names, popularity_partial(before, names), pl.DataFrame(), plays["listener_id"].n_unique())
         rows = wanted(after, heard, facts, split.night, split.ahead)
         rows = rows.join(plays.select("listener_id").unique(), on="listener_id", how="semi")
         kinds = {kind: of_target(rows, kind).select("listener_id", "item") for kind in ("unheard", "repeat", "all")}  # type: ignore[arg-type]
@@ -163,18 +163,18 @@ def held_out(log: Log) -> pl.Series:
     return items.gather(np.argsort(stable_hash(items, purpose="cold"), kind="stable")[:MOST])
 
 
-def feedback_of(place: Warehouse, night: date) -> pl.DataFrame:
+def feedback_of(warehouse: Warehouse, night: date) -> pl.DataFrame:
     """All feedback up to the night."""
-    frames = [place.read("feedback", d) for d in place.dates("feedback") if d <= night]
+    frames = [warehouse.read("feedback", d) for d in warehouse.dates("feedback") if d <= night]
     return pl.concat(frames, how="diagonal") if frames else TABLES["feedback"].empty()
 
 
-def known_of(place: Warehouse, night: date, listens: pl.DataFrame, tracks: pl.DataFrame, whole: bool) -> Chunk:
+def known_of(warehouse: Warehouse, night: date, listens: pl.DataFrame, tracks: pl.DataFrame, whole: bool) -> Chunk:
     """What scoring would read of everyone if the log had held these listens alone; feedback only if it is whole."""
     settings = Settings()
-    listed = as_of(place.url, night).listeners()
-    people = place.read_manifest(listed) if listed else TABLES["listeners"].empty()
-    feedback = feedback_of(place, night) if whole else TABLES["feedback"].empty()
+    listed = as_of(warehouse.url, night).listeners()
+    people = warehouse.read_manifest(listed) if listed else TABLES["listeners"].empty()
+    feedback = feedback_of(warehouse, night) if whole else TABLES["feedback"].empty()
     plays = listens.with_columns(date=pl.col("started_at").dt.date())
     sessions = sessionize(
         plays.with_columns(new=first_plays(plays)),
@@ -204,10 +204,10 @@ def scored(scoring: Scorer, known: Chunk) -> list[Chunk]:
     return [made for chunk in chunks for made in scoring.score(chunk)]
 
 
-def scorer(place: Warehouse, ranked_by: Warehouse, night: date, tracks: pl.DataFrame) -> Scorer:
+def scorer(warehouse: Warehouse, ranked_by: Warehouse, night: date, tracks: pl.DataFrame) -> Scorer:
     """The night's models and another warehouse's ranker, with default settings, shelves as published."""
-    settings, sample = Settings(), place.current("session_sample", night)
-    fitted, ranker = place.need("models", night), ranked_by.current("rankers", night)
+    settings, sample = Settings(), warehouse.current("session_sample", night)
+    fitted, ranker = warehouse.need("models", night), ranked_by.current("rankers", night)
     plan = Plan(
         day=night,
         seed=settings.seed,
@@ -226,8 +226,8 @@ def scorer(place: Warehouse, ranked_by: Warehouse, night: date, tracks: pl.DataF
     from models.rankers.kinds import load
 
     loaded = load(fetch(ranked_by.url, ranker, night)) if ranker else None
-    sessions = place.read_manifest(sample) if sample else None
-    return Scorer(plan, Fitted.load(fetch(place.url, fitted, night), settings.models), loaded, tracks, sessions)
+    sessions = warehouse.read_manifest(sample) if sample else None
+    return Scorer(plan, Fitted.load(fetch(warehouse.url, fitted, night), settings.models), loaded, tracks, sessions)
 
 
 def lists_of(log: Log, made: Sequence[Chunk]) -> Lists:
@@ -268,20 +268,20 @@ def report(
 
 def cold_listeners(log: Log, say: Say, kept: Sequence[int | None] = KEPT, strangers_in: Path | None = None) -> None:
     """Truncate every history while scoring; with a folder for the refitted models, strangers' histories alone."""
-    place, night = Warehouse(log.split.warehouse), log.split.night
-    tracks = all_tracks(place, as_of(place.url, night).catalog())
+    warehouse, night = Warehouse(log.split.warehouse), log.split.night
+    tracks = all_tracks(warehouse, as_of(warehouse.url, night).catalog())
     people = log.before["listener_id"].unique().sort()
-    part, fitted_on, models_at = "listeners", log.before, place
+    part, fitted_on, models_at = "listeners", log.before, warehouse
     if strangers_in is not None:
         part, people = "strangers", people.filter(pl.Series(uniform(0, "strangers", people) < STRANGERS))
         fitted_on = log.before.filter(~pl.col("listener_id").is_in(people.implode()))
-        models_at = refitted(place, fitted_on, log, strangers_in, people=people)
+        models_at = refitted(warehouse, fitted_on, log, strangers_in, people=people)
     theirs = pl.col("listener_id").is_in(people.implode())
-    scoring = scorer(models_at, place, night, tracks)
+    scoring = scorer(models_at, warehouse, night, tracks)
     popular = log.popular(as_plays(fitted_on, log.names))
     targets = {kind: rows.filter(theirs) for kind, rows in log.targets.items()}
     for count in kept:
-        chunk = known_of(place, night, latest(log.before, count), tracks, whole=count is None)
+        chunk = known_of(warehouse, night, latest(log.before, count), tracks, whole=count is None)
         chunk = Chunk(0, {name: frame.filter(theirs) for name, frame in chunk.tables.items()})
         lists = lists_of(log, scored(scoring, chunk))
         name = "all" if count is None else count
@@ -294,18 +294,18 @@ def cold_listeners(log: Log, say: Say, kept: Sequence[int | None] = KEPT, strang
 
 def cold_tracks(log: Log, work: Path, say: Say, audiences: Sequence[int] = AUDIENCES) -> None:
     """Take all but a few listeners of some tracks out of the log and fit again."""
-    place, night = Warehouse(log.split.warehouse), log.split.night
-    tracks = all_tracks(place, as_of(place.url, night).catalog())
+    warehouse, night = Warehouse(log.split.warehouse), log.split.night
+    tracks = all_tracks(warehouse, as_of(warehouse.url, night).catalog())
     held = held_out(log)
     rows = log.targets["unheard"].filter(pl.col("item").is_in(held.implode()))
     for audience in (*audiences, None):
         if audience is None:
-            models_at, before = place, log.before
+            models_at, before = warehouse, log.before
         else:
             before = thinned(log.before, log.names, held, audience)
-            models_at = refitted(place, before, log, work / f"{cold_name(log)}-audience-{audience}", items=held)
+            models_at = refitted(warehouse, before, log, work / f"{cold_name(log)}-audience-{audience}", items=held)
         chunk = known_of(models_at, night, before, tracks, whole=True)
-        lists = lists_of(log, scored(scorer(models_at, place, night, tracks), chunk))
+        lists = lists_of(log, scored(scorer(models_at, warehouse, night, tracks), chunk))
         name = "all" if audience is None else audience
 
         def line(named: int | str = name, **values: object) -> None:
@@ -321,7 +321,7 @@ def cold_name(log: Log) -> str:
 
 
 def refitted(
-    place: Warehouse,
+    warehouse: Warehouse,
     before: pl.DataFrame,
     log: Log,
     folder: Path,
@@ -333,10 +333,10 @@ def refitted(
     folder.mkdir(parents=True, exist_ok=True)
     night, files = log.split.night, {}
     gone = log.names.filter(pl.col("recording_id").is_in(items.implode()))["track_id"]
-    frames = {"feedback": feedback_of(place, night).filter(~pl.col("target").is_in(gone.implode()))}
+    frames = {"feedback": feedback_of(warehouse, night).filter(~pl.col("target").is_in(gone.implode()))}
     for name in ("tracks", "listeners"):
-        listed = as_of(place.url, night).newest_or_first(name)
-        frames[name] = place.read_manifest(listed) if listed else TABLES[name].empty()
+        listed = as_of(warehouse.url, night).newest_or_first(name)
+        frames[name] = warehouse.read_manifest(listed) if listed else TABLES[name].empty()
     for name, whole in frames.items():
         frame = whole.filter(~pl.col("listener_id").is_in(people.implode())) if name != "tracks" else whole
         if frame.height:

@@ -68,29 +68,29 @@ def day_of_listens(number: int, listeners: int, tracks: int, plays: int) -> pl.D
     )
 
 
-def put(place: Warehouse, number: int, listens: pl.DataFrame, shards: int) -> None:
+def put(warehouse: Warehouse, number: int, listens: pl.DataFrame, shards: int) -> None:
     """File a date's listens, as ingest would."""
-    run = plan(place, "listens", day(number), shards=shards, inputs={}, settings={}, step_version="benchmark")
+    run = plan(warehouse, "listens", day(number), shards=shards, inputs={}, settings={}, step_version="benchmark")
     if run is None:
         return
     parts = split(listens, shards)
     finish(run, [Written("listens", run.day.isoformat(), write_frame(run, s, part)) for s, part in parts])
 
 
-def forget(place: Warehouse, *numbers: int) -> None:
+def forget(warehouse: Warehouse, *numbers: int) -> None:
     """Take the features of some dates away."""
     for number in numbers:
         for table in MADE:
-            place.store.delete(folder(table, day(number)))
+            warehouse.store.delete(folder(table, day(number)))
 
 
-def timed(place: Warehouse, number: int, settings: Settings, repeat: int) -> tuple[float, float]:
+def timed(warehouse: Warehouse, number: int, settings: Settings, repeat: int) -> tuple[float, float]:
     """Median seconds of one night's features, and of processor time."""
     seconds, busy = [], []
     for _ in range(repeat):
-        forget(place, number)
+        forget(warehouse, number)
         began = time.process_time()
-        record = features(place.url, day(number), day(number), settings)
+        record = features(warehouse.url, day(number), day(number), settings)
         if record is None:
             raise RuntimeError(f"day {number} was current already")
         seconds.append(record.seconds)
@@ -100,18 +100,18 @@ def timed(place: Warehouse, number: int, settings: Settings, repeat: int) -> tup
 
 def measure(url: str, listeners: int, tracks: int, plays: int, repeat: int, days: int = 60) -> dict[str, float]:
     """Seconds, and processor seconds, of day 10, of the last day and of a compacting night, and their ratio."""
-    place, settings = Warehouse(url), Settings(shards=8)
+    warehouse, settings = Warehouse(url), Settings(shards=8)
     for number in range(1, days + 1):
-        put(place, number, day_of_listens(number, listeners, tracks, plays), settings.shards)
+        put(warehouse, number, day_of_listens(number, listeners, tracks, plays), settings.shards)
     out = {}
     for number in (10, days):
-        forget(place, *range(1, days + 1))
+        forget(warehouse, *range(1, days + 1))
         features(url, DAY1, day(number - 3), settings, outputs={"sessions", "library"})
         for near in (number - 2, number - 1):
             features(url, day(near), day(near), settings, outputs={"sessions", "library"})
-        out[f"day {number}"], out[f"day {number}, cpu"] = timed(place, number, settings, repeat)
+        out[f"day {number}"], out[f"day {number}, cpu"] = timed(warehouse, number, settings, repeat)
     compact = settings.model_copy(update={"library": settings.library.model_copy(update={"max_deltas": 2})})
-    out[f"day {days}, compacting"], _ = timed(place, days, compact, 1)
+    out[f"day {days}, compacting"], _ = timed(warehouse, days, compact, 1)
     for kind in ("", ", cpu"):
         out[f"ratio{kind}"] = out[f"day {days}{kind}"] / out[f"day 10{kind}"]
     return out

@@ -19,7 +19,7 @@ import polars as pl
 
 from transforms.shelves.assemble import Given, assemble
 from transforms.shelves.history import Embeddings, TrackSide
-from transforms.shelves.settings import Night, ShelvesSettings
+from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.tracks import Tracks
 from transforms.tables.warehouse import Warehouse
 
@@ -43,7 +43,7 @@ def mixes(warehouse: Warehouse, night: date, listeners: int, previous: pl.DataFr
         rows_of,
         who.to_frame(),
         Given(tracks, side=side, previous=previous, plays=played),
-        night=Night(night, "bench"),
+        night=NightContext(night, "bench"),
         settings=ShelvesSettings(shelves=shelves),
     )
     return made.shelves

@@ -31,7 +31,7 @@ def logged(folder: Path, campaign: str) -> pl.DataFrame:
     )
 
 
-def told(folder: Path, campaign: str) -> str:
+def estimates(folder: Path, campaign: str) -> str:
     """A line: the estimates, or why there are none."""
     rows = logged(folder, campaign)
     left = evidence(rows)
@@ -47,4 +47,4 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, required=True)
     chosen = parser.parse_args().data
     for name in CAMPAIGNS:
-        print(told(chosen, name))
+        print(estimates(chosen, name))

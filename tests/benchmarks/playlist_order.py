@@ -151,7 +151,7 @@ def continuing(learned: Learned, artist: float, follows: float, popular: float) 
     return score
 
 
-def told(name: str, values: np.ndarray) -> str:
+def figures(name: str, values: np.ndarray) -> str:
     """Mean with its interval."""
     mean = interval([str(n) for n in range(len(values))], values)
     return f"  {name:22} {mean.value:.4f} ({mean.low:.4f} to {mean.high:.4f})"
@@ -188,8 +188,8 @@ def main() -> None:
     print(f"share of true neighbours recovered, {len(parts['report'])} playlists")
     scores = {name: order_scores(parts["report"], orderer) for name, orderer in orderers.items()}
     for name, values in scores.items():
-        print(told(name, values))
-    print(told("ours - greedy", scores["ours, chosen"] - scores["greedy similarity"]))
+        print(figures(name, values))
+    print(figures("ours - greedy", scores["ours, chosen"] - scores["greedy similarity"]))
     ways = list(product((0.0, 0.1, 0.3), (0.0, 0.1), (0.0, 0.05)))
     way = max(ways, key=lambda w: continuation(few, continuing(learned, *w))[1].mean())
     print("continuation: artist and album, follows, popularity:", way)
@@ -203,8 +203,8 @@ def main() -> None:
     for which, title in enumerate(("R-precision", "NDCG@50")):
         print(f"continuation, {title}")
         for name, values in made.items():
-            print(told(name, values[which]))
-        print(told("ours - greedy", made["ours"][which] - made["greedy similarity"][which]))
+            print(figures(name, values[which]))
+        print(figures("ours - greedy", made["ours"][which] - made["greedy similarity"][which]))
 
 
 if __name__ == "__main__":

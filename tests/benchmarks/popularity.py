@@ -57,12 +57,12 @@ def of_sessions(sessions: pl.DataFrame, a: float, b: float) -> Log:
 
 def of_warehouse(path: str, night: date, days: int) -> Log:
     """The listens of a warehouse, and its listeners' markets."""
-    place = Warehouse(path)
-    dates = [d for d in place.dates("listens") if d <= night + timedelta(days)]
-    plays = pl.concat([place.read("listens", d, COLUMNS).with_columns(date=pl.lit(d)) for d in dates])
+    warehouse = Warehouse(path)
+    dates = [d for d in warehouse.dates("listens") if d <= night + timedelta(days)]
+    plays = pl.concat([warehouse.read("listens", d, COLUMNS).with_columns(date=pl.lit(d)) for d in dates])
     plays = plays.with_columns(is_heard()).filter("heard").select("listener_id", "track_id", "date")
-    listed = [d for d in place.dates("listeners") if d <= night] or place.dates("listeners")[:1]
-    known = place.read("listeners", listed[-1], ("listener_id", "market")) if listed else pl.DataFrame()
+    listed = [d for d in warehouse.dates("listeners") if d <= night] or warehouse.dates("listeners")[:1]
+    known = warehouse.read("listeners", listed[-1], ("listener_id", "market")) if listed else pl.DataFrame()
     people = plays.select("listener_id").unique()
     markets = people.join(known, on="listener_id", how="left") if known.height else people.with_columns(market=None)
     markets = markets.with_columns(pl.col("market").cast(pl.String).fill_null(""))

@@ -95,11 +95,11 @@ def check(row: dict, intent: Intent, made: Playlist, who: Listener, facts: dict,
         who.market is not None and any(facts["markets"][i] and who.market not in facts["markets"][i] for i in ids),
     )
     broken("blocked", who.blocked is not None and bool(who.blocked[made.rows].any()))
-    told = {u.wish: u.why for u in made.unmet}
+    unmet = {u.wish: u.why for u in made.unmet}
     length = sum(facts["ms"][i] for i in ids) / 60_000
-    if row["minutes"] and "length" not in told and made.status != "empty":
+    if row["minutes"] and "length" not in unmet and made.status != "empty":
         broken("length", not 0.95 <= length / row["minutes"] <= 1.05)
-    if row["size"] and "length" not in told and made.status != "empty":
+    if row["size"] and "length" not in unmet and made.status != "empty":
         broken("number", len(ids) != row["size"])
     for wanted, holds in (
         *((t, lambda i, t=t: t in facts["tags"][i]) for t in row["tags"]),
@@ -108,7 +108,7 @@ def check(row: dict, intent: Intent, made: Playlist, who: Listener, facts: dict,
         if made.status != "empty" and not all(holds(i) for i in ids) and made.said == "All of it was found.":
             counted.untold.append(f"{row['prompt_id']}: {wanted}: {row['text']}")
     for word in row["unknown"]:
-        if not any(word in why for why in told.values()):
+        if not any(word in why for why in unmet.values()):
             counted.untold.append(f"{row['prompt_id']}: {word}: {row['text']}")
     if row["contradiction"] and made.status == "answered":
         counted.silent.append(f"{row['prompt_id']}: {row['text']}")
@@ -118,7 +118,7 @@ def check(row: dict, intent: Intent, made: Playlist, who: Listener, facts: dict,
     titles = [facts["title"][i] for i in ids]
     counted.titles_twice += len(set(titles)) != len(titles)
     if len(ids) >= 5 and not row["wanted"]:
-        counted.one_artist += len({a[0] for a in artists}) == 1 and "variety" not in told
+        counted.one_artist += len({a[0] for a in artists}) == 1 and "variety" not in unmet
 
 
 def facts_of(frame: pl.DataFrame, music: Music) -> dict:

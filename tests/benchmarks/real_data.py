@@ -44,7 +44,14 @@ from tests.benchmarks.real_splits import (
 from tests.benchmarks.real_tables import markdown
 from transforms.evaluation.baseline_tuning import with_sessions
 from transforms.evaluation.baselines import Training
-from transforms.evaluation.measure import Facts, history_segment, night_lists, of_target, popularity_partial, wanted
+from transforms.evaluation.measure import (
+    MeasureFacts,
+    history_segment,
+    night_lists,
+    of_target,
+    popularity_partial,
+    wanted,
+)
 from transforms.listening.plays import is_heard
 from transforms.metrics.intervals import intervals, paired_ratio
 from transforms.metrics.ranking import score_lists
@@ -80,25 +87,25 @@ class Asked:
 
 def ask(split: Split) -> Asked:
     """Read a night's order and the listens before and after it."""
-    place = Warehouse(split.warehouse)
-    dates = [d for d in place.dates("listens") if d <= split.night + timedelta(split.ahead)]
-    names = recordings(split.warehouse, place.newest("tracks", split.night))
-    before = pl.concat([place.read("listens", d, LISTENS) for d in dates if d <= split.night])
-    after = pl.concat([place.read("listens", d, LISTENS) for d in dates if d > split.night])
+    warehouse = Warehouse(split.warehouse)
+    dates = [d for d in warehouse.dates("listens") if d <= split.night + timedelta(split.ahead)]
+    names = recordings(split.warehouse, warehouse.newest("tracks", split.night))
+    before = pl.concat([warehouse.read("listens", d, LISTENS) for d in dates if d <= split.night])
+    after = pl.concat([warehouse.read("listens", d, LISTENS) for d in dates if d > split.night])
     plays = with_recording(with_sessions(before).with_columns(is_heard()), names)
     plays = plays.select("listener_id", "track_id", "started_at", "session_id", "heard", item="recording_id")
     popularity = popularity_partial(plays, names)
-    facts = Facts(names, popularity, pl.DataFrame(), plays["listener_id"].n_unique())
+    facts = MeasureFacts(names, popularity, pl.DataFrame(), plays["listener_id"].n_unique())
     rows = wanted(after, plays.filter("heard"), facts, split.night, split.ahead)
     rows = rows.join(plays.select("listener_id").unique(), on="listener_id", how="semi")
     fresh = rows.filter(~pl.col("heard_before"))
     targets = of_target(rows, "unheard").select("listener_id", "item")
-    candidates = place.read("candidates", split.night)
+    candidates = warehouse.read("candidates", split.night)
     kept = [c for c in candidates.columns if c.startswith(("rank_", "score_")) or c == "f_blend"]
     candidates = candidates.select("listener_id", "track_id", "heard_before", "ranker_score", *kept)
     lists = {
         model: with_recording(listed, names).select("listener_id", "rank", item="recording_id")
-        for (model, target), listed in night_lists(candidates, place.read("shelves", split.night)).items()
+        for (model, target), listed in night_lists(candidates, warehouse.read("shelves", split.night)).items()
         if target == "unheard" and listed.height
     }
     return Asked(
@@ -123,7 +130,7 @@ def ask(split: Split) -> Asked:
 
 def costs(split: Split, say: Say, named: dict[str, object]) -> None:
     """Seconds and peak memory of each job from the records it left, and what the ranker was chosen by."""
-    place = Warehouse(split.warehouse)
+    warehouse = Warehouse(split.warehouse)
     seen: dict[tuple[str, ...], dict[str, object]] = {}
     for path in (Path(split.warehouse) / "runs").glob("*.json"):
         body = json.loads(path.read_text())
@@ -134,7 +141,7 @@ def costs(split: Split, say: Say, named: dict[str, object]) -> None:
     for (job, day), found in jobs.items():
         seconds = round(sum(float(str(x["seconds"])) for x in found), 1)
         say("stage", **named, job=job, date=day, seconds=seconds, peak_mb=max(float(str(x["peak_mb"])) for x in found))
-    chosen = place.current("rankers", split.night)
+    chosen = warehouse.current("rankers", split.night)
     say("ranker", **named, chosen=dict(chosen.extra) if chosen else None)
 
 

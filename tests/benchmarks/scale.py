@@ -83,7 +83,7 @@ def measure(listeners: int, tracks: int, days: int, plays: float, seed: int, scr
     """One size: seconds, processor seconds and memory of every job; see the module."""
     from transforms.tables.warehouse import Warehouse
 
-    shards, place = shards_for(listeners), Warehouse(str(scratch / "warehouse"))
+    shards, warehouse = shards_for(listeners), Warehouse(str(scratch / "warehouse"))
     began = time.monotonic()
     _apart(_simulate, listeners, tracks, days, plays, seed, scratch)
     simulated = time.monotonic() - began
@@ -94,7 +94,7 @@ def measure(listeners: int, tracks: int, days: int, plays: float, seed: int, scr
         found.setdefault(name, []).append(record)
     made = time.monotonic() - began
     found["again_features"] = _apart(_again, shards, scratch, days)
-    listens = sum(place.need("listens", d).rows for d in place.dates("listens"))
+    listens = sum(warehouse.need("listens", d).rows for d in warehouse.dates("listens"))
     return {**_told(listeners, listens, days, shards, made, found), "simulate_s": round(simulated, 1)}
 
 
@@ -165,12 +165,12 @@ def _again(shards: int, scratch: Path, count: int) -> list[Record]:
     from pipelines.runtime.jobs import watched
     from transforms.tables.warehouse import Warehouse, days, folder
 
-    place, first = Warehouse(str(scratch / "warehouse")), END - timedelta(count - 1)
+    warehouse, first = Warehouse(str(scratch / "warehouse")), END - timedelta(count - 1)
     for table in MADE:
         for day in days(first, END):
-            place.store.delete(folder(table, day))
+            warehouse.store.delete(folder(table, day))
     with watched() as records:
-        features(place.url, first, END, _light(shards))
+        features(warehouse.url, first, END, _light(shards))
     return records
 
 
@@ -232,8 +232,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.one:
         with tempfile.TemporaryDirectory(dir=args.dir, prefix="nightshelf-scale-") as scratch:
-            told = measure(args.listeners[0], args.tracks, args.days, args.plays_per_day, args.seed, Path(scratch))
-        print(json.dumps(told), flush=True)
+            measured = measure(args.listeners[0], args.tracks, args.days, args.plays_per_day, args.seed, Path(scratch))
+        print(json.dumps(measured), flush=True)
         return
     sizes, began = [], time.monotonic()
     rest = [

@@ -75,9 +75,9 @@ def main() -> None:
     for number in range(args.rounds):
         for code in args.code:
             with tempfile.TemporaryDirectory(prefix="scoring-", dir=args.warehouse.resolve().parent) as scratch:
-                place = copied(args.warehouse.resolve(), args.date, Path(scratch) / "warehouse")
-                record = scored(code, place, args.date)
-                count = listeners_of(place, args.date)
+                warehouse = copied(args.warehouse.resolve(), args.date, Path(scratch) / "warehouse")
+                record = scored(code, warehouse, args.date)
+                count = listeners_of(warehouse, args.date)
                 commit = subprocess.run(
                     ["git", "rev-parse", "--short", "HEAD"], cwd=code, capture_output=True, text=True, check=True
                 ).stdout.strip()

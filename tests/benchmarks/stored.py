@@ -103,21 +103,21 @@ def from_warehouse(path: str, night: date, horizon: int = 7, ahead: int | None =
     Raises:
         UserError: the night's candidates or outcomes are missing, or no earlier night is there to learn from.
     """
-    place, ahead = Warehouse(path), ahead or horizon
+    warehouse, ahead = Warehouse(path), ahead or horizon
     closed = night + timedelta(ahead)
-    if place.current("outcomes", closed) is None:
+    if warehouse.current("outcomes", closed) is None:
         outcomes(path, closed, settings=Settings(), horizons=[ahead])
-    test_pair = (place.need("candidates", night), place.need("outcomes", closed))
+    test_pair = (warehouse.need("candidates", night), warehouse.need("outcomes", closed))
     earlier = [
-        (place.need("candidates", d), outcome)
-        for d in place.dates("candidates")
-        if d + timedelta(horizon) <= night and (outcome := place.current("outcomes", d + timedelta(horizon)))
+        (warehouse.need("candidates", d), outcome)
+        for d in warehouse.dates("candidates")
+        if d + timedelta(horizon) <= night and (outcome := warehouse.current("outcomes", d + timedelta(horizon)))
     ][-NIGHTS:]
     if not earlier:
         raise UserError(f"no stored night had outcomes by {night}; expected the nights a ranker learns from")
-    train = examples(place, earlier, horizon, 10**9, 0).filter(~pl.col("heard_before"))
-    test = place.read_manifest(test_pair[0]).filter(~pl.col("heard_before")).rename({"track_id": "item"})
-    after = place.read_manifest(test_pair[1]).filter(
+    train = examples(warehouse, earlier, horizon, 10**9, 0).filter(~pl.col("heard_before"))
+    test = warehouse.read_manifest(test_pair[0]).filter(~pl.col("heard_before")).rename({"track_id": "item"})
+    after = warehouse.read_manifest(test_pair[1]).filter(
         pl.col("night") == night, pl.col("horizon") == ahead, pl.col("listened"), ~pl.col("heard_before")
     )
     return _aligned(str(night), train, test, after.select("listener_id", item="track_id"))

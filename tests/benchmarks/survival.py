@@ -94,19 +94,19 @@ def night_killed(listeners: int) -> None:
 
     with tempfile.TemporaryDirectory(prefix="nightshelf-survival-") as scratch:
         world = build(Path(scratch), listeners)
-        place = World.copy(world.made, Path(scratch) / "killed")
-        without(place, NIGHT)
+        warehouse = World.copy(world.made, Path(scratch) / "killed")
+        without(warehouse, NIGHT)
         for number, (pattern, n, what) in enumerate(TWENTY, 1):
-            before = set(manifests(place))
-            killed("night", place, pattern, n)
-            assert_readable(place)
-            after = set(manifests(place))
+            before = set(manifests(warehouse))
+            killed("night", warehouse, pattern, n)
+            assert_readable(warehouse)
+            after = set(manifests(warehouse))
             assert after >= before, "a kill took something away"
             assert (f"shelves@{NIGHT}" in after) == (pattern == "runs/*"), "shelves must come last"
-            told = {"kill": number, "where": what, "current": len(after), "new": len(after - before)}
-            print(json.dumps(told), flush=True)
-        night(place.url, NIGHT, SETTINGS)
-        assert_equal(place, world.place)
+            outcome = {"kill": number, "where": what, "current": len(after), "new": len(after - before)}
+            print(json.dumps(outcome), flush=True)
+        night(warehouse.url, NIGHT, SETTINGS)
+        assert_equal(warehouse, world.warehouse)
         print(json.dumps({"kills": len(TWENTY), "listeners": listeners, "equal_to_unkilled": True}), flush=True)
 
 

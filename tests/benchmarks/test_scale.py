@@ -20,11 +20,11 @@ def size(listeners: int, score: float, peak: float, again: float) -> dict[str, A
 
 
 def test_the_last_line_compares_the_ends_and_tells_the_recompute_of_every_size() -> None:
-    told = spread([size(10_000, 4.0, 1000.0, 2.0), size(50_000, 9.0, 1.0, 2.5), size(200_000, 5.0, 1500.0, 3.0)])
-    assert (told["from"], told["to"]) == (10_000, 200_000)
-    assert told["ms_a_listener"] == told["cpu_ms_a_listener"] == {"ingest": 1.0, "score": 1.25}
-    assert told["peak_mb"] == {"ingest": 1.0, "score": 1.5}
-    assert told["again_over_one_day"] == {"10000": 2.0, "50000": 2.5, "200000": 3.0}
+    growth = spread([size(10_000, 4.0, 1000.0, 2.0), size(50_000, 9.0, 1.0, 2.5), size(200_000, 5.0, 1500.0, 3.0)])
+    assert (growth["from"], growth["to"]) == (10_000, 200_000)
+    assert growth["ms_a_listener"] == growth["cpu_ms_a_listener"] == {"ingest": 1.0, "score": 1.25}
+    assert growth["peak_mb"] == {"ingest": 1.0, "score": 1.5}
+    assert growth["again_over_one_day"] == {"10000": 2.0, "50000": 2.5, "200000": 3.0}
 
 
 def test_a_shard_stays_as_large_as_the_audience_grows() -> None:

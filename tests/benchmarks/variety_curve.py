@@ -25,7 +25,7 @@ import polars as pl
 from transforms.shelves.assemble import Given, assemble
 from transforms.shelves.evidence.collect import tastes
 from transforms.shelves.history import Embeddings, History, TrackSide
-from transforms.shelves.settings import Night, ShelvesSettings
+from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.tracks import Tracks
 from transforms.shelves.variety import SMOOTHING
 from transforms.tables.warehouse import Warehouse
@@ -75,7 +75,7 @@ class StoredNight:
         self.side = TrackSide.of(self.tracks, Embeddings(matrix / np.where(length > 0, length, 1), place), heard)
         self.plays = library.select("listener_id", "track_id", decayed_plays=pl.col("heard").cast(pl.Float32))
         self.roster = who.to_frame().with_columns(market=pl.lit(None, pl.String), explicit_ok=pl.lit(True))
-        self.night = Night(night, "bench")
+        self.night = NightContext(night, "bench")
 
     def shelves(self, variety: dict[str, float]) -> pl.DataFrame:
         """(listener_id, track_id, position) of everybody's Discover."""

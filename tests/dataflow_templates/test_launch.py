@@ -28,9 +28,9 @@ from transforms.tables.warehouse import Warehouse
 
 
 def test_a_night_made_by_the_workflow_is_the_night_made_by_one_command(made: Made, tmp_path: Path) -> None:
-    place = World.copy(made.ingested, tmp_path / "warehouse")
+    warehouse = World.copy(made.ingested, tmp_path / "warehouse")
     night(str(tmp_path / "warehouse"), NIGHT, SETTINGS)
-    ours, theirs = hashes(place), hashes(Warehouse(str(made.warehouse)))
+    ours, theirs = hashes(warehouse), hashes(Warehouse(str(made.warehouse)))
     assert f"shelves@{NIGHT}" in ours and f"rankers@{NIGHT}" in ours
     # A model's folder holds the versions of its inputs, which hold for both; what the workflow evaluated is its own.
     assert {k: v for k, v in theirs.items() if not k.startswith("evaluation@")} == ours
@@ -39,7 +39,7 @@ def test_a_night_made_by_the_workflow_is_the_night_made_by_one_command(made: Mad
 def test_a_night_without_its_log_ends_before_the_fold_and_yesterday_stays_current(
     made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = World.copy(made.warehouse, tmp_path / "warehouse")
+    warehouse = World.copy(made.warehouse, tmp_path / "warehouse")
     before = {path: path.read_bytes() for path in (tmp_path / "warehouse").rglob("*") if path.is_file()}
 
     def run(template: str, parameters: Mapping[str, str]) -> bool:
@@ -48,7 +48,7 @@ def test_a_night_without_its_log_ends_before_the_fold_and_yesterday_stays_curren
     service, tomorrow = Service(run=run), NIGHT + timedelta(1)
     argument = {
         **{"location": "europe-west1", "templates": "gs://nights/templates"},
-        **{"warehouse": place.url, "config": str(made.config), "date": tomorrow.isoformat()},
+        **{"warehouse": warehouse.url, "config": str(made.config), "date": tomorrow.isoformat()},
     }
     with pytest.raises(Raised, match=f"nightshelf-check-{tomorrow} ended in JOB_STATE_FAILED"):
         Workflow(yaml.safe_load(WORKFLOW.read_text()), service.calls, datetime.now(UTC), "music").run(argument)
@@ -81,36 +81,36 @@ def test_a_job_whose_tables_are_current_does_nothing_and_says_so(
 def test_a_job_that_nobody_waits_for_records_itself_as_one_that_is_awaited_is_recorded(
     made: Made, tmp_path: Path
 ) -> None:
-    def records(place: Warehouse) -> dict[str, dict[str, Any]]:
-        found = [json.loads(place.store.read(path)) for path in place.store.paths("runs")]
+    def records(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
+        found = [json.loads(warehouse.store.read(path)) for path in warehouse.store.paths("runs")]
         return {f"{r['job']} {r['table']}@{r['date']}": r for r in found}
 
-    place = World.copy(made.warehouse, tmp_path / "warehouse")
-    awaited = records(place)
+    warehouse = World.copy(made.warehouse, tmp_path / "warehouse")
+    awaited = records(warehouse)
     ours = {
         k: r for k, r in awaited.items() if r["job"] in ("train", "train_ranker", "score") and r["date"] == str(NIGHT)
     }
     tables = sorted({table for r in ours.values() for table in r["tables"]})
     for folder in ("runs", *(f"{t}/date={NIGHT}" for t in tables)):
         shutil.rmtree(tmp_path / "warehouse" / folder)
-    argv = [f"--warehouse={place.url}", f"--config={made.config}", f"--date={NIGHT}"]
+    argv = [f"--warehouse={warehouse.url}", f"--config={made.config}", f"--date={NIGHT}"]
     for template in ("train", "train_ranker", "score"):
         # a service runs the graph after its launcher has gone; this runner runs it at once, and nobody waits
         assert main([template, *argv, f"--template_location={tmp_path}/job"]) == 0
-    alone = records(place)
+    alone = records(warehouse)
     assert set(alone) == set(ours) and {"models", "rankers", "shelves"} <= set(tables)
     for name, record in alone.items():
         assert set(record) - {"workers", "machines"} == set(awaited[name]), name
         assert record["seconds"] > 0 and record["cpu_seconds"] > 0 and record["peak_mb"] > 0
         assert record["rows_in"] > 0 and record["bytes_out"] > 0
         assert record["run_ids"] and record["workers"] >= 1
-    jobs = {job.name for job in gather(place, NIGHT).jobs}
+    jobs = {job.name for job in gather(warehouse, NIGHT).jobs}
     assert {"train", "train_ranker", "score"} <= jobs, "the report finds them"
 
 
 def test_forget_takes_a_listener_out(made: Made, tmp_path: Path) -> None:
-    place = World.copy(made.warehouse, tmp_path / "warehouse")
-    gone = place.read("shelves", NIGHT)["listener_id"][0]
+    warehouse = World.copy(made.warehouse, tmp_path / "warehouse")
+    gone = warehouse.read("shelves", NIGHT)["listener_id"][0]
     (tmp_path / "ids").write_text(f"{gone}\n")
     assert main(["forget", f"--warehouse={tmp_path}/warehouse", f"--listeners_file={tmp_path}/ids"]) == 0
     left = Warehouse(str(tmp_path / "warehouse")).read("shelves", NIGHT)["listener_id"]
@@ -133,8 +133,8 @@ def test_what_a_user_can_mend_is_one_sentence_and_an_exit_code(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(argv) == 2
-    told = capsys.readouterr().err
-    assert says in told and told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert says in printed and printed.count("\n") == 1
 
 
 @pytest.mark.parametrize(

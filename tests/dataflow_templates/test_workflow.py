@@ -143,12 +143,12 @@ def test_a_log_that_fails_its_checks_ends_the_night_before_anything_is_folded() 
 
 
 def test_a_night_is_taken_as_it_is_only_if_the_workflow_is_told_so() -> None:
-    for given, told in (({}, "false"), ({"accept_gates": "true"}, "true")):
+    for given, passed in (({}, "false"), ({"accept_gates": "true"}, "true")):
         service = Service()
         walk(service, {**SCHEDULED, **given})
         gated = {j["template"]: j["parameters"].get("accept_gates") for j in service.launched}
         assert {t for t, accepted in gated.items() if accepted is not None} == {"check", "score", "publish"}
-        assert {gated[t] for t in ("check", "score", "publish")} == {told}
+        assert {gated[t] for t in ("check", "score", "publish")} == {passed}
 
 
 def test_a_cancelled_job_is_not_started_again() -> None:

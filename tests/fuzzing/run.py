@@ -186,10 +186,10 @@ def _same_by_blocks(fmt: str, case: cases.Case, size: int, options: Options, par
     assert isinstance(reader, Lines)
     cut = list(reader.blocks(blocks(io.BytesIO(data), "mutated", size), options))
 
-    def told(parts: list[Parsed]) -> tuple[list[object], list[object]]:
+    def as_values(parts: list[Parsed]) -> tuple[list[object], list[object]]:
         plays = [
             row for p in parts for row in p.plays.select("line", "listener_id", "track_id", "started_at").iter_rows()
         ]
         return sorted(plays), sorted(row for p in parts for row in p.rejects.iter_rows())
 
-    assert told(cut) == told(parsed), f"blocks of {size} bytes read otherwise than the whole file"
+    assert as_values(cut) == as_values(parsed), f"blocks of {size} bytes read otherwise than the whole file"

@@ -26,16 +26,16 @@ RANKER = SETTINGS.ranker.model_copy(update={"kind": "cross", "promote_tolerance"
 CROSS = SETTINGS.model_copy(update={"ranker": RANKER})
 
 
-def answer(place: Warehouse) -> pl.DataFrame:
+def answer(warehouse: Warehouse) -> pl.DataFrame:
     """Show every listener the night's shelves on the next morning; from each shelf they play some of the first items."""
     first = days(NIGHT, END)[1]
-    shelves = place.read("shelves", NIGHT).select("listener_id", "surface", "shelf_id", "version", item="items")
+    shelves = warehouse.read("shelves", NIGHT).select("listener_id", "surface", "shelf_id", "version", item="items")
     shown = shelves.explode("item").drop_nulls("item").unnest("item")
     at = pl.lit(first).cast(pl.Datetime("us", "UTC")) + pl.duration(hours=7, minutes=pl.col("position"))
     shown = shown.with_columns(item_or_spare=pl.lit("item"), shown_at=at)
     chance = uniform(5, "plays", shown["listener_id"], shown["shelf_id"], shown["track_id"])
     played = shown.filter(pl.Series(chance) < 1 / (1 + pl.col("position"))).unique(["listener_id", "track_id"])
-    put(place, "impressions", first, shown.select(*TABLES["impressions"].polars), shards=2)
+    put(warehouse, "impressions", first, shown.select(*TABLES["impressions"].polars), shards=2)
     listens = played.select(
         *("listener_id", "track_id", "shelf_id"),
         started_at="shown_at",
@@ -44,29 +44,29 @@ def answer(place: Warehouse) -> pl.DataFrame:
         late=pl.lit(False),
         listen_id=pl.concat_str("listener_id", "track_id"),
     )
-    before = place.read("listens", first)
-    place.store.delete(f"listens/date={first}")
-    put(place, "listens", first, pl.concat([before, listens], how="diagonal"), shards=2)
+    before = warehouse.read("listens", first)
+    warehouse.store.delete(f"listens/date={first}")
+    put(warehouse, "listens", first, pl.concat([before, listens], how="diagonal"), shards=2)
     return played
 
 
 @pytest.fixture(scope="module")
 def answered(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, pl.DataFrame]:
-    place = World.copy(world.made, tmp_path_factory.mktemp("answered") / "w")
-    place.store.delete(f"impressions/date={days(NIGHT, END)[1]}")
-    played = answer(place)
-    outcomes(place.url, END, settings=SETTINGS, horizons=[HORIZON])
-    return place, played
+    warehouse = World.copy(world.made, tmp_path_factory.mktemp("answered") / "w")
+    warehouse.store.delete(f"impressions/date={days(NIGHT, END)[1]}")
+    played = answer(warehouse)
+    outcomes(warehouse.url, END, settings=SETTINGS, horizons=[HORIZON])
+    return warehouse, played
 
 
-def learned(place: Warehouse) -> pl.DataFrame:
-    pairs = [(place.need("candidates", NIGHT), place.need("outcomes", END))]
-    return examples(place, pairs, HORIZON, 10**9, 1)
+def learned(warehouse: Warehouse) -> pl.DataFrame:
+    pairs = [(warehouse.need("candidates", NIGHT), warehouse.need("outcomes", END))]
+    return examples(warehouse, pairs, HORIZON, 10**9, 1)
 
 
 def test_examples_carry_what_was_shown_played_and_how_likely_it_was_drawn(answered: Any) -> None:
-    place, played = answered
-    found = learned(place)
+    warehouse, played = answered
+    found = learned(warehouse)
     shown = found.filter(pl.col("attributed").is_not_null())
     assert played.height / 2 < shown["attributed"].sum() < shown.height / 2
     assert found.filter(pl.col("attributed").is_null())["position"].unique().to_list() == [0], "seen by nobody"
@@ -76,25 +76,26 @@ def test_examples_carry_what_was_shown_played_and_how_likely_it_was_drawn(answer
 
 
 def test_the_ranker_learns_a_head_of_them_and_stores_its_answer(answered: Any, world: World, tmp_path: Path) -> None:
-    place, _ = answered
-    train_ranker(place.url, END, settings=CROSS, horizon=HORIZON)
-    ranker = load(fetch(place.url, place.need("rankers", END), END))
-    features = learned(place).select(ranker.names).to_numpy().astype(np.float32)
+    warehouse, _ = answered
+    train_ranker(warehouse.url, END, settings=CROSS, horizon=HORIZON)
+    ranker = load(fetch(warehouse.url, warehouse.need("rankers", END), END))
+    features = learned(warehouse).select(ranker.names).to_numpy().astype(np.float32)
     p = ranker.heads(features)["p_attributed"]
     assert p.min() > 0 and p.max() < 1 and p.std() > 0
     # the world's own log plays nothing from these shelves, so its ranker has no such head
-    own = load(fetch(str(world.made), world.place.need("rankers", NIGHT), NIGHT))
+    own = load(fetch(str(world.made), world.warehouse.need("rankers", NIGHT), NIGHT))
     assert "p_attributed" not in own.heads(np.zeros((1, len(own.names)), np.float32))
     assert (
-        world.place.read("candidates", NIGHT)["p_attributed"].null_count() == world.place.need("candidates", NIGHT).rows
+        world.warehouse.read("candidates", NIGHT)["p_attributed"].null_count()
+        == world.warehouse.need("candidates", NIGHT).rows
     )
 
 
 def test_a_log_that_attributes_nothing_gives_no_such_examples(answered: Any, tmp_path: Path) -> None:
-    place, _ = answered
-    stored = place.read("outcomes", END)
+    warehouse, _ = answered
+    stored = warehouse.read("outcomes", END)
     silent = Warehouse(str(tmp_path / "silent"))
     put(silent, "outcomes", END, stored.with_columns(pl.col("origin").replace("attributed", "organic")), shards=2)
-    place_rows = place.read("candidates", NIGHT)
+    place_rows = warehouse.read("candidates", NIGHT)
     put(silent, "candidates", NIGHT, place_rows, shards=2)
     assert not set(ATTRIBUTED) & set(learned(silent).columns)

@@ -21,30 +21,32 @@ from transforms.tables.warehouse import Warehouse
 EARLY = NIGHT - timedelta(SETTINGS.bootstrap.days_apart)
 
 
-def out_of_date(place: Warehouse) -> set[str]:
-    return {f"{s.manifest.table}@{s.manifest.date}" for s in states(place) if s.moved}
+def out_of_date(warehouse: Warehouse) -> set[str]:
+    return {f"{s.manifest.table}@{s.manifest.date}" for s in states(warehouse) if s.moved}
 
 
 def test_a_bootstrap_night_is_remade_up_to_its_candidates(world: World, tmp_path: Path) -> None:
-    place = World.copy(world.made, tmp_path / "moved")
+    warehouse = World.copy(world.made, tmp_path / "moved")
     assert (
-        is_bootstrap(place, EARLY) and not is_bootstrap(place, NIGHT) and not is_bootstrap(place, EARLY - timedelta(1))
+        is_bootstrap(warehouse, EARLY)
+        and not is_bootstrap(warehouse, NIGHT)
+        and not is_bootstrap(warehouse, EARLY - timedelta(1))
     )
-    listens = place.read("listens", EARLY)
-    heard = place.read("library", EARLY)["plays"].sum()
-    put(place, "listens", EARLY, listens.filter(pl.int_range(pl.len()) % 2 == 0), shards=SETTINGS.shards)
-    before = manifests(place)
-    assert {f"library@{EARLY}", f"sessions@{EARLY}"} <= out_of_date(place)
+    listens = warehouse.read("listens", EARLY)
+    heard = warehouse.read("library", EARLY)["plays"].sum()
+    put(warehouse, "listens", EARLY, listens.filter(pl.int_range(pl.len()) % 2 == 0), shards=SETTINGS.shards)
+    before = manifests(warehouse)
+    assert {f"library@{EARLY}", f"sessions@{EARLY}"} <= out_of_date(warehouse)
 
-    backfill(place.url, EARLY, EARLY, SETTINGS)
+    backfill(warehouse.url, EARLY, EARLY, SETTINGS)
 
-    after = manifests(place)
-    assert is_bootstrap(place, EARLY)
-    assert place.read("library", EARLY)["plays"].sum() == heard - listens.height // 2
+    after = manifests(warehouse)
+    assert is_bootstrap(warehouse, EARLY)
+    assert warehouse.read("library", EARLY)["plays"].sum() == heard - listens.height // 2
     remade = {key for key in after if key not in before or after[key].version != before[key].version}
     assert {f"{t}@{EARLY}" for t in ("library", "sessions", "models", "candidates", "outcomes")} <= remade
     assert {key.split("@")[1] for key in remade} == {str(EARLY)}
-    left = out_of_date(place)
+    left = out_of_date(warehouse)
     assert not {key for key in left if key.endswith(str(EARLY))}
     assert f"shelves@{NIGHT}" in left or f"library@{NIGHT}" in left  # outside the range: said, not remade
     assert after[f"shelves@{NIGHT}"] == before[f"shelves@{NIGHT}"]
@@ -52,8 +54,8 @@ def test_a_bootstrap_night_is_remade_up_to_its_candidates(world: World, tmp_path
 
 def test_a_range_is_told_when_it_is_upside_down_and_when_there_is_nothing_to_do(world: World, tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text(to_yaml(SETTINGS))
-    place = World.copy(world.made, tmp_path / "w")
-    more = ["--warehouse", place.url, "--config", str(tmp_path / "settings.yaml")]
+    warehouse = World.copy(world.made, tmp_path / "w")
+    more = ["--warehouse", warehouse.url, "--config", str(tmp_path / "settings.yaml")]
     for command in ("backfill", "features"):
         wrong = CliRunner().invoke(cli, [command, "--from", str(NIGHT), "--to", str(EARLY), *more])
         assert wrong.exit_code == 2 and "--from is after --to" in wrong.output
@@ -62,32 +64,32 @@ def test_a_range_is_told_when_it_is_upside_down_and_when_there_is_nothing_to_do(
 
 
 def test_a_night_is_remade_with_the_fit_date_and_the_order_it_was_asked_for_with(world: World, tmp_path: Path) -> None:
-    place = World.copy(world.made, tmp_path / "asked")
+    warehouse = World.copy(world.made, tmp_path / "asked")
     later = NIGHT + timedelta(1)
-    night(place.url, later, SETTINGS, fit_date=NIGHT, greedy=True)
-    made = manifests(place)[f"shelves@{later}"]
-    backfill(place.url, later, later, SETTINGS)
-    assert manifests(place)[f"shelves@{later}"] == made  # it is current
+    night(warehouse.url, later, SETTINGS, fit_date=NIGHT, greedy=True)
+    made = manifests(warehouse)[f"shelves@{later}"]
+    backfill(warehouse.url, later, later, SETTINGS)
+    assert manifests(warehouse)[f"shelves@{later}"] == made  # it is current
 
     fewer = SETTINGS.model_copy(update={"candidates": SETTINGS.candidates.model_copy(update={"per_source": 30})})
-    backfill(place.url, later, later, fewer)
-    again = manifests(place)[f"shelves@{later}"]
+    backfill(warehouse.url, later, later, fewer)
+    again = manifests(warehouse)[f"shelves@{later}"]
     assert again.version != made.version
     assert (again.settings["fit_date"], again.settings["greedy"]) == (str(NIGHT), True)
-    assert later not in place.dates("models")
+    assert later not in warehouse.dates("models")
 
 
 def test_a_title_that_is_changed_is_shown_and_refits_nothing(world: World, tmp_path: Path) -> None:
-    place = World.copy(world.made, tmp_path / "titled")
+    warehouse = World.copy(world.made, tmp_path / "titled")
     changed = SETTINGS.model_dump(mode="json")
     changed["shelves"]["shelves"][0]["title"] = "Another title"
-    before = manifests(place)
+    before = manifests(warehouse)
 
     for day in (EARLY, NIGHT):  # a range would make the nights between them too, of which there are none
-        backfill(place.url, day, day, type(SETTINGS).model_validate(changed))
+        backfill(warehouse.url, day, day, type(SETTINGS).model_validate(changed))
 
-    after = manifests(place)
+    after = manifests(warehouse)
     assert {k for k in after if k not in before or after[k].run_id != before[k].run_id} == {f"shelves@{NIGHT}"}
-    assert "Another title" in set(place.read("shelves", NIGHT)["title"])
-    old, new = (p.read("shelves", NIGHT).drop("title", "version") for p in (world.place, place))
+    assert "Another title" in set(warehouse.read("shelves", NIGHT)["title"])
+    old, new = (p.read("shelves", NIGHT).drop("title", "version") for p in (world.warehouse, warehouse))
     assert new.equals(old)

@@ -40,7 +40,7 @@ def play(who: str, track: str, day: date, minute: int) -> tuple[str, str, str]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """Ten listeners for a week; then a silent date; then tracks nobody had played, by a newcomer and one of the ten."""
     folder = tmp_path_factory.mktemp("poor")
     rows = [
@@ -77,24 +77,24 @@ def whole(shelves: pl.DataFrame, listeners: int) -> None:
     assert shelves.filter((pl.col("status") != "personal") & pl.col("status_reason").is_null()).is_empty()
 
 
-def test_a_listener_with_one_listen_has_every_shelf_and_something_new(place: Warehouse) -> None:
-    shelves = place.read("shelves", FIT)
+def test_a_listener_with_one_listen_has_every_shelf_and_something_new(warehouse: Warehouse) -> None:
+    shelves = warehouse.read("shelves", FIT)
     whole(shelves, 11)
     found = items(shelves, "once", "discover-weekly")
     assert found and "t5" not in found
-    scores = place.read("candidates", FIT).filter(listener_id="once")["ranker_score"]
+    scores = warehouse.read("candidates", FIT).filter(listener_id="once")["ranker_score"]
     assert scores.len() and scores.is_finite().all()
 
 
-def test_a_date_without_listens_has_its_night_once_somebody_says_so(place: Warehouse) -> None:
-    assert place.current("listens", SILENT) is None or not place.need("listens", SILENT).rows
-    shelves = place.read("shelves", SILENT)
+def test_a_date_without_listens_has_its_night_once_somebody_says_so(warehouse: Warehouse) -> None:
+    assert warehouse.current("listens", SILENT) is None or not warehouse.need("listens", SILENT).rows
+    shelves = warehouse.read("shelves", SILENT)
     whole(shelves, 11)
     assert shelves.filter(pl.col("status") == "personal")["listener_id"].n_unique() == 11
 
 
-def test_a_vocabulary_that_grew_since_the_fit_is_history_and_no_candidate(place: Warehouse) -> None:
-    shelves, candidates = place.read("shelves", LATER), place.read("candidates", LATER)
+def test_a_vocabulary_that_grew_since_the_fit_is_history_and_no_candidate(warehouse: Warehouse) -> None:
+    shelves, candidates = warehouse.read("shelves", LATER), warehouse.read("candidates", LATER)
     whole(shelves, 12)
     assert not candidates["track_id"].str.starts_with("new").any(), "the models of the fit date know no such track"
     assert candidates["ranker_score"].is_finite().all()
@@ -105,18 +105,18 @@ def test_a_vocabulary_that_grew_since_the_fit_is_history_and_no_candidate(place:
     assert items(shelves, "u0", "discover-weekly"), "the rest of a history still speaks"
 
 
-def test_a_night_long_after_the_last_listen_still_has_its_shelves(place: Warehouse) -> None:
+def test_a_night_long_after_the_last_listen_still_has_its_shelves(warehouse: Warehouse) -> None:
     """Every window is empty: no popularity, no sessions, no co-listens. Histories and iALS are all there is."""
-    shelves = place.read("shelves", LONG_AFTER)
+    shelves = warehouse.read("shelves", LONG_AFTER)
     whole(shelves, 12)
     assert set(shelves.filter(shelf_id="popular-now")["status"]) == {"empty"}
     assert shelves.filter(shelf_id="discover-weekly")["items"].list.len().max() > 0
-    assert place.read("candidates", LONG_AFTER)["ranker_score"].is_finite().all()
+    assert warehouse.read("candidates", LONG_AFTER)["ranker_score"].is_finite().all()
 
 
-def test_a_night_before_the_first_listen_is_refused_before_anything_runs(place: Warehouse, tmp_path: Path) -> None:
+def test_a_night_before_the_first_listen_is_refused_before_anything_runs(warehouse: Warehouse, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no listens up to"):
-        night(place.url, FIRST - timedelta(1), SETTINGS)
+        night(warehouse.url, FIRST - timedelta(1), SETTINGS)
     with pytest.raises(UserError, match="nightshelf ingest"):
         night(str(tmp_path / "nothing"), FIT, SETTINGS)
 

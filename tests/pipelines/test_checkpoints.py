@@ -67,21 +67,21 @@ def test_training_goes_on_where_it_was_killed(world: World, tmp_path: Path, monk
     assert trained == [2]
     for table in ("models", "track_embeddings"):
         assert hashes(dead)[f"{table}@{NIGHT}"] == hashes(whole)[f"{table}@{NIGHT}"]
-    assert hashes(whole)[f"models@{NIGHT}"] != hashes(world.place)[f"models@{NIGHT}"]
-    for place in (whole, dead):
-        assert place.store.paths(checkpoints.FOLDER) == []
+    assert hashes(whole)[f"models@{NIGHT}"] != hashes(world.warehouse)[f"models@{NIGHT}"]
+    for warehouse in (whole, dead):
+        assert warehouse.store.paths(checkpoints.FOLDER) == []
 
 
 def test_what_a_kill_between_commit_and_tidying_left_goes_with_the_next_call(world: World, tmp_path: Path) -> None:
-    place = World.copy(world.made, tmp_path / "left")
-    left = checkpoints.folder_of(place.need("models", NIGHT).version) + "/two_tower/epoch-001.index"
-    place.store.write(left, b"old")
-    assert list(clean(place.url, SETTINGS.retention, dry_run=True)) == []
+    warehouse = World.copy(world.made, tmp_path / "left")
+    left = checkpoints.folder_of(warehouse.need("models", NIGHT).version) + "/two_tower/epoch-001.index"
+    warehouse.store.write(left, b"old")
+    assert list(clean(warehouse.url, SETTINGS.retention, dry_run=True)) == []
     assert f"would delete {left.rsplit('/', 2)[0]}" in clean(
-        place.url, SETTINGS.retention, dry_run=True, abandoned=True
+        warehouse.url, SETTINGS.retention, dry_run=True, abandoned=True
     )
-    train(place.url, NIGHT, settings=SETTINGS)
-    assert place.store.paths(checkpoints.FOLDER) == []
+    train(warehouse.url, NIGHT, settings=SETTINGS)
+    assert warehouse.store.paths(checkpoints.FOLDER) == []
 
 
 def test_a_bucket_is_mirrored_epoch_by_epoch(tmp_path: Path) -> None:

@@ -50,9 +50,9 @@ def test_rows_and_items_must_be_as_many():
 
 
 def test_a_table_that_is_missing_or_another_is_named(world, tmp_path):
-    place = World.copy(world.made, tmp_path / "copy")
-    same, differences = compare(world.place, place)
+    warehouse = World.copy(world.made, tmp_path / "copy")
+    same, differences = compare(world.warehouse, warehouse)
     assert set(same.values()) == {"equal bytes"}
     assert differences == []
-    place.store.delete(f"shelves/date={NIGHT}")
-    assert compare(world.place, place)[1] == [f"shelves@{NIGHT}: only in one of the two"]
+    warehouse.store.delete(f"shelves/date={NIGHT}")
+    assert compare(world.warehouse, warehouse)[1] == [f"shelves@{NIGHT}: only in one of the two"]

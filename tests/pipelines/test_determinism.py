@@ -46,9 +46,9 @@ def altered(world, tmp_path_factory) -> Warehouse:
         listener_id=pl.format("u-late-{}", pl.int_range(500)), joined_on=pl.lit(NIGHT + timedelta(1))
     )
     pl.concat([people, crowd]).write_parquet(log / "listeners.parquet")
-    place = ingested(log, folder / "warehouse")
-    night(place.url, NIGHT, SETTINGS)
-    return place
+    warehouse = ingested(log, folder / "warehouse")
+    night(warehouse.url, NIGHT, SETTINGS)
+    return warehouse
 
 
 def another_future(text: str) -> str:
@@ -70,30 +70,32 @@ def another_future(text: str) -> str:
 
 def test_two_fresh_warehouses_have_equal_files(world, tmp_path):
     """Every table of every date, the models' files among them."""
-    place = ingested(world.log, tmp_path / "second")
-    night(place.url, NIGHT, SETTINGS)
-    one, other = hashes(world.place), hashes(place)
+    warehouse = ingested(world.log, tmp_path / "second")
+    night(warehouse.url, NIGHT, SETTINGS)
+    one, other = hashes(world.warehouse), hashes(warehouse)
     assert one.keys() == other.keys()
     assert {key.split("@")[0] for key in one} == {*TABLES, "models", "rankers"} - NO_PART_OF_A_NIGHT
     assert [key for key in one if one[key] != other[key]] == []
-    assert {k: m.version for k, m in manifests(world.place).items()} == {
-        k: m.version for k, m in manifests(place).items()
+    assert {k: m.version for k, m in manifests(world.warehouse).items()} == {
+        k: m.version for k, m in manifests(warehouse).items()
     }
 
 
 def test_what_happens_after_a_night_changes_none_of_its_rows(world, altered):
-    place = world.place
-    assert place.need("listens", END).rows != altered.need("listens", END).rows
-    assert altered.need("shelves", NIGHT).version != place.need("shelves", NIGHT).version
+    warehouse = world.warehouse
+    assert warehouse.need("listens", END).rows != altered.need("listens", END).rows
+    assert altered.need("shelves", NIGHT).version != warehouse.need("shelves", NIGHT).version
     made = {"sessions", "library", "track_stats", "co_listens", "outcomes", "candidates", "draws", "shelves"}
     made |= {"listener_embeddings", "track_embeddings", "session_sample"}
     limits = SETTINGS.bootstrap.listeners, SETTINGS.candidates.keep_all_below, SETTINGS.models.sample_listeners
-    assert place.read_newest("listeners", NIGHT).height < min(limits) < altered.read_newest("listeners", NIGHT).height
+    assert (
+        warehouse.read_newest("listeners", NIGHT).height < min(limits) < altered.read_newest("listeners", NIGHT).height
+    )
     compared = set()
-    for manifest in manifests(place).values():
+    for manifest in manifests(warehouse).values():
         if manifest.table in made and manifest.date <= NIGHT:
             theirs = altered.need(manifest.table, manifest.date)
-            assert_frame_equal(rows(place.read_manifest(manifest)), rows(altered.read_manifest(theirs)))
+            assert_frame_equal(rows(warehouse.read_manifest(manifest)), rows(altered.read_manifest(theirs)))
             compared.add(manifest.table)
     assert compared == made
 
@@ -103,7 +105,7 @@ def test_what_is_learned_as_of_a_night_keeps_its_bytes(world, altered):
     for table in ("models", "rankers"):
         one, other = (
             {name: sha for name, sha in hashes(w)[f"{table}@{NIGHT}"] if not name.endswith("entry.json")}
-            for w in (world.place, altered)
+            for w in (world.warehouse, altered)
         )
         assert len(one) > 1
         assert one == other

@@ -24,14 +24,14 @@ from transforms.tables.warehouse import Warehouse
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Warehouse:
+def warehouse(tmp_path: Path) -> Warehouse:
     return build(tmp_path)
 
 
-def test_outcomes_equal_the_direct_join_of_everything_at_once(place: Warehouse) -> None:
+def test_outcomes_equal_the_direct_join_of_everything_at_once(warehouse: Warehouse) -> None:
     closes = NIGHT + timedelta(7)
-    outcomes(place.url, closes, settings=SETTINGS)  # type: ignore[arg-type]
-    got = place.read("outcomes", closes).sort(TABLES["outcomes"].key)
+    outcomes(warehouse.url, closes, settings=SETTINGS)  # type: ignore[arg-type]
+    got = warehouse.read("outcomes", closes).sort(TABLES["outcomes"].key)
     heard = pl.concat([listens_of(NIGHT - timedelta(n)) for n in range(10)])
     expected = join_outcomes(
         NIGHT,
@@ -43,26 +43,26 @@ def test_outcomes_equal_the_direct_join_of_everything_at_once(place: Warehouse) 
         heard=heard.select("listener_id", recording_id="track_id").unique(),
     )
     assert got.equals(expected)
-    assert len(place.need("outcomes", closes).files) > 1, "one shard alone would prove little"
+    assert len(warehouse.need("outcomes", closes).files) > 1, "one shard alone would prove little"
     assert set(got["stage"]) == {"candidate", "placed", "missed"}
     assert got["saved"].null_count() == got.height and got["skipped"].null_count() == got.height
     assert got["completed"].null_count() == 0 and got["listened"].any()
 
 
-def test_outcomes_of_a_night_without_shelves_and_of_no_night(place: Warehouse) -> None:
+def test_outcomes_of_a_night_without_shelves_and_of_no_night(warehouse: Warehouse) -> None:
     bare = NIGHT + timedelta(3)
-    put(place, "candidates", bare, candidates_of().with_columns(ranker_score=None, stage=pl.lit("candidate")))
-    put(place, "library", bare, day_library(listens_of(bare)))
-    outcomes(place.url, bare + timedelta(1), settings=SETTINGS)  # type: ignore[arg-type]
-    got = place.read("outcomes", bare + timedelta(1))
+    put(warehouse, "candidates", bare, candidates_of().with_columns(ranker_score=None, stage=pl.lit("candidate")))
+    put(warehouse, "library", bare, day_library(listens_of(bare)))
+    outcomes(warehouse.url, bare + timedelta(1), settings=SETTINGS)  # type: ignore[arg-type]
+    got = warehouse.read("outcomes", bare + timedelta(1))
     assert set(got["night"]) == {bare} and set(got["horizon"]) == {1} and "placed" not in set(got["stage"])
     with pytest.raises(UserError, match="no stored night closes"):
-        outcomes(place.url, NIGHT + timedelta(2), settings=SETTINGS)  # type: ignore[arg-type]
+        outcomes(warehouse.url, NIGHT + timedelta(2), settings=SETTINGS)  # type: ignore[arg-type]
 
 
-def test_evaluate_measures_the_night_its_sources_and_the_baselines(place: Warehouse) -> None:
-    evaluate(place.url, NIGHT, 7, settings=SETTINGS)  # type: ignore[arg-type]
-    got = place.read("evaluation", NIGHT)
+def test_evaluate_measures_the_night_its_sources_and_the_baselines(warehouse: Warehouse) -> None:
+    evaluate(warehouse.url, NIGHT, 7, settings=SETTINGS)  # type: ignore[arg-type]
+    got = warehouse.read("evaluation", NIGHT)
     baselines = {"most-popular", "recent-popular", "own-top", "item-knn", "last-tracks"}
     assert set(got["model"]) >= {"ranker", "blend", "source:als", "shelf:discover-weekly", "targets", *baselines}
     assert set(got["target"]) == {"unheard", "repeat", "all"}
@@ -80,33 +80,33 @@ def test_evaluate_measures_the_night_its_sources_and_the_baselines(place: Wareho
     assert (
         got.filter(model="ranker", metric="ndcg@50", target="unheard").filter(pl.col("versus").is_not_null()).height > 3
     )
-    record = json.loads(place.store.read(f"runs/{place.need('evaluation', NIGHT).run_id}.json"))
+    record = json.loads(warehouse.store.read(f"runs/{warehouse.need('evaluation', NIGHT).run_id}.json"))
     assert record["job"] == "evaluate"
 
 
-def test_evaluating_again_does_nothing_and_a_night_without_a_morning_is_refused(place: Warehouse) -> None:
-    evaluate(place.url, NIGHT, 2, settings=SETTINGS)  # type: ignore[arg-type]
-    first = place.need("evaluation", NIGHT)
-    evaluate(place.url, NIGHT, 2, settings=SETTINGS)  # type: ignore[arg-type]
-    assert place.need("evaluation", NIGHT) == first
-    put(place, "candidates", NIGHT + timedelta(7), candidates_of())
+def test_evaluating_again_does_nothing_and_a_night_without_a_morning_is_refused(warehouse: Warehouse) -> None:
+    evaluate(warehouse.url, NIGHT, 2, settings=SETTINGS)  # type: ignore[arg-type]
+    first = warehouse.need("evaluation", NIGHT)
+    evaluate(warehouse.url, NIGHT, 2, settings=SETTINGS)  # type: ignore[arg-type]
+    assert warehouse.need("evaluation", NIGHT) == first
+    put(warehouse, "candidates", NIGHT + timedelta(7), candidates_of())
     with pytest.raises(UserError, match="no listens from"):
-        evaluate(place.url, NIGHT + timedelta(7), 7, settings=SETTINGS)  # type: ignore[arg-type]
+        evaluate(warehouse.url, NIGHT + timedelta(7), 7, settings=SETTINGS)  # type: ignore[arg-type]
 
 
 def test_more_days_than_the_log_holds_are_measured_over_what_it_holds_and_it_says_so(
-    place: Warehouse, capsys: pytest.CaptureFixture[str]
+    warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    held = days_logged_after(place.url, NIGHT)
+    held = days_logged_after(warehouse.url, NIGHT)
     assert held > 0
-    evaluate(place.url, NIGHT, held, settings=SETTINGS)  # type: ignore[arg-type]
-    exact = place.need("evaluation", NIGHT)
+    evaluate(warehouse.url, NIGHT, held, settings=SETTINGS)  # type: ignore[arg-type]
+    exact = warehouse.need("evaluation", NIGHT)
     assert "the log holds" not in capsys.readouterr().err
-    evaluate(place.url, NIGHT, 100, settings=SETTINGS)  # type: ignore[arg-type]
+    evaluate(warehouse.url, NIGHT, 100, settings=SETTINGS)  # type: ignore[arg-type]
     assert f"the log holds {held} days after {NIGHT}, not 100: measured over these" in capsys.readouterr().err
-    assert place.need("evaluation", NIGHT) == exact and exact.settings["days"] == held
-    assert gather(place, NIGHT).evaluated_days == held
-    page = Path(report(place.url, NIGHT)).read_text()
+    assert warehouse.need("evaluation", NIGHT) == exact and exact.settings["days"] == held
+    assert gather(warehouse, NIGHT).evaluated_days == held
+    page = Path(report(warehouse.url, NIGHT)).read_text()
     assert f"in the {held} days after the night" in " ".join(page.split()) and "100 days" not in page
 
 

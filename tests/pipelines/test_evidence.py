@@ -97,11 +97,11 @@ def test_where_there_is_nobody_the_models_know_nobody_and_no_ranker_is_made(tmp_
     fitted = fit(nobody, SMALL, 1)
     fitted.save(tmp_path / "models")
     assert len(Fitted.load(tmp_path / "models", SMALL).vocabulary) == 1
-    place = Warehouse(str(tmp_path / "warehouse"))
-    put(place, "candidates", DAY, none["candidates"])
-    put(place, "outcomes", DAY + timedelta(7), none["outcomes"])
-    train_ranker(place.url, DAY + timedelta(7), settings=Settings())
-    assert place.current("rankers", DAY + timedelta(7)) is None
+    warehouse = Warehouse(str(tmp_path / "warehouse"))
+    put(warehouse, "candidates", DAY, none["candidates"])
+    put(warehouse, "outcomes", DAY + timedelta(7), none["outcomes"])
+    train_ranker(warehouse.url, DAY + timedelta(7), settings=Settings())
+    assert warehouse.current("rankers", DAY + timedelta(7)) is None
 
 
 def test_models_that_an_older_version_wrote_are_an_error_of_one_sentence(everybody: Chunk, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def act(who: str, day: date, target: str) -> dict:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Warehouse:
+def warehouse(tmp_path: Path) -> Warehouse:
     """Six days of three plays each: the first at 9:00 on the phone, the others on the speaker."""
     made = Warehouse(str(tmp_path / "warehouse"))
     for n in range(6):
@@ -45,43 +45,45 @@ def place(tmp_path: Path) -> Warehouse:
     return made
 
 
-def say(place: Warehouse, day: date, *acts: dict) -> None:
-    put(place, "feedback", day, frame("feedback", list(acts)).with_columns(pl.col("at").dt.replace_time_zone("UTC")))
+def say(warehouse: Warehouse, day: date, *acts: dict) -> None:
+    put(
+        warehouse, "feedback", day, frame("feedback", list(acts)).with_columns(pl.col("at").dt.replace_time_zone("UTC"))
+    )
 
 
-def out(place: Warehouse, day: date) -> pl.DataFrame:
-    return union([place.read_manifest(m) for m in as_of(place.url, day).every("exclusions")])
+def out(warehouse: Warehouse, day: date) -> pl.DataFrame:
+    return union([warehouse.read_manifest(m) for m in as_of(warehouse.url, day).every("exclusions")])
 
 
-def test_nothing_is_made_where_nobody_excludes_anything(place: Warehouse) -> None:
-    say(place, FIRST, {**act(ANN, FIRST, "t1"), "kind": "save"})
-    exclusions(place.url, NIGHT, settings=SETTINGS)
-    assert place.dates("exclusions") == []
+def test_nothing_is_made_where_nobody_excludes_anything(warehouse: Warehouse) -> None:
+    say(warehouse, FIRST, {**act(ANN, FIRST, "t1"), "kind": "save"})
+    exclusions(warehouse.url, NIGHT, settings=SETTINGS)
+    assert warehouse.dates("exclusions") == []
 
 
-def test_a_device_is_out_before_the_act_and_after_it_from_the_night_of_the_act_on(place: Warehouse) -> None:
+def test_a_device_is_out_before_the_act_and_after_it_from_the_night_of_the_act_on(warehouse: Warehouse) -> None:
     middle = FIRST + timedelta(3)
-    say(place, middle, act(ANN, middle, "speaker"))
-    exclusions(place.url, middle - timedelta(1), settings=SETTINGS)
-    assert out(place, middle - timedelta(1)).is_empty()  # no night knows an act that comes later
-    exclusions(place.url, middle, settings=SETTINGS)
-    before = out(place, middle)
+    say(warehouse, middle, act(ANN, middle, "speaker"))
+    exclusions(warehouse.url, middle - timedelta(1), settings=SETTINGS)
+    assert out(warehouse, middle - timedelta(1)).is_empty()  # no night knows an act that comes later
+    exclusions(warehouse.url, middle, settings=SETTINGS)
+    before = out(warehouse, middle)
     assert set(before["listener_id"]) == {ANN}
     assert before.height == 4 * 2 and before["started_at"].dt.minute().min() == 4
-    exclusions(place.url, NIGHT, settings=SETTINGS)
-    assert out(place, NIGHT).height == 6 * 2
-    assert_frame_equal(out(place, middle), before)
-    runs = place.store.folders(f"exclusions/date={NIGHT}")
-    exclusions(place.url, NIGHT, settings=SETTINGS)
-    assert place.store.folders(f"exclusions/date={NIGHT}") == runs
+    exclusions(warehouse.url, NIGHT, settings=SETTINGS)
+    assert out(warehouse, NIGHT).height == 6 * 2
+    assert_frame_equal(out(warehouse, middle), before)
+    runs = warehouse.store.folders(f"exclusions/date={NIGHT}")
+    exclusions(warehouse.url, NIGHT, settings=SETTINGS)
+    assert warehouse.store.folders(f"exclusions/date={NIGHT}") == runs
 
 
-def test_a_session_and_a_time_range_named_days_later(place: Warehouse) -> None:
-    session = place.read("sessions", FIRST + timedelta(1)).filter(pl.col("listener_id") == ANN)
-    say(place, FIRST + timedelta(2), act(BOB, FIRST, f"{FIRST}T09:04:00Z/{FIRST + timedelta(1)}T09:04:00Z"))
-    say(place, FIRST + timedelta(4), act(ANN, FIRST, session["session_id"][0]))
-    exclusions(place.url, NIGHT, settings=SETTINGS)
-    found = out(place, NIGHT)
+def test_a_session_and_a_time_range_named_days_later(warehouse: Warehouse) -> None:
+    session = warehouse.read("sessions", FIRST + timedelta(1)).filter(pl.col("listener_id") == ANN)
+    say(warehouse, FIRST + timedelta(2), act(BOB, FIRST, f"{FIRST}T09:04:00Z/{FIRST + timedelta(1)}T09:04:00Z"))
+    say(warehouse, FIRST + timedelta(4), act(ANN, FIRST, session["session_id"][0]))
+    exclusions(warehouse.url, NIGHT, settings=SETTINGS)
+    found = out(warehouse, NIGHT)
     assert found.filter(pl.col("listener_id") == ANN)["started_at"].to_list() == [
         datetime(FIRST.year, FIRST.month, FIRST.day + 1, 9, 4 * k, tzinfo=UTC) for k in range(3)
     ]
@@ -89,39 +91,39 @@ def test_a_session_and_a_time_range_named_days_later(place: Warehouse) -> None:
     assert found.height == 6
 
 
-def test_nights_one_by_one_know_what_one_night_knows_whatever_the_shards(place: Warehouse, tmp_path: Path) -> None:
-    other = World.copy(Path(place.url), tmp_path / "other")
-    for warehouse in (place, other):
-        say(warehouse, FIRST + timedelta(1), act(ANN, FIRST, "speaker"))
-        say(warehouse, FIRST + timedelta(3), act(BOB, FIRST, "phone"), act(ANN, FIRST, "phone"))
-    exclusions(place.url, NIGHT, settings=SETTINGS)
+def test_nights_one_by_one_know_what_one_night_knows_whatever_the_shards(warehouse: Warehouse, tmp_path: Path) -> None:
+    other = World.copy(Path(warehouse.url), tmp_path / "other")
+    for each in (warehouse, other):
+        say(each, FIRST + timedelta(1), act(ANN, FIRST, "speaker"))
+        say(each, FIRST + timedelta(3), act(BOB, FIRST, "phone"), act(ANN, FIRST, "phone"))
+    exclusions(warehouse.url, NIGHT, settings=SETTINGS)
     for n in range(6):
         exclusions(other.url, FIRST + timedelta(n), settings=SETTINGS.model_copy(update={"shards": 8 if n % 2 else 2}))
     assert len(other.dates("exclusions")) == 5
-    assert_frame_equal(out(place, NIGHT), out(other, NIGHT))
-    assert out(place, NIGHT).height == 6 * 3 + 6
+    assert_frame_equal(out(warehouse, NIGHT), out(other, NIGHT))
+    assert out(warehouse, NIGHT).height == 6 * 3 + 6
 
 
-def test_an_act_reaches_back_as_far_as_the_setting_says(place: Warehouse) -> None:
+def test_an_act_reaches_back_as_far_as_the_setting_says(warehouse: Warehouse) -> None:
     library = SETTINGS.library.model_copy(update={"exclusion_days": 2})
-    say(place, NIGHT, act(ANN, NIGHT, "speaker"))
-    exclusions(place.url, NIGHT, settings=SETTINGS.model_copy(update={"library": library}))
-    assert sorted(set(out(place, NIGHT)["started_at"].dt.date())) == [NIGHT - timedelta(n) for n in (2, 1, 0)]
+    say(warehouse, NIGHT, act(ANN, NIGHT, "speaker"))
+    exclusions(warehouse.url, NIGHT, settings=SETTINGS.model_copy(update={"library": library}))
+    assert sorted(set(out(warehouse, NIGHT)["started_at"].dt.date())) == [NIGHT - timedelta(n) for n in (2, 1, 0)]
 
 
 def test_a_night_repeats_nothing_and_recommends_nothing_because_of_what_is_out(world: World) -> None:
-    place = world.place
-    gone = out(place, WORLD_NIGHT)
+    warehouse = world.warehouse
+    gone = out(warehouse, WORLD_NIGHT)
     assert gone.height > 20
-    filed = [place.read("listens", d) for d in place.dates("listens") if d <= WORLD_NIGHT]
+    filed = [warehouse.read("listens", d) for d in warehouse.dates("listens") if d <= WORLD_NIGHT]
     pair = ["listener_id", "track_id"]
     left = pl.concat(filed).join(gone, on=[*pair, "started_at"], how="anti")
-    saved = pl.concat([place.read("feedback", d) for d in place.dates("feedback") if d <= WORLD_NIGHT])
+    saved = pl.concat([warehouse.read("feedback", d) for d in warehouse.dates("feedback") if d <= WORLD_NIGHT])
     saved = saved.filter(pl.col("kind").is_in(["save", "like", "own"])).select("listener_id", track_id="target")
     only = gone.join(left, on=pair, how="anti").join(saved, on=pair, how="anti")
     assert only.height > 5
     shown = (
-        place.read("shelves", WORLD_NIGHT)
+        warehouse.read("shelves", WORLD_NIGHT)
         .filter(pl.col("status") == "personal")
         .drop("title")
         .explode("items")

@@ -49,7 +49,7 @@ def cap(of: ShelvesSettings) -> Any:
 
 
 def test_each_listener_gets_the_shelves_of_their_arm_and_the_rows_say_so() -> None:
-    told = settings()
+    given = settings()
     asked: list[tuple[int, Any]] = []
 
     def make(roster: pl.DataFrame, of: ShelvesSettings) -> Assembled:
@@ -60,19 +60,19 @@ def test_each_listener_gets_the_shelves_of_their_arm_and_the_rows_say_so() -> No
         return Assembled(rows, none, none, none)
 
     roster = pl.DataFrame({"listener_id": PEOPLE})
-    made = by_arm(roster, told.experiments, told.shelves, START, make)
+    made = by_arm(roster, given.experiments, given.shelves, START, make)
     assert made.shelves["listener_id"].to_list() == PEOPLE
-    dealt = assign(PEOPLE, told.experiments, START)
+    dealt = assign(PEOPLE, given.experiments, START)
     assert made.shelves.select("listener_id", "experiment", "arm").equals(dealt)
     assert {n for n, _ in asked} == set(dealt.group_by("arm").len()["len"])
     assert {c for _, c in asked} == {1, 3}, "two caps"
     asked.clear()
-    before = by_arm(roster, told.experiments, told.shelves, START - timedelta(1), make)
-    assert asked == [(300, cap(told.shelves))] and before.shelves["arm"].null_count() == 300
+    before = by_arm(roster, given.experiments, given.shelves, START - timedelta(1), make)
+    assert asked == [(300, cap(given.shelves))] and before.shelves["arm"].null_count() == 300
 
 
 def test_two_arms_with_caps_of_one_and_three_tracks_of_an_artist_give_such_shelves() -> None:
-    told = settings()
+    given = settings()
     people = PEOPLE[:40]
     tracks = [
         worlds.candidate(f"t{n}", 10.0 - n, listener_id=who, artist_ids=["same" if n < 5 else f"by-{n}"])
@@ -84,7 +84,7 @@ def test_two_arms_with_caps_of_one_and_three_tracks_of_an_artist_give_such_shelv
     def make(roster: pl.DataFrame, of: ShelvesSettings) -> Assembled:
         return worlds.make(block, roster=roster, settings=of)
 
-    made = by_arm(worlds.roster(*people), told.experiments, told.shelves, START, make).shelves
+    made = by_arm(worlds.roster(*people), given.experiments, given.shelves, START, make).shelves
     items = made.filter(shelf_id="discover-weekly").drop("title").explode("items").unnest("items")
     of_one = items.filter(pl.col("artist_ids").list.contains("same")).group_by("listener_id", "arm").len()
     assert dict(of_one.group_by("arm").agg(pl.col("len").max()).iter_rows()) == {"control": 3, "one": 1}
@@ -115,12 +115,12 @@ def test_exploration_may_be_an_arms_own_and_the_base_stays_as_it_was() -> None:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """Twenty days before and ten after the start; the arm `one` plays two more tracks a day from shelves."""
-    place = Warehouse(str(tmp_path_factory.mktemp("experiment") / "warehouse"))
+    warehouse = Warehouse(str(tmp_path_factory.mktemp("experiment") / "warehouse"))
     arm = dict(assign(PEOPLE, settings().experiments, START).select("listener_id", "arm").iter_rows())
-    put(place, "shelves", START, frame("shelves", []), shards=2)
-    version = place.need("shelves", START).version
+    put(warehouse, "shelves", START, frame("shelves", []), shards=2)
+    version = warehouse.need("shelves", START).version
     for n in range(-19, 11):
         day = START + timedelta(n)
         listens, shown = [], []
@@ -141,31 +141,33 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
                 at = datetime(day.year, day.month, day.day, 7, tzinfo=UTC)
                 shown.append({"listener_id": who, "surface": "home", "shelf_id": "discover-weekly", "version": version})
                 shown[-1] |= {"track_id": "t1", "position": 1, "item_or_spare": "item", "shown_at": at}
-        put(place, "listens", day, frame("listens", listens), shards=2)
-        put(place, "impressions", day, frame("impressions", shown), shards=2)
-    return place
+        put(warehouse, "listens", day, frame("listens", listens), shards=2)
+        put(warehouse, "impressions", day, frame("impressions", shown), shards=2)
+    return warehouse
 
 
-def test_a_planted_better_arm_is_shipped_and_the_readout_names_everything(place: Warehouse) -> None:
+def test_a_planted_better_arm_is_shipped_and_the_readout_names_everything(warehouse: Warehouse) -> None:
     day = START + timedelta(10)
-    rows = experiment(place.url, "cap", day, settings=settings(least=50))
+    rows = experiment(warehouse.url, "cap", day, settings=settings(least=50))
     by = {row["metric"]: row for row in rows.iter_rows(named=True)}
     assert by["plays_attributed"]["decision"] == "ship" and by["plays_attributed"]["verdict"] == "better"
     assert by["plays_attributed"]["difference"] == pytest.approx(20, abs=2.5)
     assert by["active_days"]["verdict"] == "non-inferior" and by["plays"]["role"] == "watched"
-    exposed = place.read("exposures", day)
+    exposed = warehouse.read("exposures", day)
     assert exposed.height == 290 and exposed["first_exposed_on"].unique().to_list() == [START + timedelta(1)]
     lines = readout_lines(rows, day)
     assert "SHIP: plays_attributed got better" in lines[0] and "290 exposed listeners" in lines[1]
-    assert experiment(place.url, "cap", day, settings=settings(least=50)).equals(rows), "current: nothing is made again"
+    assert experiment(warehouse.url, "cap", day, settings=settings(least=50)).equals(rows), (
+        "current: nothing is made again"
+    )
 
 
-def test_a_plan_says_what_is_enough_and_mistakes_say_what_to_do(place: Warehouse) -> None:
-    lines = list(planned(place.url, "cap", START, 7, settings().experiments, 1))
+def test_a_plan_says_what_is_enough_and_mistakes_say_what_to_do(warehouse: Warehouse) -> None:
+    lines = list(planned(warehouse.url, "cap", START, 7, settings().experiments, 1))
     assert "2 arms, 300 listeners" in lines[0] and any("plays_attributed (success)" in line for line in lines)
     with pytest.raises(UserError, match="expected an experiment of the settings \\(cap\\), found 'tau'"):
-        experiment(place.url, "tau", START, settings=settings())
+        experiment(warehouse.url, "tau", START, settings=settings())
     with pytest.raises(UserError, match="read it from the day after on"):
-        experiment(place.url, "cap", START, settings=settings())
+        experiment(warehouse.url, "cap", START, settings=settings())
     with pytest.raises(UserError, match="choose fewer --days"):
-        list(planned(place.url, "cap", START, 28, settings().experiments, 1))
+        list(planned(warehouse.url, "cap", START, 28, settings().experiments, 1))

@@ -87,31 +87,31 @@ def warehouse(tmp_path: Path, log: pl.DataFrame, feedback: pl.DataFrame, listene
 @pytest.fixture(scope="module")
 def ranged(tmp_path_factory, log: pl.DataFrame, feedback: pl.DataFrame, listeners: pl.DataFrame) -> Warehouse:
     """A warehouse whose features were all made in one job; not to be changed."""
-    place = filled(tmp_path_factory.mktemp("ranged"), log, feedback, listeners)
-    record = features(place.url, DAY1, DAYS[-1], SETTINGS)
+    warehouse = filled(tmp_path_factory.mktemp("ranged"), log, feedback, listeners)
+    record = features(warehouse.url, DAY1, DAYS[-1], SETTINGS)
     assert record.counters["read.chunks"] == 4
-    return place
+    return warehouse
 
 
 def filled(path: Path, log: pl.DataFrame, feedback: pl.DataFrame, listeners: pl.DataFrame) -> Warehouse:
-    place = Warehouse(str(path))
-    put_listens(place, log)
+    warehouse = Warehouse(str(path))
+    put_listens(warehouse, log)
     for day in (DAYS[1], DAYS[3]):
-        put(place, "feedback", day, feedback.filter(pl.col("at").dt.date() == day))
-    put(place, "listeners", DAYS[0], listeners)
+        put(warehouse, "feedback", day, feedback.filter(pl.col("at").dt.date() == day))
+    put(warehouse, "listeners", DAYS[0], listeners)
     tracks = pl.DataFrame({"track_id": ["t0", "t1"], "recording_id": ["t0", "t1"], "duration_ms": [40 * MINUTE, 1000]})
-    put(place, "tracks", DAYS[0], tracks)
-    return place
+    put(warehouse, "tracks", DAYS[0], tracks)
+    return warehouse
 
 
-def stored(place: Warehouse, table: str) -> pl.DataFrame:
+def stored(warehouse: Warehouse, table: str) -> pl.DataFrame:
     """All dates of a table, in order of its key."""
-    frames = [place.read(table, d).with_columns(date=pl.lit(d)) for d in place.dates(table)]
+    frames = [warehouse.read(table, d).with_columns(date=pl.lit(d)) for d in warehouse.dates(table)]
     return pl.concat(frames).sort("date", *TABLES[table].key)
 
 
-def library(place: Warehouse, day: date) -> pl.DataFrame:
-    return merge([place.read_manifest(m) for m in as_of(place.url, day).library()])
+def library(warehouse: Warehouse, day: date) -> pl.DataFrame:
+    return merge([warehouse.read_manifest(m) for m in as_of(warehouse.url, day).library()])
 
 
 def test_one_job_gives_what_the_pure_functions_give(ranged, log, feedback, listeners):
@@ -209,12 +209,12 @@ def put_listens_of(warehouse: Warehouse, day: date, log: pl.DataFrame) -> None:
 
 
 def test_a_date_without_listens_gets_empty_tables(tmp_path):
-    place = Warehouse(str(tmp_path))
+    warehouse = Warehouse(str(tmp_path))
     one = listens(play("ann", "a", at(1, 9), MINUTE)).drop("date")
-    put(place, "listens", DAY1, one.with_columns(ingested_at=pl.lit(at(9, 0)), listen_id=pl.lit("x")))
+    put(warehouse, "listens", DAY1, one.with_columns(ingested_at=pl.lit(at(9, 0)), listen_id=pl.lit("x")))
     features(str(tmp_path), DAY1, DAYS[1], SETTINGS)
     for table in MADE:
-        assert [place.need(table, d).rows for d in DAYS[:2]] == [1, 0]
+        assert [warehouse.need(table, d).rows for d in DAYS[:2]] == [1, 0]
 
 
 def test_some_outputs_can_be_left_out(warehouse):

@@ -69,7 +69,7 @@ def plays() -> list[tuple[str, str, str]]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     folder = tmp_path_factory.mktemp("feedback")
     pl.DataFrame(plays(), schema=["listener_id", "track_id", "started_at"], orient="row").write_csv(folder / "log.csv")
     lines = [
@@ -100,10 +100,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 
 
 @pytest.fixture(scope="module")
-def shown(place: Warehouse) -> pl.DataFrame:
+def shown(warehouse: Warehouse) -> pl.DataFrame:
     """listener_id, shelf_id, tracks in order."""
     tracks = pl.col("items").list.eval(pl.element().struct.field("track_id"))
-    return place.read("shelves", NIGHT).select("listener_id", "shelf_id", tracks=tracks)
+    return warehouse.read("shelves", NIGHT).select("listener_id", "shelf_id", tracks=tracks)
 
 
 def of(shown: pl.DataFrame, who: str) -> dict[str, list[str]]:
@@ -143,14 +143,14 @@ def test_following_an_artist_brings_the_releases(shown: pl.DataFrame) -> None:
     assert {"fresh", "fresher"} <= mine and not {"fresh", "fresher"} <= quiet
 
 
-def test_a_prompt_leaves_out_what_is_blocked_until_the_block_is_undone(place: Warehouse, tmp_path: Path) -> None:
+def test_a_prompt_leaves_out_what_is_blocked_until_the_block_is_undone(warehouse: Warehouse, tmp_path: Path) -> None:
     blocked = {"dislike": {"t3"}, "block_track": {"t28"}, "block_artist": {"t28", "t29"}}
     people = ["quiet", *blocked, *(f"{kind}-undone" for kind in blocked)]
     rows = [{"prompt_id": who, "listener_id": who, "text": "60 songs"} for who in people]
     (tmp_path / "prompts.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-    file_prompts(place.url, NIGHT, str(tmp_path / "prompts.jsonl"), settings=SETTINGS)
-    prompt(place.url, NIGHT, settings=SETTINGS)
-    made = place.read("playlists", NIGHT)
+    file_prompts(warehouse.url, NIGHT, str(tmp_path / "prompts.jsonl"), settings=SETTINGS)
+    prompt(warehouse.url, NIGHT, settings=SETTINGS)
+    made = warehouse.read("playlists", NIGHT)
     listed = {who: {i["track_id"] for i in items} for who, items in made.select("listener_id", "items").rows()}
     for kind, tracks in blocked.items():
         assert tracks <= listed["quiet"] and tracks <= listed[f"{kind}-undone"]

@@ -43,43 +43,43 @@ def tiny(tmp_path: Path) -> Warehouse:
     return build_tiny(tmp_path)
 
 
-def rows_of(place: Warehouse, without: tuple[str, ...] = ()) -> dict[str, list[str]]:
+def rows_of(warehouse: Warehouse, without: tuple[str, ...] = ()) -> dict[str, list[str]]:
     """Every row of every manifest, current or of a run, by file it is named in; without some listeners' rows.
 
     A refused line of theirs is there, without what was kept of it.
     """
     out, theirs, nothing = {}, prints(without), {"raw": None, "listener_print": None}
-    for path in place.store.paths(""):
+    for path in warehouse.store.paths(""):
         if path.endswith(("_current.json", RUN_MANIFEST)):
-            manifest = Manifest.from_json(place.store.read(path))
+            manifest = Manifest.from_json(warehouse.store.read(path))
             if manifest.table not in TABLES:
                 continue
-            rows = [r for f in place.read_files(manifest.files) for r in f.iter_rows(named=True)]
+            rows = [r for f in warehouse.read_files(manifest.files) for r in f.iter_rows(named=True)]
             rows = [{**r, **nothing} if r.get("listener_print") in theirs else r for r in rows]
             out[path] = sorted(repr(r) for r in rows if r.get("listener_id") not in without)
     return out
 
 
-def files_of(place: Warehouse) -> dict[str, set[str]]:
-    return {key: {f.path for f in m.files} for key, m in manifests(place).items()}
+def files_of(warehouse: Warehouse) -> dict[str, set[str]]:
+    return {key: {f.path for f in m.files} for key, m in manifests(warehouse).items()}
 
 
 def test_a_listener_is_in_no_byte_and_everybody_else_is_as_before(world: World, tmp_path: Path) -> None:
-    place = World.copy(world.made, tmp_path / "w")
-    report(place.url, NIGHT)
-    heard = place.read("shelves", NIGHT).filter(pl.col("status") == "personal")["listener_id"].unique().sort()
+    warehouse = World.copy(world.made, tmp_path / "w")
+    report(warehouse.url, NIGHT)
+    heard = warehouse.read("shelves", NIGHT).filter(pl.col("status") == "personal")["listener_id"].unique().sort()
     who = (heard[0], heard[7])
-    assert found(Path(place.url), who), "the search itself finds them before"
-    before, was = rows_of(place, without=who), manifests(place)
-    done = forget(place.url, list(who), today=TODAY)
-    assert found(Path(place.url), who) == []
-    assert rows_of(place) == before
+    assert found(Path(warehouse.url), who), "the search itself finds them before"
+    before, was = rows_of(warehouse, without=who), manifests(warehouse)
+    done = forget(warehouse.url, list(who), today=TODAY)
+    assert found(Path(warehouse.url), who) == []
+    assert rows_of(warehouse) == before
     assert done.listeners == 2 and done.rows > 100 and "2 listeners" in str(done)
     assert not any(w in str(done) for w in who)
-    now = manifests(place)
+    now = manifests(warehouse)
     assert {k: (m.version, m.run_id) for k, m in now.items()} == {k: (m.version, m.run_id) for k, m in was.items()}
     for key, manifest in now.items():
-        assert check_table(place, manifest) == [], key
+        assert check_table(warehouse, manifest) == [], key
     touched = {k for k, m in now.items() if m.redactions}
     assert {f"shelves@{NIGHT}", f"library@{NIGHT}", f"candidates@{NIGHT}"} <= touched
     assert not [k for k in touched if k.startswith(("tracks@", "models@", "co_listens@", "track_stats@"))]
@@ -89,12 +89,12 @@ def test_a_listener_is_in_no_byte_and_everybody_else_is_as_before(world: World, 
     ].rows
 
     # nothing is out of date, and the night is made already
-    assert [s.manifest.table for s in states(place) if s.moved] == []
-    night(place.url, NIGHT, SETTINGS)
-    assert files_of(place) == {k: {f.path for f in m.files} for k, m in now.items()}
-    print_status(place.url)
-    report(place.url, NIGHT)
-    assert found(Path(place.url), who) == []
+    assert [s.manifest.table for s in states(warehouse) if s.moved] == []
+    night(warehouse.url, NIGHT, SETTINGS)
+    assert files_of(warehouse) == {k: {f.path for f in m.files} for k, m in now.items()}
+    print_status(warehouse.url)
+    report(warehouse.url, NIGHT)
+    assert found(Path(warehouse.url), who) == []
 
     # the log brought in again, as another file: nobody comes back
     again = tmp_path / "again"
@@ -102,10 +102,10 @@ def test_a_listener_is_in_no_byte_and_everybody_else_is_as_before(world: World, 
     for path in (world.log / "listens").glob("*.csv"):
         (again / path.name).write_text(path.read_text() + "\n")
     mapping = str(world.log / "mapping.yaml")
-    told = ingest(place.url, "csv", [f"{again}/*.csv"], mapping=mapping, end_date=END, settings=SETTINGS)
-    assert told.reasons["forgotten"] > 10
-    assert told.rows == told.listens + told.duplicates + told.rejects
-    assert found(Path(place.url), who) == []
+    later = ingest(warehouse.url, "csv", [f"{again}/*.csv"], mapping=mapping, end_date=END, settings=SETTINGS)
+    assert later.reasons["forgotten"] > 10
+    assert later.rows == later.listens + later.duplicates + later.rejects
+    assert found(Path(warehouse.url), who) == []
 
 
 def test_only_the_shards_that_hold_them_are_rewritten(tiny: Warehouse) -> None:
@@ -119,8 +119,8 @@ def test_only_the_shards_that_hold_them_are_rewritten(tiny: Warehouse) -> None:
         assert {s for _, s in changed} == (set() if key.startswith("tracks@") else {shard}), key
 
 
-def second_run(place: Warehouse, table: str, day: date, rows: pl.DataFrame) -> None:
-    run = plan(place, table, day, shards=4, inputs={}, settings={"second": True}, step_version="test")
+def second_run(warehouse: Warehouse, table: str, day: date, rows: pl.DataFrame) -> None:
+    run = plan(warehouse, table, day, shards=4, inputs={}, settings={"second": True}, step_version="test")
     assert run is not None
     shards = pl.Series(shard_of(rows["listener_id"], 4))
     entries = [write_frame(run, s, rows.filter(shards == s)) for s in sorted(shards.unique())]
@@ -211,11 +211,11 @@ def test_a_forgotten_listener_is_refused_until_readmitted(tmp_path: Path) -> Non
     done = ingest(warehouse, "csv", [log("b.csv", 11)], feedback=str(likes), end_date=END)
     assert (done.rows, done.listens, done.reasons) == (2, 1, {"forgotten": 1})
     assert done.tables["feedback"]["rejects"] == 1
-    place = Warehouse(warehouse)
-    rejects = place.read("rejects", END)
+    opened = Warehouse(warehouse)
+    rejects = opened.read("rejects", END)
     assert rejects.filter(reason="forgotten")["raw"].to_list() == [None, None]
     assert found(Path(warehouse), ["listener ann"]) == [] and set(
-        place.read("listens", date(2026, 1, 5))["listener_id"]
+        opened.read("listens", date(2026, 1, 5))["listener_id"]
     ) == {"bob"}
     assert readmit(warehouse, ["ann", "bob"]) == 1
     assert ingest(warehouse, "csv", [log("c.csv", 12)], end_date=END).listens == 2
@@ -261,9 +261,9 @@ def test_a_reader_is_never_blocked(tiny: Warehouse) -> None:
     """One that holds the manifest of before, and finds a file of it gone, reads what stands there now."""
     code = (
         "import sys\nfrom datetime import date\nfrom transforms.tables.warehouse import Warehouse\n"
-        "place, day = Warehouse(sys.argv[1]), date.fromisoformat(sys.argv[2])\nprint('ready', flush=True)\n"
-        "sizes = set()\nwhile place.store.read_with_token('stop')[0] is None:\n"
-        "    sizes.add(place.read('shelves', day).height)\nprint(*sizes)\n"
+        "warehouse, day = Warehouse(sys.argv[1]), date.fromisoformat(sys.argv[2])\nprint('ready', flush=True)\n"
+        "sizes = set()\nwhile warehouse.store.read_with_token('stop')[0] is None:\n"
+        "    sizes.add(warehouse.read('shelves', day).height)\nprint(*sizes)\n"
     )
     reader = subprocess.Popen(
         [sys.executable, "-c", code, tiny.url, str(TINY_NIGHT)], stdout=subprocess.PIPE, text=True
@@ -316,6 +316,6 @@ def test_no_id_is_in_the_graph(tiny: Warehouse) -> None:
 
 def test_show_says_that_there_is_nothing_and_not_of_whom(tiny: Warehouse) -> None:
     forget(tiny.url, [LISTENERS[0]], today=TODAY)
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as later:
         show(tiny.url, LISTENERS[0])
-    assert LISTENERS[0] not in str(told.value)
+    assert LISTENERS[0] not in str(later.value)

@@ -40,17 +40,17 @@ def downloaded(storage: Storage, prefix: str, folder: Path) -> Path:
 
 def test_a_listener_is_in_no_object_and_everybody_else_is_there(storage: Storage, tmp_path: Path) -> None:
     local = build(tmp_path)
-    place = Warehouse(storage.upload(Path(local.url), "warehouse"))
-    place.store._client._http_internal = Strict()  # type: ignore[attr-defined]
+    warehouse = Warehouse(storage.upload(Path(local.url), "warehouse"))
+    warehouse.store._client._http_internal = Strict()  # type: ignore[attr-defined]
     who = LISTENERS[3]
     assert found(downloaded(storage, "warehouse", tmp_path / "before"), [who])
-    forget(place.url, [who], today=TODAY)
+    forget(warehouse.url, [who], today=TODAY)
     left = downloaded(storage, "warehouse", tmp_path / "after")
     assert found(left, [who]) == []
     forget(local.url, [who], today=TODAY)
     for table in ("shelves", "library"):
-        ours, theirs = place.need(table, NIGHT), local.need(table, NIGHT)
+        ours, theirs = warehouse.need(table, NIGHT), local.need(table, NIGHT)
         assert [f.sha256 for f in ours.files] == [f.sha256 for f in theirs.files], table
         assert ours.version == theirs.version and ours.redactions == theirs.redactions
-        assert check_table(place, ours) == []
-    assert forget(place.url, [who], today=TODAY).rows == 0, "there is nothing left to do"
+        assert check_table(warehouse, ours) == []
+    assert forget(warehouse.url, [who], today=TODAY).rows == 0, "there is nothing left to do"

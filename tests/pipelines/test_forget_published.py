@@ -24,7 +24,7 @@ TODAY = date(2026, 2, 1)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Warehouse:
+def warehouse(tmp_path: Path) -> Warehouse:
     return build(tmp_path)
 
 
@@ -33,13 +33,13 @@ def listeners_of(emulator: Emulator, table: str) -> set[str]:
     return {row["listener_id"] for row in emulator.client().query(asked).result()}
 
 
-def test_every_published_run_loses_the_listener(emulator: Emulator, place: Warehouse) -> None:
+def test_every_published_run_loses_the_listener(emulator: Emulator, warehouse: Warehouse) -> None:
     dataset, who = emulator.dataset(), LISTENERS[3]
     to = f"bigquery:{PROJECT}.{dataset}"
-    (shown,) = publish(place.url, NIGHT, to, client=emulator.client())
-    publish(place.url, NIGHT, to, ["candidates", "tracks"], client=emulator.client())
+    (shown,) = publish(warehouse.url, NIGHT, to, client=emulator.client())
+    publish(warehouse.url, NIGHT, to, ["candidates", "tracks"], client=emulator.client())
     wire = Wire()
-    done = forget(place.url, [who], published=to, client=emulator.client(wire), today=TODAY)
+    done = forget(warehouse.url, [who], published=to, client=emulator.client(wire), today=TODAY)
     assert (done.published, done.published_rows) == (2, 1 + 8)
     assert listeners_of(emulator, f"{dataset}.shelves") == set(LISTENERS) - {who}
     assert listeners_of(emulator, f"{dataset}.candidates") == set(LISTENERS) - {who}
@@ -49,21 +49,21 @@ def test_every_published_run_loses_the_listener(emulator: Emulator, place: Wareh
 
     # the table is the redacted run, so publishing again loads nothing
     again = Wire()
-    assert [str(p) for p in publish(place.url, NIGHT, to, client=emulator.client(again))] == [
+    assert [str(p) for p in publish(warehouse.url, NIGHT, to, client=emulator.client(again))] == [
         f"shelves already reads {shown.run_table}, 11 rows"
     ]
     assert not [r for r in again.sent if "upload" in r.path]
-    done = forget(place.url, [who], published=to, client=emulator.client(), today=TODAY)
+    done = forget(warehouse.url, [who], published=to, client=emulator.client(), today=TODAY)
     assert (done.rows, done.published) == (0, 0)
 
 
-def test_with_nobody_named_everybody_on_the_list_is_looked_for(emulator: Emulator, place: Warehouse) -> None:
+def test_with_nobody_named_everybody_on_the_list_is_looked_for(emulator: Emulator, warehouse: Warehouse) -> None:
     dataset = emulator.dataset()
     to = f"bigquery:{PROJECT}.{dataset}"
-    publish(place.url, NIGHT, to, client=emulator.client())
-    forget(place.url, LISTENERS[:2], today=TODAY)
+    publish(warehouse.url, NIGHT, to, client=emulator.client())
+    forget(warehouse.url, LISTENERS[:2], today=TODAY)
     assert len(listeners_of(emulator, f"{dataset}.shelves")) == len(LISTENERS)
-    done = forget(place.url, published=to, client=emulator.client(), today=TODAY)
+    done = forget(warehouse.url, published=to, client=emulator.client(), today=TODAY)
     assert (done.published, done.published_rows) == (1, 2)
     assert listeners_of(emulator, f"{dataset}.shelves") == set(LISTENERS[2:])
 
@@ -96,56 +96,64 @@ def lines_of(emulator: Emulator, dataset: str) -> list[tuple[Any, ...]]:
 
 
 def test_published_lines_lose_what_gives_the_listener_away_and_are_loaded_again(
-    emulator: Emulator, place: Warehouse
+    emulator: Emulator, warehouse: Warehouse
 ) -> None:
     dataset, who = emulator.dataset(), LISTENERS[3]
     to = f"bigquery:{PROJECT}.{dataset}"
-    put(place, "rejects", NIGHT, refused(who))
-    publish(place.url, NIGHT, to, ["rejects"], client=emulator.client())
+    put(warehouse, "rejects", NIGHT, refused(who))
+    publish(warehouse.url, NIGHT, to, ["rejects"], client=emulator.client())
     before = lines_of(emulator, dataset)
     wire = Wire()
-    done = forget(place.url, [who], published=to, client=emulator.client(wire), today=TODAY)
+    done = forget(warehouse.url, [who], published=to, client=emulator.client(wire), today=TODAY)
     assert (done.published, done.published_rows) == (1, 6)
     nothing = ("a.csv", None, None)
     assert lines_of(emulator, dataset) == [*[nothing] * 5, ("(forgotten)", "sha256:a2", None), *before[6:]]
     (sent,) = [r.body["configuration"]["query"] for r in wire.sent if "UPDATE" in json.dumps(r.body)]
     assert who not in sent["query"]
     assert {p["name"] for p in sent["queryParameters"]} == {"traces", "word", "prints"}
-    assert forget(place.url, [who], published=to, client=emulator.client(), today=TODAY).published == 0
+    assert forget(warehouse.url, [who], published=to, client=emulator.client(), today=TODAY).published == 0
 
     # the warehouse keeps the rest of a file's name, so publishing again loads its lines
-    publish(place.url, NIGHT, to, ["rejects"], client=emulator.client())
-    kept = place.read("rejects", NIGHT).sort("line").select("file", "raw", "listener_print").rows()
+    publish(warehouse.url, NIGHT, to, ["rejects"], client=emulator.client())
+    kept = warehouse.read("rejects", NIGHT).sort("line").select("file", "raw", "listener_print").rows()
     assert lines_of(emulator, dataset) == kept
     assert kept[5] == ("exports/(forgotten).csv", "sha256:a2", None)
 
     # what only the service took for a trace comes back, though the files it is loaded from are the same
-    assert forget(place.url, [LISTENERS[5]], published=to, client=emulator.client(), today=TODAY).published_rows == 1
+    assert (
+        forget(warehouse.url, [LISTENERS[5]], published=to, client=emulator.client(), today=TODAY).published_rows == 1
+    )
     assert lines_of(emulator, dataset)[9] == ("a.csv", None, None)
-    publish(place.url, NIGHT, to, ["rejects"], client=emulator.client())
+    publish(warehouse.url, NIGHT, to, ["rejects"], client=emulator.client())
     assert lines_of(emulator, dataset) == kept
 
 
-def test_with_nobody_named_lines_are_found_by_print_and_blends_by_member(emulator: Emulator, place: Warehouse) -> None:
+def test_with_nobody_named_lines_are_found_by_print_and_blends_by_member(
+    emulator: Emulator, warehouse: Warehouse
+) -> None:
     dataset, who = emulator.dataset(), LISTENERS[3]
     to = f"bigquery:{PROJECT}.{dataset}"
-    put(place, "rejects", NIGHT, refused(who))
+    put(warehouse, "rejects", NIGHT, refused(who))
     pairs = [{"blend_id": f"blend-{n}", "listener_ids": [LISTENERS[n], LISTENERS[n + 1]]} for n in (1, 2, 3)]
-    put(place, "blends", NIGHT, frame("blends", pairs))
-    publish(place.url, NIGHT, to, ["rejects", "blends"], client=emulator.client())
+    put(warehouse, "blends", NIGHT, frame("blends", pairs))
+    publish(warehouse.url, NIGHT, to, ["rejects", "blends"], client=emulator.client())
     before = lines_of(emulator, dataset)
-    forget(place.url, [who], today=TODAY)
+    forget(warehouse.url, [who], today=TODAY)
     assert lines_of(emulator, dataset) == before
-    done = forget(place.url, published=to, client=emulator.client(), today=TODAY)
+    done = forget(warehouse.url, published=to, client=emulator.client(), today=TODAY)
     assert (done.published, done.published_rows) == (2, 2 + 2)
     assert lines_of(emulator, dataset) == [*[("a.csv", None, None)] * 2, *before[2:]]
     left = emulator.client().query(f"SELECT blend_id FROM `{PROJECT}.{dataset}.blends`").result()
     assert [row["blend_id"] for row in left] == ["blend-1"]
 
 
-def test_a_dataset_that_is_not_there_is_said_and_nobody_is_named(emulator: Emulator, place: Warehouse) -> None:
-    with pytest.raises(UserError, match="expected a dataset that exists") as told:
+def test_a_dataset_that_is_not_there_is_said_and_nobody_is_named(emulator: Emulator, warehouse: Warehouse) -> None:
+    with pytest.raises(UserError, match="expected a dataset that exists") as raised:
         forget(
-            place.url, [LISTENERS[0]], published=f"bigquery:{PROJECT}.nowhere", client=emulator.client(), today=TODAY
+            warehouse.url,
+            [LISTENERS[0]],
+            published=f"bigquery:{PROJECT}.nowhere",
+            client=emulator.client(),
+            today=TODAY,
         )
-    assert LISTENERS[0] not in str(told.value)
+    assert LISTENERS[0] not in str(raised.value)

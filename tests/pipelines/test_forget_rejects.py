@@ -40,7 +40,7 @@ def lines() -> dict[str, list[str]]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Warehouse:
+def warehouse(tmp_path: Path) -> Warehouse:
     """A warehouse with everything refused that can be, of two listeners."""
     log, likes = tmp_path / "log.csv", tmp_path / "feedback.csv"
     capped = [f"{who},t{n},2026-01-05T12:0{n}:00Z,1000" for who in (WHO, "bob") for n in range(4)]
@@ -59,12 +59,12 @@ def place(tmp_path: Path) -> Warehouse:
     return made
 
 
-def kept(place: Warehouse) -> pl.DataFrame:
-    return place.read("rejects", END).select("file", "line", "reason", "raw", "listener_print").sort("file", "line")
+def kept(warehouse: Warehouse) -> pl.DataFrame:
+    return warehouse.read("rejects", END).select("file", "line", "reason", "raw", "listener_print").sort("file", "line")
 
 
-def test_what_was_kept_of_their_lines_goes_and_every_other_line_is_as_it_was(place: Warehouse) -> None:
-    before = kept(place)
+def test_what_was_kept_of_their_lines_goes_and_every_other_line_is_as_it_was(warehouse: Warehouse) -> None:
+    before = kept(warehouse)
     theirs, others = ([hashed(line) for line in lines()[who]] for who in (WHO, "bob"))
     assert set(theirs + others) <= set(before["raw"])
     assert set(before["reason"]) == {
@@ -75,8 +75,8 @@ def test_what_was_kept_of_their_lines_goes_and_every_other_line_is_as_it_was(pla
         "empty_listener",
         "broken_line",
     }
-    forget(place.url, [WHO], today=TODAY)
-    after = kept(place)
+    forget(warehouse.url, [WHO], today=TODAY)
+    after = kept(warehouse)
     assert after.select("file", "line", "reason").equals(before.select("file", "line", "reason")), (
         "every line is accounted for"
     )
@@ -93,35 +93,37 @@ def test_what_was_kept_of_their_lines_goes_and_every_other_line_is_as_it_was(pla
     assert after.filter(pl.col("raw").is_null())["listener_print"].null_count() == gone.height
     same = after["raw"].is_not_null()
     assert after.filter(same).equals(before.filter(same))
-    assert found(Path(place.url), [WHO]) == []
+    assert found(Path(warehouse.url), [WHO]) == []
 
 
-def test_of_a_line_that_cannot_be_read_a_hash_of_the_whole_line_stays(place: Warehouse) -> None:
-    forget(place.url, [WHO], today=TODAY)
-    (left,) = kept(place).filter(reason="broken_line").select("raw", "listener_print").rows()
+def test_of_a_line_that_cannot_be_read_a_hash_of_the_whole_line_stays(warehouse: Warehouse) -> None:
+    forget(warehouse.url, [WHO], today=TODAY)
+    (left,) = kept(warehouse).filter(reason="broken_line").select("raw", "listener_print").rows()
     assert left == (hashed(lines()["?"][0]), None)
 
 
-def test_a_backup_that_is_put_back_is_cleared_without_naming_anybody_again(place: Warehouse, tmp_path: Path) -> None:
-    shutil.copytree(Path(place.url) / "rejects", tmp_path / "backup")
-    forget(place.url, [WHO], today=TODAY)
-    cleared = kept(place)
-    shutil.rmtree(Path(place.url) / "rejects")
-    shutil.copytree(tmp_path / "backup", Path(place.url) / "rejects")
-    forget(place.url, today=TODAY)
-    again = kept(place).filter(pl.col("reason") != "empty_listener")
+def test_a_backup_that_is_put_back_is_cleared_without_naming_anybody_again(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    shutil.copytree(Path(warehouse.url) / "rejects", tmp_path / "backup")
+    forget(warehouse.url, [WHO], today=TODAY)
+    cleared = kept(warehouse)
+    shutil.rmtree(Path(warehouse.url) / "rejects")
+    shutil.copytree(tmp_path / "backup", Path(warehouse.url) / "rejects")
+    forget(warehouse.url, today=TODAY)
+    again = kept(warehouse).filter(pl.col("reason") != "empty_listener")
     assert again.equals(cleared.filter(pl.col("reason") != "empty_listener")), "texts are found by the name alone"
 
 
-def test_nothing_is_kept_of_a_line_that_comes_after(place: Warehouse, tmp_path: Path) -> None:
-    forget(place.url, [WHO], today=TODAY)
+def test_nothing_is_kept_of_a_line_that_comes_after(warehouse: Warehouse, tmp_path: Path) -> None:
+    forget(warehouse.url, [WHO], today=TODAY)
     later = tmp_path / "later.csv"
     later.write_text(
         "listener_id,track_id,started_at,ms_played\n"
         + "\n".join([*lines()[WHO], *lines()["bob"], "bob,t9,2026-01-06T10:00:00Z,1"])
         + "\n"
     )
-    ingest(place.url, "csv", [str(later)], end_date=END)
-    new = kept(place).filter(file="later.csv")
+    ingest(warehouse.url, "csv", [str(later)], end_date=END)
+    new = kept(warehouse).filter(file="later.csv")
     assert new["reason"].to_list() == ["bad_time", "empty_track", "future", "bad_time", "empty_track"]
     assert new["raw"].is_null().to_list() == new["listener_print"].is_null().to_list() == [True] * 3 + [False] * 2

@@ -33,62 +33,62 @@ STRICT = SETTINGS.model_copy(update={"gates": GateSettings(min_rows=100)})
 MADE = ("candidates", "draws", "listener_embeddings", "removed", "shelves")
 
 
-def relisten(place: Warehouse, rows: pl.DataFrame) -> None:
+def relisten(warehouse: Warehouse, rows: pl.DataFrame) -> None:
     """Put other listens in the place of the next date's."""
-    planned = plan(place, "listens", NEXT, shards=2, inputs={}, settings={}, step_version="sick")
+    planned = plan(warehouse, "listens", NEXT, shards=2, inputs={}, settings={}, step_version="sick")
     assert planned is not None
     counted = with_extra(planned, **{MEASURED: measure.listens(rows)})
     parts = split(rows, 2)
     finish(counted, [Written("listens", NEXT.isoformat(), write_frame(counted, s, part)) for s, part in parts])
 
 
-def tonight(place: Warehouse, **more: object) -> None:
+def tonight(warehouse: Warehouse, **more: object) -> None:
     """The next night with the models of the one before, which takes seconds."""
-    night(place.url, NEXT, STRICT, fit_date=NIGHT, **more)  # type: ignore[arg-type]
+    night(warehouse.url, NEXT, STRICT, fit_date=NIGHT, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def place(world: World, tmp_path: Path) -> Warehouse:
+def warehouse(world: World, tmp_path: Path) -> Warehouse:
     return World.copy(world.made, tmp_path / "w")
 
 
-def test_a_night_without_half_of_its_listens_is_not_begun_until_somebody_accepts_it(place: Warehouse) -> None:
-    relisten(place, place.read("listens", NEXT).gather_every(3))
-    before = manifests(place)
+def test_a_night_without_half_of_its_listens_is_not_begun_until_somebody_accepts_it(warehouse: Warehouse) -> None:
+    relisten(warehouse, warehouse.read("listens", NEXT).gather_every(3))
+    before = manifests(warehouse)
     with pytest.raises(GateFailed, match="volume: 0.3") as held:
-        tonight(place)
+        tonight(warehouse)
     assert held.value.exit_code == 3
     assert "nothing was begun" in str(held.value) and f"run --date {NEXT} --accept-gates" in str(held.value)
-    assert manifests(place) == before, "a date that was folded would be closed to the listens that are missing"
-    assert "FAIL volume" in checked(place)
+    assert manifests(warehouse) == before, "a date that was folded would be closed to the listens that are missing"
+    assert "FAIL volume" in checked(warehouse)
 
-    tonight(place, accept_gates=True)
-    assert place.need("shelves", NEXT).extra["accepted"] == ["volume"]
-    page = Path(report(place.url, NEXT)).read_text()
+    tonight(warehouse, accept_gates=True)
+    assert warehouse.need("shelves", NEXT).extra["accepted"] == ["volume"]
+    page = Path(report(warehouse.url, NEXT)).read_text()
     assert "somebody accepted: volume" in page
-    made = place.need("shelves", NEXT)
-    tonight(place)
-    assert place.need("shelves", NEXT) == made, "what was accepted is not asked again"
+    made = warehouse.need("shelves", NEXT)
+    tonight(warehouse)
+    assert warehouse.need("shelves", NEXT) == made, "what was accepted is not asked again"
 
 
-def checked(place: Warehouse) -> str:
+def checked(warehouse: Warehouse) -> str:
     """What `nightshelf check` says of a night that fails."""
-    path = Path(place.url).parent / "strict.yaml"
+    path = Path(warehouse.url).parent / "strict.yaml"
     path.write_text("gates:\n  min_rows: 100\n")
-    said = CliRunner().invoke(cli, ["check", "--date", str(NEXT), "--warehouse", place.url, "--config", str(path)])
+    said = CliRunner().invoke(cli, ["check", "--date", str(NEXT), "--warehouse", warehouse.url, "--config", str(path)])
     assert isinstance(said.exception, GateFailed)
     return said.output
 
 
-def test_a_column_that_lost_its_values_is_found(place: Warehouse) -> None:
+def test_a_column_that_lost_its_values_is_found(warehouse: Warehouse) -> None:
     days = [NIGHT - timedelta(n) for n in range(7)]
-    assert all(MEASURED in place.need("listens", d).extra for d in days), "ingest counts nulls of every date"
-    relisten(place, place.read("listens", NEXT).with_columns(ms_played=pl.lit(None, dtype=pl.Int32)))
+    assert all(MEASURED in warehouse.need("listens", d).extra for d in days), "ingest counts nulls of every date"
+    relisten(warehouse, warehouse.read("listens", NEXT).with_columns(ms_played=pl.lit(None, dtype=pl.Int32)))
     with pytest.raises(GateFailed, match="more nulls in ms_played than usual"):
-        tonight(place)
+        tonight(warehouse)
 
 
-def test_scores_that_are_no_numbers_are_found(place: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_that_are_no_numbers_are_found(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     rank = Scorer.rank
 
     def sick(self: Scorer, candidates: pl.DataFrame) -> pl.DataFrame:
@@ -96,68 +96,70 @@ def test_scores_that_are_no_numbers_are_found(place: Warehouse, monkeypatch: pyt
         return rank(self, candidates).with_columns(ranker_score=lost)
 
     monkeypatch.setattr(Scorer, "rank", sick)
-    before = {k: m for k, m in manifests(place).items() if m.table in MADE}
+    before = {k: m for k, m in manifests(warehouse).items() if m.table in MADE}
     with pytest.raises(GateFailed, match=r"scores are not finite.*e\.g\. track .*nothing was committed"):
-        tonight(place)
-    assert {k: m for k, m in manifests(place).items() if m.table in MADE} == before
-    kept = check.held_back(place, NEXT)
-    assert kept is not None and place.read_manifest(kept).height == kept.rows > 0
-    said = checked(place)
+        tonight(warehouse)
+    assert {k: m for k, m in manifests(warehouse).items() if m.table in MADE} == before
+    kept = check.held_back(warehouse, NEXT)
+    assert kept is not None and warehouse.read_manifest(kept).height == kept.rows > 0
+    said = checked(warehouse)
     assert "held back, not current" in said and "FAIL finite scores" in said
 
 
-def test_a_missing_date_of_listens_is_found(place: Warehouse) -> None:
-    place.store.delete(f"listens/date={NEXT}")
+def test_a_missing_date_of_listens_is_found(warehouse: Warehouse) -> None:
+    warehouse.store.delete(f"listens/date={NEXT}")
     with pytest.raises(GateFailed, match=rf"freshness: 1 days between the newest listens \({NIGHT}\) and the night"):
-        tonight(place)
-    tonight(place, accept_gates=True)
-    assert place.need("shelves", NEXT).extra["accepted"] == ["volume", "freshness"]
+        tonight(warehouse)
+    tonight(warehouse, accept_gates=True)
+    assert warehouse.need("shelves", NEXT).extra["accepted"] == ["volume", "freshness"]
 
 
-def test_a_night_long_after_the_log_ended_is_refused_before_anything_is_folded(place: Warehouse) -> None:
-    later = place.dates("listens")[-1] + timedelta(1400)
-    before = manifests(place)
+def test_a_night_long_after_the_log_ended_is_refused_before_anything_is_folded(warehouse: Warehouse) -> None:
+    later = warehouse.dates("listens")[-1] + timedelta(1400)
+    before = manifests(warehouse)
     with pytest.raises(GateFailed, match=r"freshness: 1,400 days between the newest listens .* nothing was begun"):
-        night(place.url, later, STRICT)
+        night(warehouse.url, later, STRICT)
     with pytest.raises(GateFailed, match="freshness"):
-        backfill(place.url, later, later + timedelta(1), STRICT)
-    fold = ["features", "--from", str(NEXT), "--to", str(later), "--warehouse", place.url]
+        backfill(warehouse.url, later, later + timedelta(1), STRICT)
+    fold = ["features", "--from", str(NEXT), "--to", str(later), "--warehouse", warehouse.url]
     refused = CliRunner().invoke(cli, fold).exception
     assert isinstance(refused, GateFailed) and f"features --from {NEXT} --to {later} --accept-gates" in str(refused)
     with pytest.raises(GateFailed, match="freshness: 1,400 days"):
-        check.require_listens(place, later, STRICT.gates)  # what the workflow asks before it folds
-    told = CliRunner().invoke(cli, ["check", "--date", str(later), "--warehouse", place.url])
-    assert "FAIL freshness: 1,400 days" in told.output and isinstance(told.exception, GateFailed)
-    assert manifests(place) == before
+        check.require_listens(warehouse, later, STRICT.gates)  # what the workflow asks before it folds
+    checked = CliRunner().invoke(cli, ["check", "--date", str(later), "--warehouse", warehouse.url])
+    assert "FAIL freshness: 1,400 days" in checked.output and isinstance(checked.exception, GateFailed)
+    assert manifests(warehouse) == before
 
 
-def test_a_date_before_any_listens_is_told_in_words(place: Warehouse) -> None:
-    told = CliRunner().invoke(cli, ["check", "--date", "2020-01-01", "--warehouse", place.url])
-    assert "FAIL freshness: no listens up to 2020-01-01, expected some" in told.output and "nan" not in told.output
-    assert "nan" not in str(told.exception)
+def test_a_date_before_any_listens_is_told_in_words(warehouse: Warehouse) -> None:
+    checked = CliRunner().invoke(cli, ["check", "--date", "2020-01-01", "--warehouse", warehouse.url])
+    assert (
+        "FAIL freshness: no listens up to 2020-01-01, expected some" in checked.output and "nan" not in checked.output
+    )
+    assert "nan" not in str(checked.exception)
 
 
-def test_gates_that_are_not_enforced_are_recorded(place: Warehouse) -> None:
-    place.store.delete(f"listens/date={NEXT}")
+def test_gates_that_are_not_enforced_are_recorded(warehouse: Warehouse) -> None:
+    warehouse.store.delete(f"listens/date={NEXT}")
     gates = GateSettings(min_rows=100, enforce=False)
-    night(place.url, NEXT, SETTINGS.model_copy(update={"gates": gates}), fit_date=NIGHT)
-    assert place.need("shelves", NEXT).extra["accepted"] == ["volume", "freshness"]
+    night(warehouse.url, NEXT, SETTINGS.model_copy(update={"gates": gates}), fit_date=NIGHT)
+    assert warehouse.need("shelves", NEXT).extra["accepted"] == ["volume", "freshness"]
 
 
-def test_a_night_that_fails_is_not_published(place: Warehouse) -> None:
+def test_a_night_that_fails_is_not_published(warehouse: Warehouse) -> None:
     stricter = GateSettings(min_rows=100, night={"empty": 0.0})  # type: ignore[arg-type]
     with pytest.raises(GateFailed, match="no view was replaced") as held:
-        publish(place.url, NIGHT, "bigquery:project.dataset", gates=stricter)
+        publish(warehouse.url, NIGHT, "bigquery:project.dataset", gates=stricter)
     assert "empty shelves" in str(held.value)
-    check.require(place, [place.need("shelves", NIGHT)], stricter, accept=True)
+    check.require(warehouse, [warehouse.need("shelves", NIGHT)], stricter, accept=True)
 
 
-def test_a_file_of_another_schema_is_not_published(place: Warehouse) -> None:
-    manifest = place.need("sessions", NIGHT)
-    other = place.open_parquet(manifest.files[0].path).read().drop_columns(["plays"])
-    pq.write_table(other, Path(place.url) / manifest.files[0].path)
+def test_a_file_of_another_schema_is_not_published(warehouse: Warehouse) -> None:
+    manifest = warehouse.need("sessions", NIGHT)
+    other = warehouse.open_parquet(manifest.files[0].path).read().drop_columns(["plays"])
+    pq.write_table(other, Path(warehouse.url) / manifest.files[0].path)
     with pytest.raises(GateFailed, match=r"schema: 1 files of another schema.*'plays'\] are missing"):
-        check.require(place, [manifest], GateSettings())
+        check.require(warehouse, [manifest], GateSettings())
 
 
 def test_a_sick_batch_is_not_ingested_until_somebody_accepts_it(tmp_path: Path) -> None:
@@ -167,9 +169,9 @@ def test_a_sick_batch_is_not_ingested_until_somebody_accepts_it(tmp_path: Path) 
     with pytest.raises(GateFailed, match="rejects: 40.0% of 10 lines were refused") as held:
         run(tmp_path, sick, settings=strict)
     assert "nothing was committed" in str(held.value) and "ingest --accept-gates" in str(held.value)
-    place = Warehouse(str(tmp_path / "w"))
-    assert not any(place.dates(table) for table in TABLES)
+    warehouse = Warehouse(str(tmp_path / "w"))
+    assert not any(warehouse.dates(table) for table in TABLES)
     done = run(tmp_path, sick, settings=strict, accept_gates=True)
     assert done.listens == 6
-    account = next(iter(place.need("rejects", place.dates("rejects")[0]).extra["batches"].values()))
+    account = next(iter(warehouse.need("rejects", warehouse.dates("rejects")[0]).extra["batches"].values()))
     assert account["accepted"] == ["rejects"]

@@ -54,8 +54,8 @@ def run(world: Path, *inputs: str, to: str = "w", shards: int = 2, **over: Any) 
 
 
 def listens(world: Path, to: str = "w") -> pl.DataFrame:
-    place = Warehouse(str(world / to))
-    frames = [place.read("listens", d).with_columns(date=pl.lit(d)) for d in place.dates("listens")]
+    warehouse = Warehouse(str(world / to))
+    frames = [warehouse.read("listens", d).with_columns(date=pl.lit(d)) for d in warehouse.dates("listens")]
     return pl.concat(frames).sort("listener_id", "started_at", "track_id") if frames else pl.DataFrame()
 
 
@@ -71,10 +71,10 @@ def test_rows_in_equal_listens_duplicates_and_rejects(world: Path) -> None:
     done = run(world, log(world / "a.csv", *ROWS, broken=2))
     assert (done.rows, done.listens, done.duplicates, done.rejects) == (8, 4, 1, 3)
     assert done.reasons == {"broken_line": 2, "future": 1}
-    place = Warehouse(str(world / "w"))
-    account = place.need("rejects", END).extra["batches"][done.batch or ""]
+    warehouse = Warehouse(str(world / "w"))
+    account = warehouse.need("rejects", END).extra["batches"][done.batch or ""]
     assert (account["rows"], account["listens"], account["duplicates"], account["rejects"]) == (8, 4, 1, 3)
-    rejects = place.read("rejects", END)
+    rejects = warehouse.read("rejects", END)
     assert rejects.select("file", "line", "reason").rows() == [
         ("a.csv", 6, "future"),
         ("a.csv", 8, "broken_line"),
@@ -86,18 +86,18 @@ def test_rows_in_equal_listens_duplicates_and_rejects(world: Path) -> None:
 def test_refused_lines_stand_by_shard_and_every_one_is_there(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest_rejects, "LINES", 4)
     done = run(world, log(world / "a.csv", *ROWS, broken=30), log(world / "b.csv", ("ann", "t1", 9)), shards=4)
-    place = Warehouse(str(world / "w"))
-    manifest = place.need("rejects", END)
+    warehouse = Warehouse(str(world / "w"))
+    manifest = warehouse.need("rejects", END)
     assert manifest.shards == 4 and len({f.shard for f in manifest.files}) == len(manifest.files) > 1
-    rejects = place.read("rejects", END)
+    rejects = warehouse.read("rejects", END)
     assert done.rejects == rejects.height == 31
     assert sorted(rejects.select("file", "line").rows()) == [("a.csv", 6), *(("a.csv", n) for n in range(8, 38))]
     for entry in manifest.files:
-        (frame,) = place.read_files([entry])
+        (frame,) = warehouse.read_files([entry])
         assert frame.equals(frame.sort("file", "line"))
     # a later batch of the same date adds to the shards that are there
     run(world, log(world / "c.csv", ("bob", "t9", 10), broken=9), shards=8, accept_gates=True)
-    after = place.need("rejects", END)
+    after = warehouse.need("rejects", END)
     assert after.shards == 4 and set(manifest.files) <= set(after.files) and after.rows == 40
 
 
@@ -121,13 +121,13 @@ def test_a_step_that_is_tried_again_keeps_no_refused_line_twice(world: Path, mon
 
 def test_listens_stand_by_date_and_shard_sorted(world: Path) -> None:
     run(world, log(world / "a.csv", *ROWS), shards=4)
-    place = Warehouse(str(world / "w"))
-    assert place.dates("listens") == [date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 7)]
-    for day in place.dates("listens"):
-        manifest = place.need("listens", day)
+    warehouse = Warehouse(str(world / "w"))
+    assert warehouse.dates("listens") == [date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 7)]
+    for day in warehouse.dates("listens"):
+        manifest = warehouse.need("listens", day)
         assert manifest.shards == 4
         for entry in manifest.files:
-            (frame,) = place.read_files([entry])
+            (frame,) = warehouse.read_files([entry])
             assert set(shard_of(frame["listener_id"], 4)) == {entry.shard}
             assert frame.equals(frame.sort("listener_id", "started_at", "track_id"))
             assert frame["started_at"].dt.date().unique().to_list() == [day]
@@ -135,12 +135,12 @@ def test_listens_stand_by_date_and_shard_sorted(world: Path) -> None:
 
 def test_tracks_and_listeners_come_from_the_log_where_there_is_no_catalog(world: Path) -> None:
     run(world, log(world / "a.csv", *ROWS))
-    place = Warehouse(str(world / "w"))
+    warehouse = Warehouse(str(world / "w"))
     first = date(2026, 1, 5)
-    assert place.dates("tracks") == place.dates("listeners") == [first]
-    tracks = place.read("tracks", first)
+    assert warehouse.dates("tracks") == warehouse.dates("listeners") == [first]
+    tracks = warehouse.read("tracks", first)
     assert tracks["track_id"].to_list() == ["t1", "t2", "t3"] and tracks["recording_id"].n_unique() == 3
-    who = place.read("listeners", first).sort("listener_id").select("listener_id", "joined_on").rows()
+    who = warehouse.read("listeners", first).sort("listener_id").select("listener_id", "joined_on").rows()
     assert who == [("ann", first), ("bob", first), ("cyd", date(2026, 1, 7))]
 
 
@@ -158,29 +158,29 @@ def test_a_file_already_ingested_is_left_out_whatever_its_name(world: Path, caps
 
 def test_a_second_batch_adds_files_and_repeats_nothing(world: Path) -> None:
     run(world, log(world / "a.csv", *ROWS))
-    place = Warehouse(str(world / "w"))
-    before = {f.path: f.sha256 for f in place.need("listens", date(2026, 1, 5)).files}
+    warehouse = Warehouse(str(world / "w"))
+    before = {f.path: f.sha256 for f in warehouse.need("listens", date(2026, 1, 5)).files}
     done = run(world, log(world / "b.csv", ("ann", "t1", 1), ("ann", "t4", 1.5), ("bob", "t2", 2.001)))
     assert (done.listens, done.duplicates) == (1, 2)
-    files = place.need("listens", date(2026, 1, 5)).files
+    files = warehouse.need("listens", date(2026, 1, 5)).files
     assert before.items() <= {f.path: f.sha256 for f in files}.items()
     assert {f.batch for f in files} == {done.batch, *{f.batch for f in files if f.path in before}}
-    assert place.read("tracks", date(2026, 1, 5))["track_id"].to_list() == ["t1", "t2", "t3", "t4"]
-    assert len(place.need("rejects", END).extra["batches"]) == 2
+    assert warehouse.read("tracks", date(2026, 1, 5))["track_id"].to_list() == ["t1", "t2", "t3", "t4"]
+    assert len(warehouse.need("rejects", END).extra["batches"]) == 2
 
 
 def test_a_batch_of_one_listener_keeps_the_listeners_of_every_shard(world: Path) -> None:
     everyone = [f"who{n}" for n in range(12)]
     run(world, log(world / "a.csv", *((who, "t1", n) for n, who in enumerate(everyone))))
     run(world, log(world / "b.csv", (everyone[0], "t2", 50)))
-    place = Warehouse(str(world / "w"))
-    assert len(place.dates("listeners")) == 2
-    for day in place.dates("listeners"):
-        assert sorted(place.read("listeners", day)["listener_id"]) == sorted(everyone)
+    warehouse = Warehouse(str(world / "w"))
+    assert len(warehouse.dates("listeners")) == 2
+    for day in warehouse.dates("listeners"):
+        assert sorted(warehouse.read("listeners", day)["listener_id"]) == sorted(everyone)
     # a batch that brings nothing new changes nothing
-    before = place.need("listeners", day)
+    before = warehouse.need("listeners", day)
     assert run(world, log(world / "c.csv", (everyone[0], "t2", 50), (everyone[0], "t2", 50))).listens == 0
-    assert place.need("listeners", day) == before
+    assert warehouse.need("listeners", day) == before
 
 
 def test_the_number_of_shards_may_double_on_any_date(world: Path) -> None:
@@ -192,25 +192,25 @@ def test_the_number_of_shards_may_double_on_any_date(world: Path) -> None:
         run(world, log(world / to / "a.csv", *first), to=to, shards=2)
         done = run(world, log(world / to / "b.csv", *second), to=to, shards=shards)
         assert (done.listens, done.duplicates) == (24, 12)
-    place = Warehouse(str(world / "doubled"))
-    assert [place.need("listens", d).shards for d in place.dates("listens")] == [2, 2, 8]
+    warehouse = Warehouse(str(world / "doubled"))
+    assert [warehouse.need("listens", d).shards for d in warehouse.dates("listens")] == [2, 2, 8]
     assert listens(world, "doubled").equals(listens(world, "same"))
-    for day in place.dates("listens"):
-        manifest = place.need("listens", day)
+    for day in warehouse.dates("listens"):
+        manifest = warehouse.need("listens", day)
         for entry in manifest.files:
-            (frame,) = place.read_files([entry])
+            (frame,) = warehouse.read_files([entry])
             assert set(shard_of(frame["listener_id"], manifest.shards)) == {entry.shard}
-    newest = place.newest("listeners", END)
-    assert newest is not None and sorted(place.read_manifest(newest)["listener_id"]) == sorted(who)
+    newest = warehouse.newest("listeners", END)
+    assert newest is not None and sorted(warehouse.read_manifest(newest)["listener_id"]) == sorted(who)
     # and it never shrinks: a smaller setting leaves the finer split alone
     run(world, log(world / "c.csv", ("who1", "t9", 70)), to="doubled", shards=2)
-    assert place.need("listens", place.dates("listens")[-1]).shards == 8
+    assert warehouse.need("listens", warehouse.dates("listens")[-1]).shards == 8
 
 
 def close(world: Path, day: date) -> None:
     """As a night would: fold the date into a library."""
-    place = Warehouse(str(world / "w"))
-    folded = plan(place, "library", day, shards=2, inputs={}, settings={}, step_version="1")
+    warehouse = Warehouse(str(world / "w"))
+    folded = plan(warehouse, "library", day, shards=2, inputs={}, settings={}, step_version="1")
     assert folded is not None
     finish(folded, [])
 
@@ -230,11 +230,11 @@ def test_a_late_listen_is_filed_under_the_oldest_open_date_once(world: Path) -> 
 
 def content(world: Path, to: str) -> dict[str, Any]:
     """What readers see: each manifest without the names of runs, each file's content hash."""
-    place = Warehouse(str(world / to))
+    warehouse = Warehouse(str(world / to))
     out = {}
     for table in ("listens", "feedback", "impressions", "tracks", "listeners", "rejects"):
-        for day in place.dates(table):
-            m: Manifest = place.need(table, day)
+        for day in warehouse.dates(table):
+            m: Manifest = warehouse.need(table, day)
             out[f"{table}/{day}"] = (
                 m.version,
                 m.rows,
@@ -283,7 +283,7 @@ def test_an_account_that_does_not_balance_commits_nothing(world: Path, monkeypat
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield tmp_path_factory.mktemp("property")
 
 
@@ -299,9 +299,9 @@ PLAYS = st.lists(
 )
 @given(rows=PLAYS, cut=st.integers(0, 25), shards=st.sampled_from([1, 2, 8]), random=st.randoms())
 def test_order_of_input_file_split_and_shards_do_not_matter(
-    place: Path, rows: Any, cut: int, shards: int, random: Any
+    warehouse: Path, rows: Any, cut: int, shards: int, random: Any
 ) -> None:
-    work = place / str(len(list(place.iterdir())))
+    work = warehouse / str(len(list(warehouse.iterdir())))
     work.mkdir()
     (work / "mapping.yaml").write_text(MAPPING)
     shuffled = list(rows)
@@ -331,25 +331,25 @@ def test_a_catalog_and_the_other_tables_beside_the_log(world: Path) -> None:
         listeners_file=str(world / "listeners.csv"),
         feedback=str(world / "feedback.parquet"),
     )
-    place, first = Warehouse(str(world / "w")), date(2026, 1, 5)
-    assert place.read("tracks", first).select("track_id", "title").rows() == [
+    warehouse, first = Warehouse(str(world / "w")), date(2026, 1, 5)
+    assert warehouse.read("tracks", first).select("track_id", "title").rows() == [
         ("t1", "Song"),
         ("t2", None),
         ("t3", None),
         ("t8", "Song - Live"),
     ]
-    who = place.read("listeners", first).sort("listener_id").select("listener_id", "market", "joined_on").rows()
+    who = warehouse.read("listeners", first).sort("listener_id").select("listener_id", "market", "joined_on").rows()
     assert who == [
         ("ann", "SE", date(2020, 1, 1)),
         ("bob", None, first),
         ("cyd", None, date(2026, 1, 7)),
         ("zoe", "FI", None),
     ]
-    assert place.read("feedback", first).rows() == [("ann", "save", "t1", START)]
+    assert warehouse.read("feedback", first).rows() == [("ann", "save", "t1", START)]
     assert done.tables["feedback"] == {"rows": 2, "listens": 1, "duplicates": 1, "rejects": 0, "reasons": {}}
     later = run(world, log(world / "b.csv", ("zoe", "t8", 60)))
     assert later.listens == 1
-    newest = place.read("tracks", date(2026, 1, 7))
+    newest = warehouse.read("tracks", date(2026, 1, 7))
     assert newest.filter(track_id="t8")["title"].to_list() == ["Song - Live"]
 
 

@@ -32,8 +32,8 @@ def fold(world: Path, day: date, to: str = "w") -> None:
 
 def library(world: Path, day: date, to: str = "w") -> int:
     """Plays that the library of a date has counted."""
-    place = Warehouse(str(world / to))
-    return sum(place.read_manifest(m, ["plays"])["plays"].sum() for m in as_of(place.url, day).library(day))
+    warehouse = Warehouse(str(world / to))
+    return sum(warehouse.read_manifest(m, ["plays"])["plays"].sum() for m in as_of(warehouse.url, day).library(day))
 
 
 def assert_each_once(world: Path, expected: list[tuple[str, str, float]], to: str = "w") -> None:
@@ -55,8 +55,8 @@ def test_cut_in_its_commit_with_a_night_before_it_is_run_again(
         before(patch, world / "w", pattern, full, n)
         with pytest.raises(UserError, match="make room"):
             run(world, week)
-    place = Warehouse(str(world / "w"))
-    there = place.dates("listens")
+    warehouse = Warehouse(str(world / "w"))
+    there = warehouse.dates("listens")
     if there:
         fold(world, WEDNESDAY)
     done = run(world, week)
@@ -80,8 +80,8 @@ def test_feedback_cut_in_its_commit_stands_once(world: Path, monkeypatch: pytest
             run(world, week, feedback=str(acts))
     fold(world, THURSDAY)
     run(world, week, feedback=str(acts))
-    place = Warehouse(str(world / "w"))
-    assert sum(place.need("feedback", d).rows for d in place.dates("feedback")) == len(lines)
+    warehouse = Warehouse(str(world / "w"))
+    assert sum(warehouse.need("feedback", d).rows for d in warehouse.dates("feedback")) == len(lines)
     assert_each_once(world, WEEK)
 
 
@@ -98,7 +98,7 @@ def test_two_of_different_dates_at_once_lose_nothing_of_each_other(
     assert held and done.listens == 2
     here, whole = (Warehouse(str(world / to)) for to in ("w", "whole"))
     for table in ("tracks", "listeners"):
-        newest = [place.newest(table, END) for place in (here, whole)]
+        newest = [warehouse.newest(table, END) for warehouse in (here, whole)]
         assert newest[0] is not None and newest[1] is not None
         assert newest[0].version == newest[1].version
         assert here.read_manifest(newest[0]).equals(whole.read_manifest(newest[1]))

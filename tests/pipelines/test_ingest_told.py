@@ -45,8 +45,8 @@ def test_a_file_of_two_roles_is_read_in_both_and_known_in_both(world: Path) -> N
 
     done = again(tracks=str(both))
     assert (done.listens, done.known) == (1, ()) and done.tables["tracks"]["listens"] == 1
-    place = Warehouse(str(world / "w"))
-    assert place.read("tracks", date(2026, 1, 5))["title"].to_list() == ["Roads"]
+    warehouse = Warehouse(str(world / "w"))
+    assert warehouse.read("tracks", date(2026, 1, 5))["title"].to_list() == ["Roads"]
     assert again(tracks=str(both)).known == ("oneplay.csv", "oneplay.csv")
     later = again(listeners_file=str(both))
     assert later.known == ("oneplay.csv",) and later.tables["listeners"]["listens"] == 1, "a new role of a known file"
@@ -81,8 +81,12 @@ def test_a_file_without_lines_is_named(world: Path, capsys: pytest.CaptureFixtur
         (world / name).write_bytes(b"")
     done = run(world, str(world / "empty.csv"), log(world / "a.csv", ROW), log(world / "header.csv"))
     assert (done.rows, done.empty) == (1, ("empty.csv", "header.csv"))
-    told = capsys.readouterr().out
-    assert "no lines in empty.csv" in told and "no lines in header.csv" in told and "no lines in a.csv" not in told
+    printed = capsys.readouterr().out
+    assert (
+        "no lines in empty.csv" in printed
+        and "no lines in header.csv" in printed
+        and "no lines in a.csv" not in printed
+    )
     done = run(world, log(world / "b.csv", ("ann", "t2", 2)), tracks=str(world / "catalog.csv"))
     assert done.empty == ("catalog.csv",)
     (world / "later.csv").write_bytes(b"")

@@ -14,14 +14,14 @@ from transforms.tables.upkeep import check_table, states
 from transforms.tables.warehouse import Warehouse
 
 
-def killed(what: str, place: Warehouse, pattern: str, n: int, log: Path | None = None) -> None:
+def killed(what: str, warehouse: Warehouse, pattern: str, n: int, log: Path | None = None) -> None:
     """Run in a process of its own that dies at the point."""
     command = [
         sys.executable,
         "-m",
         "tests.pipelines.killer",
         what,
-        place.url,
+        warehouse.url,
         pattern,
         str(n),
         *([str(log)] if log else []),
@@ -30,43 +30,43 @@ def killed(what: str, place: Warehouse, pattern: str, n: int, log: Path | None =
     assert done.returncode == -signal.SIGKILL, (pattern, done.stderr[-2000:])
 
 
-def assert_readable(place: Warehouse) -> None:
+def assert_readable(warehouse: Warehouse) -> None:
     """Every manifest's files are there with the committed bytes, made of inputs that are current."""
-    for key, manifest in manifests(place).items():
-        assert check_table(place, manifest) == [], key
-    assert [s.manifest.table for s in states(place) if s.moved] == []
+    for key, manifest in manifests(warehouse).items():
+        assert check_table(warehouse, manifest) == [], key
+    assert [s.manifest.table for s in states(warehouse) if s.moved] == []
 
 
-def assert_equal(place: Warehouse, other: Warehouse) -> None:
-    made, whole = hashes(place), hashes(other)
+def assert_equal(warehouse: Warehouse, other: Warehouse) -> None:
+    made, whole = hashes(warehouse), hashes(other)
     assert made.keys() == whole.keys()
     assert [key for key in whole if made[key] != whole[key]] == []
-    versions = [{k: m.version for k, m in manifests(w).items()} for w in (place, other)]
+    versions = [{k: m.version for k, m in manifests(w).items()} for w in (warehouse, other)]
     assert versions[0] == versions[1]
 
 
 def test_a_night_killed_again_and_again_ends_with_the_bytes_of_one_that_was_not(tmp_path):
     """`python -m tests.benchmarks.survival --night` kills at all twenty points."""
     world = build(tmp_path, listeners=200)
-    place = World.copy(world.made, tmp_path / "killed")
-    without(place, NIGHT)
-    seen = [set(manifests(place))]
+    warehouse = World.copy(world.made, tmp_path / "killed")
+    without(warehouse, NIGHT)
+    seen = [set(manifests(warehouse))]
     for pattern, n, _ in FIVE:
-        killed("night", place, pattern, n)
-        assert_readable(place)
-        seen.append(set(manifests(place)))
+        killed("night", warehouse, pattern, n)
+        assert_readable(warehouse)
+        seen.append(set(manifests(warehouse)))
         assert seen[-1] >= seen[-2]
         shelves = f"shelves@{NIGHT}" in seen[-1]
         assert shelves == (
             pattern == "runs/*"
         )  # readers enter at the shelves: they come last, and all of a night with them
     assert {f"rankers@{NIGHT}", f"candidates@{NIGHT}"} == seen[-2] - seen[-3], "a night half committed"
-    night(place.url, NIGHT, SETTINGS)
-    assert_equal(place, world.place)
+    night(warehouse.url, NIGHT, SETTINGS)
+    assert_equal(warehouse, world.warehouse)
 
 
 def test_an_ingest_killed_again_and_again(world, tmp_path):
-    place = Warehouse(str(tmp_path / "killed"))
+    warehouse = Warehouse(str(tmp_path / "killed"))
     reached = []
     for pattern, n in (
         ("listens/*.parquet", 5),
@@ -74,10 +74,10 @@ def test_an_ingest_killed_again_and_again(world, tmp_path):
         ("tracks/*/_current.json", 1),
         ("rejects/*/_current.json", 1),
     ):
-        killed("ingest", place, pattern, n, world.log)
-        assert_readable(place)
-        reached.append(len(manifests(place)))
-        assert place.dates("rejects") == []  # the ledger comes last: the files do not count as ingested
+        killed("ingest", warehouse, pattern, n, world.log)
+        assert_readable(warehouse)
+        reached.append(len(manifests(warehouse)))
+        assert warehouse.dates("rejects") == []  # the ledger comes last: the files do not count as ingested
     assert reached == sorted(set(reached)) and reached[0] == 0
-    assert ingested(world.log, Path(place.url)).url == place.url
-    assert_equal(place, Warehouse(str(world.ingested)))
+    assert ingested(world.log, Path(warehouse.url)).url == warehouse.url
+    assert_equal(warehouse, Warehouse(str(world.ingested)))

@@ -34,8 +34,8 @@ def test_ours_please_more_than_luck_and_less_than_the_truth_would(
 
     finished = {}
     for shows in ("random", "oracle"):
-        told = live(replace(PLAN, shows=shows), str(tmp_path / shows), settings=SMALL)  # type: ignore[arg-type]
-        finished[shows] = told["finished"].sum() / told["sessions"].sum()
+        outcome = live(replace(PLAN, shows=shows), str(tmp_path / shows), settings=SMALL)  # type: ignore[arg-type]
+        finished[shows] = outcome["finished"].sum() / outcome["sessions"].sum()
     mine = ours[1]["finished"].sum() / ours[1]["sessions"].sum()
     assert finished["random"] < mine < finished["oracle"]
 
@@ -43,22 +43,22 @@ def test_ours_please_more_than_luck_and_less_than_the_truth_would(
 def test_what_the_world_answered_is_in_the_warehouse_and_names_the_shelves_of_the_eve(
     ours: tuple[Path, pl.DataFrame],
 ) -> None:
-    out, told = ours
-    place = Warehouse(str(out / "warehouse"))
-    lived = days(told["date"][0], END)
-    assert told["date"].to_list() == lived
+    out, outcome = ours
+    warehouse = Warehouse(str(out / "warehouse"))
+    lived = days(outcome["date"][0], END)
+    assert outcome["date"].to_list() == lived
     for day, eve in zip(lived[1:], lived, strict=False):
-        shown = place.read("impressions", day)
-        version = place.need("shelves", eve).version
+        shown = warehouse.read("impressions", day)
+        version = warehouse.need("shelves", eve).version
         assert shown["version"].unique().to_list() == [version]
-        stood = place.read("shelves", eve, ["listener_id", "shelf_id", "items"]).explode("items", keep_nulls=False)
+        stood = warehouse.read("shelves", eve, ["listener_id", "shelf_id", "items"]).explode("items", keep_nulls=False)
         stood = stood.select("listener_id", "shelf_id", track_id=pl.col("items").struct.field("track_id"))
         assert shown.join(stood, on=stood.columns, how="anti").is_empty()
         logged = pl.read_parquet(out / "log" / f"date={day}" / "listens.parquet")
-        stored = place.read("listens", day)
+        stored = warehouse.read("listens", day)
         assert stored.height == logged.height
         assert stored["shelf_id"].null_count() == logged["shelf"].null_count() < logged.height
-        assert place.read("rejects", day).is_empty() if place.current("rejects", day) else True
+        assert warehouse.read("rejects", day).is_empty() if warehouse.current("rejects", day) else True
 
 
 def test_the_same_command_again_goes_on_and_another_world_is_refused(
@@ -66,11 +66,11 @@ def test_the_same_command_again_goes_on_and_another_world_is_refused(
 ) -> None:
     from dataclasses import replace
 
-    out, told = ours
+    out, outcome = ours
     luck = replace(PLAN, shows="random")
     first = live(luck, str(tmp_path / "w"), settings=SMALL)
     (tmp_path / "w" / "state" / f"date={END}.npz").unlink()  # as if it had been killed on the last day
     assert live(luck, str(tmp_path / "w"), settings=SMALL).equals(first)
     with pytest.raises(UserError, match="different: seed"):
         live(replace(luck, seed=4), str(tmp_path / "w"), settings=SMALL)
-    assert live(PLAN, str(out), settings=SMALL).equals(told), "every day was lived"
+    assert live(PLAN, str(out), settings=SMALL).equals(outcome), "every day was lived"

@@ -87,11 +87,11 @@ def test_an_error_nobody_foresaw_is_told_without_its_text(
         main(monkeypatch, "ingest", "--format", "csv", "--input", log(tmp_path, "b.csv", 6), "--warehouse", warehouse)
         == 1
     )
-    with pytest.raises(JobFailed) as told:
+    with pytest.raises(JobFailed) as raised:
         features(warehouse, END, END)
     out, err = capfd.readouterr()
     records = "\n".join(f"{r.name} {r.getMessage()} {r.exc_text} {r.exc_info}" for r in caplog.records)
-    for text in (out, err, records, str(told.value)):
+    for text in (out, err, records, str(raised.value)):
         names_nobody(text)
     assert "job features failed in step" in err and "ValueError at" in err and logs.DEBUG in err
     assert "job ingest failed in step" in err
@@ -102,8 +102,8 @@ def test_failures_that_were_foreseen_name_nobody(warehouse: str, tmp_path: Path)
     wrong.write_text("columns: {listener_id: u, track_id: t, started_at: at}\n")
     binary = tmp_path / "binary.csv"
     binary.write_bytes(b"listener_id,track_id,started_at\n" + f"{WHO[0]},\xff,never\n".encode("latin-1") * 3)
-    place = Warehouse(warehouse)
-    broken = place.need("listens", date(2026, 1, 5)).files[0]
+    opened = Warehouse(warehouse)
+    broken = opened.need("listens", date(2026, 1, 5)).files[0]
     (Path(warehouse) / broken.path).write_bytes(b"PAR1" + "".join(WHO).encode() + b"PAR1")
     cases = [
         ("show", WHO[0], "--warehouse", warehouse),

@@ -23,8 +23,8 @@ def test_the_pages_are_those_that_make_docs_writes() -> None:
 
 
 def test_the_page_tells_of_every_key_and_every_column() -> None:
-    told = docs.page()
-    assert not [name for name in (*Mapping.model_fields, *KNOWN) if f"| `{name}` |" not in told]
+    page = docs.page()
+    assert not [name for name in (*Mapping.model_fields, *KNOWN) if f"| `{name}` |" not in page]
 
 
 @pytest.mark.parametrize("example", docs.EXAMPLES, ids=lambda e: e.title)

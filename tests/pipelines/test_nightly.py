@@ -18,12 +18,12 @@ ABSENT = {("exclusions", "exclusions"), ("train", "exclusions"), ("score", "excl
 
 
 def test_each_step_reads_and_makes_what_it_says(world: World, tmp_path: Path) -> None:
-    place = World.copy(world.made, tmp_path / "w")
-    evaluate(place.url, NIGHT, settings=SETTINGS)
+    warehouse = World.copy(world.made, tmp_path / "w")
+    evaluate(warehouse.url, NIGHT, settings=SETTINGS)
     makes = {table: step for step in WORKFLOW for table in step.makes}
     read: dict[str, set[str]] = {step.job: set() for step in WORKFLOW}
     made: dict[str, set[str]] = {step.job: set() for step in WORKFLOW}
-    for manifest in (state.manifest for state in states(place)):
+    for manifest in (state.manifest for state in states(warehouse)):
         step = makes[manifest.table]
         made[step.job].add(manifest.table)
         read[step.job] |= {key.split("@")[0] for key in manifest.inputs}

@@ -46,7 +46,7 @@ def test_a_file_is_no_warehouse_for_any_command(command: list[str], tmp_path: Pa
 
 
 def test_where_the_first_ingest_was_killed_a_warehouse_has_begun(tmp_path: Path) -> None:
-    place = Warehouse(str(tmp_path))
-    plan(place, "listens", date(2026, 1, 31), shards=1, inputs={}, settings={}, step_version="test")
-    assert standing(place.url).dates("listens") == []
-    assert CliRunner().invoke(cli, ["status", "--warehouse", place.url]).exit_code == 0
+    warehouse = Warehouse(str(tmp_path))
+    plan(warehouse, "listens", date(2026, 1, 31), shards=1, inputs={}, settings={}, step_version="test")
+    assert standing(warehouse.url).dates("listens") == []
+    assert CliRunner().invoke(cli, ["status", "--warehouse", warehouse.url]).exit_code == 0

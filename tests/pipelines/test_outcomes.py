@@ -21,39 +21,39 @@ BOTH = Settings(shards=4, outcomes=OutcomeSettings(horizons=(1, 7)))
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Warehouse:
+def warehouse(tmp_path: Path) -> Warehouse:
     return build(tmp_path)
 
 
-def join(place: Warehouse, settings: Settings) -> None:
-    join_outcomes(Night(place.url, END, END, settings, horizon=1))
+def join(warehouse: Warehouse, settings: Settings) -> None:
+    join_outcomes(Night(warehouse.url, END, END, settings, horizon=1))
 
 
-def joined(place: Warehouse) -> dict[int, list[int]]:
+def joined(warehouse: Warehouse) -> dict[int, list[int]]:
     """Days after the night -> the horizons of the outcomes of that date."""
-    days = place.dates("outcomes")
-    return {(d - NIGHT).days: sorted(place.read("outcomes", d)["horizon"].unique().to_list()) for d in days}
+    days = warehouse.dates("outcomes")
+    return {(d - NIGHT).days: sorted(warehouse.read("outcomes", d)["horizon"].unique().to_list()) for d in days}
 
 
-def test_each_horizon_of_a_night_is_joined_when_it_closes_and_only_once(place: Warehouse) -> None:
-    join(place, BOTH)
-    assert joined(place) == {1: [1], 7: [7]}
-    assert to_join(place, END, {1, 7}) == {}
-    assert to_join(place, END - timedelta(1), {1, 3, 7}) == {NIGHT + timedelta(3): [3]}, "not yet closed"
+def test_each_horizon_of_a_night_is_joined_when_it_closes_and_only_once(warehouse: Warehouse) -> None:
+    join(warehouse, BOTH)
+    assert joined(warehouse) == {1: [1], 7: [7]}
+    assert to_join(warehouse, END, {1, 7}) == {}
+    assert to_join(warehouse, END - timedelta(1), {1, 3, 7}) == {NIGHT + timedelta(3): [3]}, "not yet closed"
 
 
-def test_a_horizon_that_is_added_is_made_up_on_dates_that_have_outcomes(place: Warehouse) -> None:
+def test_a_horizon_that_is_added_is_made_up_on_dates_that_have_outcomes(warehouse: Warehouse) -> None:
     put(
-        place, "candidates", END - timedelta(1), candidates_of()
+        warehouse, "candidates", END - timedelta(1), candidates_of()
     )  # a second night, a day before the first one's week ends
-    join(place, SHORT)
-    assert joined(place) == {1: [1], 7: [1]}
-    before = place.read("outcomes", END)
-    join(place, BOTH)
-    assert joined(place) == {1: [1], 7: [1, 7]}
-    kept = place.read("outcomes", END).filter(horizon=1)
+    join(warehouse, SHORT)
+    assert joined(warehouse) == {1: [1], 7: [1]}
+    before = warehouse.read("outcomes", END)
+    join(warehouse, BOTH)
+    assert joined(warehouse) == {1: [1], 7: [1, 7]}
+    kept = warehouse.read("outcomes", END).filter(horizon=1)
     assert kept.equals(before), "what had been joined is as it was"
-    assert to_join(place, END, {1, 7}) == {}
+    assert to_join(warehouse, END, {1, 7}) == {}
 
 
 def test_what_was_joined_stays_when_its_night_is_gone_or_it_is_pinned() -> None:
@@ -61,8 +61,8 @@ def test_what_was_joined_stays_when_its_night_is_gone_or_it_is_pinned() -> None:
 
     def asked(horizons: list[int], pinned: bool = False) -> dict:
         manifest = SimpleNamespace(settings={"horizons": horizons}, pinned=pinned)
-        place = SimpleNamespace(dates=stored.__getitem__, current=lambda table, day: manifest)
-        return to_join(place, END, {1})  # type: ignore[arg-type]
+        warehouse = SimpleNamespace(dates=stored.__getitem__, current=lambda table, day: manifest)
+        return to_join(warehouse, END, {1})  # type: ignore[arg-type]
 
     assert asked([]) == {END: [1]}
     assert asked([], pinned=True) == {}

@@ -68,20 +68,20 @@ def piped(world: Path) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def told(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, str]:
+def night_with_it(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, str]:
     """The warehouse of a night made with the package, and all that its commands printed."""
     folder = tmp_path_factory.mktemp("night")
     world = simulated(folder / "world", listeners=30, tracks=300, days=20)
     log, tracks = piped(world)
     (settings,) = code("yaml", "# settings.yaml")
     (folder / "settings.yaml").write_text(settings + to_yaml(SETTINGS).partition("\nshelves:")[0])
-    place, end = folder / "warehouse", NIGHT + timedelta(3)
+    warehouse, end = folder / "warehouse", NIGHT + timedelta(3)
     who = log.read_text().partition("|")[0]
-    options = f"--warehouse {place} --config {folder / 'settings.yaml'}"
+    options = f"--warehouse {warehouse} --config {folder / 'settings.yaml'}"
     lines = (
         f"ingest --format pipes --input {log} --tracks {tracks} --end-date {end} {options}",
         f"run --date {NIGHT} {options}",
-        f"show {who} --date {NIGHT} --why --warehouse {place}",
+        f"show {who} --date {NIGHT} --why --warehouse {warehouse}",
         f"evaluate --date {NIGHT} {options}",
         f"report --date {NIGHT} {options}",
     )
@@ -95,42 +95,46 @@ def told(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
         timeout=1800,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    return Warehouse(str(place)), done.stdout
+    return Warehouse(str(warehouse)), done.stdout
 
 
-def test_its_sources_find_candidates_and_the_ranker_reads_them(told: tuple[Warehouse, str]) -> None:
-    place, _ = told
-    candidates = place.read("candidates", NIGHT)
+def test_its_sources_find_candidates_and_the_ranker_reads_them(night_with_it: tuple[Warehouse, str]) -> None:
+    warehouse, _ = night_with_it
+    candidates = warehouse.read("candidates", NIGHT)
     for name in ("years", "rising"):
         assert candidates[f"rank_{name}"].drop_nulls().len() > 0, name
         assert candidates[f"f_s_{name}"].std() > 0, name
     assert candidates.filter(pl.col("rank_years").is_not_null())["heard_before"].any() is False
 
 
-def test_its_rule_and_its_shelf_stand_in_the_night_and_in_show(told: tuple[Warehouse, str]) -> None:
-    place, printed = told
-    shelf = place.read("shelves", NIGHT).filter(pl.col("shelf_id") == "of-your-years", pl.col("status") == "personal")
+def test_its_rule_and_its_shelf_stand_in_the_night_and_in_show(night_with_it: tuple[Warehouse, str]) -> None:
+    warehouse, printed = night_with_it
+    shelf = warehouse.read("shelves", NIGHT).filter(
+        pl.col("shelf_id") == "of-your-years", pl.col("status") == "personal"
+    )
     items = shelf.explode("items")["items"].struct.unnest()
-    catalog = place.read("tracks", min(place.dates("tracks")))  # filed once, on a date of the log
+    catalog = warehouse.read("tracks", min(warehouse.dates("tracks")))  # filed once, on a date of the log
     released = items.join(catalog, on="track_id")["released_on"]
     assert items.height > 0 and released.dt.year().min() >= 1950
     assert "Of your years" in printed and "years #" in printed
 
 
-def test_it_is_measured_and_reported(told: tuple[Warehouse, str]) -> None:
-    place, _ = told
-    measured = set(place.read("evaluation", NIGHT)["model"])
+def test_it_is_measured_and_reported(night_with_it: tuple[Warehouse, str]) -> None:
+    warehouse, _ = night_with_it
+    measured = set(warehouse.read("evaluation", NIGHT)["model"])
     assert {"source:years", "source:rising", "shelf:of-your-years"} <= measured
-    (page,) = Path(place.url, "reports").rglob("report.html")
+    (page,) = Path(warehouse.url, "reports").rglob("report.html")
     text = page.read_text()
     assert "of-your-years" in text and "rising" in text and "nightshelf-years 1.2" in text
 
 
-def test_its_version_stands_in_every_version_it_had_a_hand_in_and_in_no_other(told: tuple[Warehouse, str]) -> None:
-    place, _ = told
+def test_its_version_stands_in_every_version_it_had_a_hand_in_and_in_no_other(
+    night_with_it: tuple[Warehouse, str],
+) -> None:
+    warehouse, _ = night_with_it
     touched = {"listens", "models", "track_embeddings", "candidates", "shelves", "draws", "listener_embeddings"}
     for table in (*touched, "library", "sessions", "evaluation"):
-        manifest = place.newest(table, NIGHT)
+        manifest = warehouse.newest(table, NIGHT)
         assert manifest is not None, table
         expected = {"nightshelf-years": "1.2"} if table in touched else None
         assert manifest.settings.get("plugins") == expected, table

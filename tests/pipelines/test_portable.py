@@ -26,17 +26,17 @@ def test_fresh_workers_make_the_tables_of_the_local_runner(world, tmp_path):
     """Ingest, features, outcomes, train, ranker and score, each in a worker process that has only the installed package."""
     with portable_args(tmp_path) as args:
         fresh = ingested(world.log, tmp_path / "ingested", beam_args=tuple(args))
-        place = World.copy(world.made, tmp_path / "made")
-        without(place, NIGHT)
-        assert f"shelves@{NIGHT}" not in manifests(place)
-        night(place.url, NIGHT, SETTINGS, beam_args=args)
+        warehouse = World.copy(world.made, tmp_path / "made")
+        without(warehouse, NIGHT)
+        assert f"shelves@{NIGHT}" not in manifests(warehouse)
+        night(warehouse.url, NIGHT, SETTINGS, beam_args=args)
     log = (tmp_path / "portable.log").read_text()
     assert log.count("Starting worker with command") >= 6  # one a job, and one more where a step asks for memory
     assert hashes(fresh) == hashes(Warehouse(str(world.ingested)))
-    assert {k: m.version for k, m in manifests(place).items()} == {
-        k: m.version for k, m in manifests(world.place).items()
+    assert {k: m.version for k, m in manifests(warehouse).items()} == {
+        k: m.version for k, m in manifests(world.warehouse).items()
     }
-    made, local = hashes(place), hashes(world.place)
+    made, local = hashes(warehouse), hashes(world.warehouse)
     assert [key for key in local if made[key] != local[key]] == []
 
 
@@ -48,7 +48,7 @@ def graph(monkeypatch: pytest.MonkeyPatch, module: object, call: Callable[[], ob
     """The pipeline a job would run."""
     found: list[beam.Pipeline] = []
 
-    def build(job: str, place: Warehouse, define: Callable[[beam.Pipeline], None], *_: object) -> None:
+    def build(job: str, warehouse: Warehouse, define: Callable[[beam.Pipeline], None], *_: object) -> None:
         root = beam.Pipeline(argv=list(jobs.LOCAL))
         define(root)
         found.append(root)
@@ -73,19 +73,21 @@ def grouped(pipeline: beam.Pipeline) -> dict[str, coders.Coder]:
 
 def test_no_key_is_pickled(world, tmp_path, monkeypatch):
     """Keys are int or str; what is grouped by them is Arrow bytes."""
-    place = World.copy(world.made, tmp_path / "made")
+    warehouse = World.copy(world.made, tmp_path / "made")
     other = SETTINGS.model_copy(update={"seed": 1, "co_listens": SETTINGS.co_listens.model_copy(update={"cap": 3})})
     wider = SETTINGS.model_copy(update={"shards": 4})
     pipelines = {
         "ingest": graph(monkeypatch, ingest, lambda: ingested(world.log, tmp_path / "empty")),
-        "features": graph(monkeypatch, features, lambda: features.features(place.url, NIGHT, NIGHT, other)),
-        "train": graph(monkeypatch, train, lambda: train.train(place.url, NIGHT, settings=other)),
+        "features": graph(monkeypatch, features, lambda: features.features(warehouse.url, NIGHT, NIGHT, other)),
+        "train": graph(monkeypatch, train, lambda: train.train(warehouse.url, NIGHT, settings=other)),
         "ranker": graph(
-            monkeypatch, train_ranker, lambda: train_ranker.train_ranker(place.url, NIGHT, settings=other, horizon=3)
+            monkeypatch,
+            train_ranker,
+            lambda: train_ranker.train_ranker(warehouse.url, NIGHT, settings=other, horizon=3),
         ),
-        "score": graph(monkeypatch, score, lambda: score.score(place.url, NIGHT, settings=other)),
+        "score": graph(monkeypatch, score, lambda: score.score(warehouse.url, NIGHT, settings=other)),
         "outcomes": graph(
-            monkeypatch, outcomes, lambda: outcomes.outcomes(place.url, NIGHT, settings=wider, horizons=(3,))
+            monkeypatch, outcomes, lambda: outcomes.outcomes(warehouse.url, NIGHT, settings=wider, horizons=(3,))
         ),
     }
     found = {f"{job}: {name}": coder for job, p in pipelines.items() for name, coder in grouped(p).items()}

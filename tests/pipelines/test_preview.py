@@ -17,63 +17,65 @@ from transforms.tables.warehouse import Warehouse
 
 
 @pytest.fixture(scope="module")
-def place(world: World, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+def warehouse(world: World, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     return World.copy(world.made, tmp_path_factory.mktemp("preview") / "w")
 
 
-def listeners(place: Warehouse, count: int) -> list[str]:
-    return place.read("shelves", NIGHT)["listener_id"].unique().sort()[:count].to_list()
+def listeners(warehouse: Warehouse, count: int) -> list[str]:
+    return warehouse.read("shelves", NIGHT)["listener_id"].unique().sort()[:count].to_list()
 
 
-def test_a_date_that_is_not_folded_is_neither_folded_nor_fitted_for_a_preview(place: Warehouse, tmp_path: Path) -> None:
-    before = manifests(place)
-    (tmp_path / "one.txt").write_text(listeners(place, 1)[0])
+def test_a_date_that_is_not_folded_is_neither_folded_nor_fitted_for_a_preview(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    before = manifests(warehouse)
+    (tmp_path / "one.txt").write_text(listeners(warehouse, 1)[0])
     with pytest.raises(
         UserError, match=rf"is not folded; make it with `nightshelf run --date {END}`, or preview {NIGHT}"
     ):
-        preview(place.url, END, END, SETTINGS, shelves=["on-repeat"], listeners_file=str(tmp_path / "one.txt"))
-    assert manifests(place) == before
-    assert sorted(place.dates("library"))[-1] == NIGHT
+        preview(warehouse.url, END, END, SETTINGS, shelves=["on-repeat"], listeners_file=str(tmp_path / "one.txt"))
+    assert manifests(warehouse) == before
+    assert sorted(warehouse.dates("library"))[-1] == NIGHT
 
 
 def test_without_models_of_its_fit_date_a_preview_names_a_night_that_has_some(world: World, tmp_path: Path) -> None:
-    place = World.copy(world.made, tmp_path / "w")
+    warehouse = World.copy(world.made, tmp_path / "w")
     bootstrap = NIGHT - timedelta(3)
-    assert place.current("models", bootstrap) is not None  # fitted for the first ranker, and not for shelves
+    assert warehouse.current("models", bootstrap) is not None  # fitted for the first ranker, and not for shelves
     with pytest.raises(
         UserError, match=f"no models of {bootstrap}; make them with `nightshelf run --date {bootstrap}`$"
     ):
-        preview(place.url, bootstrap, bootstrap, SETTINGS, shelves=["on-repeat"])
+        preview(warehouse.url, bootstrap, bootstrap, SETTINGS, shelves=["on-repeat"])
     with pytest.raises(UserError, match=f"no models of {bootstrap}; .* --fit-date {NIGHT}$"):
-        preview(place.url, NIGHT, bootstrap, SETTINGS, shelves=["on-repeat"])
+        preview(warehouse.url, NIGHT, bootstrap, SETTINGS, shelves=["on-repeat"])
 
 
 def test_a_shelf_that_is_added_to_the_settings_is_previewed_without_remaking_the_night(
-    place: Warehouse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    warehouse: Warehouse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = manifests(place)
-    who = [*listeners(place, 2), "nobody-of-that-name"]
+    before = manifests(warehouse)
+    who = [*listeners(warehouse, 2), "nobody-of-that-name"]
     (tmp_path / "ids.txt").write_text("\n".join(who))
     changed = SETTINGS.model_dump(mode="json")
     changed["shelves"]["shelves"].append({"shelf_id": "mine", "title": "Mine"})
     changed["models"]["als"]["iterations"] = 2  # a night would fit its models again
     added = type(SETTINGS).model_validate(changed)
     (tmp_path / "settings.yaml").write_text(to_yaml(added))
-    words = ["run", "--date", str(NIGHT), "--warehouse", place.url, "--config", str(tmp_path / "settings.yaml")]
+    words = ["run", "--date", str(NIGHT), "--warehouse", warehouse.url, "--config", str(tmp_path / "settings.yaml")]
     cli([*words, "--shelf", "mine", "--listeners", str(tmp_path / "ids.txt")], standalone_mode=False)
-    assert manifests(place) == before
-    told = capsys.readouterr()
-    assert "2 of 3 listeners are known" in told.out and not any(one in told.out + told.err for one in who)
-    assert re.search(rf"preview {NIGHT}: 2 rows, .* done", told.err)
-    assert re.search(r"preview, not committed: .*/shelves/date=.*/run=\S+ \(2 rows\)", told.out)
-    assert re.search(r"^mine: 2 \w+", told.out, re.MULTILINE)
-    assert "listener 2 of 2 who are known" in told.out and told.out.count("Mine") == 2
+    assert manifests(warehouse) == before
+    printed = capsys.readouterr()
+    assert "2 of 3 listeners are known" in printed.out and not any(one in printed.out + printed.err for one in who)
+    assert re.search(rf"preview {NIGHT}: 2 rows, .* done", printed.err)
+    assert re.search(r"preview, not committed: .*/shelves/date=.*/run=\S+ \(2 rows\)", printed.out)
+    assert re.search(r"^mine: 2 \w+", printed.out, re.MULTILINE)
+    assert "listener 2 of 2 who are known" in printed.out and printed.out.count("Mine") == 2
 
 
 def test_a_file_that_names_nobody_who_is_known_is_refused(
-    place: Warehouse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    warehouse: Warehouse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "ids.txt").write_text("nobody-of-that-name\n")
     with pytest.raises(UserError, match=f"^0 of 1 listeners are known on {NIGHT}") as refused:
-        preview(place.url, NIGHT, NIGHT, SETTINGS, listeners_file=str(tmp_path / "ids.txt"))
+        preview(warehouse.url, NIGHT, NIGHT, SETTINGS, listeners_file=str(tmp_path / "ids.txt"))
     assert "nobody-of-that-name" not in str(refused.value) + "".join(capsys.readouterr())

@@ -12,7 +12,7 @@ import pytest
 from models.registry import read_entry
 from pipelines.cli.report import report
 from pipelines.recommender.artefacts import fetch
-from pipelines.recommender.promotion import REPLACED, judge, sentence
+from pipelines.recommender.promotion import REPLACED, decide, sentence
 from pipelines.recommender.ranker_examples import pairs_of
 from pipelines.runtime.config import Settings
 from pipelines.train_ranker import train_ranker
@@ -27,7 +27,7 @@ SETTINGS = Settings.model_validate(
 )
 
 
-def store(place: Warehouse, night: date, sign: float, source: float = 0.0, name: str = "f_a") -> None:
+def store(warehouse: Warehouse, night: date, sign: float, source: float = 0.0, name: str = "f_a") -> None:
     """Sixty listeners, thirty candidates each; listens follow `sign` times the feature; `source`: how well a source knows."""
     rng = np.random.default_rng(night.toordinal())
     n = 60 * 30
@@ -39,109 +39,111 @@ def store(place: Warehouse, night: date, sign: float, source: float = 0.0, name:
     place_of = pl.col("_known").rank("ordinal").over("listener_id") / 30
     frame = frame.with_columns(f_r_src=place_of.cast(pl.Float32), heard_before=False, stage=pl.lit("candidate"))
     frame = frame.with_columns(inclusion=pl.lit(1.0, dtype=pl.Float32)).drop("_known")
-    put(place, "candidates", night, frame, shards=1)
+    put(warehouse, "candidates", night, frame, shards=1)
     outcome = frame.select("listener_id", "track_id", "stage", "inclusion", "heard_before").with_columns(
         night=night, horizon=7, listened=pl.Series(likes > 1.2)
     )
     absent = [pl.lit(None, dtype=t).alias(c) for c, t in TABLES["outcomes"].polars.items() if c not in outcome.columns]
-    put(place, "outcomes", night + timedelta(7), outcome.with_columns(absent), shards=1)
+    put(warehouse, "outcomes", night + timedelta(7), outcome.with_columns(absent), shards=1)
 
 
-def fitted(place: Warehouse, night: date) -> dict:
+def fitted(warehouse: Warehouse, night: date) -> dict:
     """Train as of the day on which a night closes; what the manifest then says."""
     day = night + timedelta(7)
-    train_ranker(place.url, day, settings=SETTINGS)
-    manifest = place.need("rankers", day)
-    return {**manifest.extra, "fit_date": read_entry(fetch(place.url, manifest, day)).fit_date}
+    train_ranker(warehouse.url, day, settings=SETTINGS)
+    manifest = warehouse.need("rankers", day)
+    return {**manifest.extra, "fit_date": read_entry(fetch(warehouse.url, manifest, day)).fit_date}
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Warehouse:
+def warehouse(tmp_path: Path) -> Warehouse:
     return Warehouse(str(tmp_path / "warehouse"))
 
 
 def test_a_ranker_that_learned_from_a_misleading_night_does_not_replace_a_better_one(
-    place: Warehouse, capsys: pytest.CaptureFixture
+    warehouse: Warehouse, capsys: pytest.CaptureFixture
 ) -> None:
-    store(place, NIGHTS[0], 1.0)
-    first = fitted(place, NIGHTS[0])
+    store(warehouse, NIGHTS[0], 1.0)
+    first = fitted(warehouse, NIGHTS[0])
     assert "kept" not in first and "short_by_ppm" not in first, "one night alone measures nothing"
-    store(place, NIGHTS[1], -1.0)  # of the two newest nights the new ranker is fitted on this one, measured on the next
-    store(place, NIGHTS[2], 1.0)
-    got = fitted(place, NIGHTS[2])
+    store(
+        warehouse, NIGHTS[1], -1.0
+    )  # of the two newest nights the new ranker is fitted on this one, measured on the next
+    store(warehouse, NIGHTS[2], 1.0)
+    got = fitted(warehouse, NIGHTS[2])
     assert got["kept"] == 1 and got["fit_date"] == NIGHTS[0] + timedelta(7)
     assert got["ndcg50_ppm_replaced"] > got["ndcg50_ppm_linear"]
-    told = capsys.readouterr().err
-    assert "WARN ranker 2026-01-26" in told and "fitted as of 2026-01-12 was kept" in told
-    put(place, "candidates", NIGHTS[2] + timedelta(7), place.read("candidates", NIGHTS[2]), shards=1)
-    assert "was kept" in Path(report(place.url, NIGHTS[2] + timedelta(7))).read_text()
+    printed = capsys.readouterr().err
+    assert "WARN ranker 2026-01-26" in printed and "fitted as of 2026-01-12 was kept" in printed
+    put(warehouse, "candidates", NIGHTS[2] + timedelta(7), warehouse.read("candidates", NIGHTS[2]), shards=1)
+    assert "was kept" in Path(report(warehouse.url, NIGHTS[2] + timedelta(7))).read_text()
 
 
-def test_a_ranker_as_good_as_the_one_before_takes_over(place: Warehouse, capsys: pytest.CaptureFixture) -> None:
+def test_a_ranker_as_good_as_the_one_before_takes_over(warehouse: Warehouse, capsys: pytest.CaptureFixture) -> None:
     for night in NIGHTS:
-        store(place, night, 1.0)
-    fitted(place, NIGHTS[1])
-    got = fitted(place, NIGHTS[2])
+        store(warehouse, night, 1.0)
+    fitted(warehouse, NIGHTS[1])
+    got = fitted(warehouse, NIGHTS[2])
     assert "kept" not in got and got["fit_date"] == NIGHTS[2] + timedelta(7) and got["ndcg50_ppm_replaced"] > 0
     assert "WARN" not in capsys.readouterr().err
 
 
 def test_worse_than_a_source_with_nothing_to_keep_is_said_and_used(
-    place: Warehouse, capsys: pytest.CaptureFixture
+    warehouse: Warehouse, capsys: pytest.CaptureFixture
 ) -> None:
-    store(place, NIGHTS[0], -1.0)
-    store(place, NIGHTS[1], 1.0, source=0.9)
-    got = fitted(place, NIGHTS[1])
+    store(warehouse, NIGHTS[0], -1.0)
+    store(warehouse, NIGHTS[1], 1.0, source=0.9)
+    got = fitted(warehouse, NIGHTS[1])
     assert "kept" not in got and got["short_of_source:src"] == 1 and got["short_by_ppm"] > 50_000
     assert "source src alone; it is used all the same" in capsys.readouterr().err
 
 
-def test_an_old_ranker_that_reads_what_is_no_longer_made_is_replaced(place: Warehouse) -> None:
-    store(place, NIGHTS[0], 1.0, name="f_gone")
-    fitted(place, NIGHTS[0])
+def test_an_old_ranker_that_reads_what_is_no_longer_made_is_replaced(warehouse: Warehouse) -> None:
+    store(warehouse, NIGHTS[0], 1.0, name="f_gone")
+    fitted(warehouse, NIGHTS[0])
     for night in NIGHTS[1:]:
-        store(place, night, 1.0)
-    got = fitted(place, NIGHTS[2])
+        store(warehouse, night, 1.0)
+    got = fitted(warehouse, NIGHTS[2])
     assert "ndcg50_ppm_replaced" not in got and got["fit_date"] == NIGHTS[2] + timedelta(7)
 
 
 def test_the_verdict_by_hand() -> None:
-    assert judge(0.095, 0.1, {}, 0.05).short_of is None, "within what is allowed"
-    assert judge(0.094, 0.1, {}, 0.05).keep and judge(0.094, 0.1, {}, 0.05).short_of == REPLACED
-    assert not judge(0.09, 0.08, {"als": 0.1}, 0.05).keep, "the old one did worse still"
-    assert judge(None, 0.1, {"als": 0.1}, 0.0).short_of is None
+    assert decide(0.095, 0.1, {}, 0.05).short_of is None, "within what is allowed"
+    assert decide(0.094, 0.1, {}, 0.05).keep and decide(0.094, 0.1, {}, 0.05).short_of == REPLACED
+    assert not decide(0.09, 0.08, {"als": 0.1}, 0.05).keep, "the old one did worse still"
+    assert decide(None, 0.1, {"als": 0.1}, 0.0).short_of is None
     assert sentence({"rows": 5}) is None
 
 
 def test_what_is_compared_is_the_whole_ranking_however_few_examples_are_learned_from(tmp_path: Path) -> None:
     figures = []
     for examples in (10**6, 1500):
-        place = Warehouse(str(tmp_path / str(examples)))
+        warehouse = Warehouse(str(tmp_path / str(examples)))
         for night in NIGHTS[:2]:
-            store(place, night, 1.0, source=0.5)
+            store(warehouse, night, 1.0, source=0.5)
         ranker = SETTINGS.ranker.model_copy(update={"examples": examples})
-        train_ranker(place.url, NIGHTS[1] + timedelta(7), settings=SETTINGS.model_copy(update={"ranker": ranker}))
-        figures.append(place.need("rankers", NIGHTS[1] + timedelta(7)).extra)
+        train_ranker(warehouse.url, NIGHTS[1] + timedelta(7), settings=SETTINGS.model_copy(update={"ranker": ranker}))
+        figures.append(warehouse.need("rankers", NIGHTS[1] + timedelta(7)).extra)
     assert figures[0]["rows"] > 1.5 * figures[1]["rows"], "negatives were thinned"
     assert figures[0]["ndcg50_ppm_source:src"] == figures[1]["ndcg50_ppm_source:src"]
 
 
-def test_what_was_heard_and_was_no_candidate_counts_against_everyone(place: Warehouse) -> None:
+def test_what_was_heard_and_was_no_candidate_counts_against_everyone(warehouse: Warehouse) -> None:
     for night in NIGHTS[:2]:
-        store(place, night, 1.0, source=0.9)
-    told = fitted(place, NIGHTS[1])
+        store(warehouse, night, 1.0, source=0.9)
+    printed = fitted(warehouse, NIGHTS[1])
     day = NIGHTS[1] + timedelta(7)
-    seen = place.read("outcomes", day)
+    seen = warehouse.read("outcomes", day)
     missed = seen.filter("listened").with_columns(track_id="missed " + pl.col("track_id"), stage=pl.lit("missed"))
-    place.store.delete(f"outcomes/date={day}")
-    put(place, "outcomes", day, pl.concat([seen, missed]), shards=1)
-    place.store.delete(f"rankers/date={day}")
-    assert fitted(place, NIGHTS[1])["ndcg50_ppm_source:src"] < 0.9 * told["ndcg50_ppm_source:src"]
+    warehouse.store.delete(f"outcomes/date={day}")
+    put(warehouse, "outcomes", day, pl.concat([seen, missed]), shards=1)
+    warehouse.store.delete(f"rankers/date={day}")
+    assert fitted(warehouse, NIGHTS[1])["ndcg50_ppm_source:src"] < 0.9 * printed["ndcg50_ppm_source:src"]
 
 
-def test_the_nights_learned_from_and_the_one_measured_share_no_day(place: Warehouse) -> None:
+def test_the_nights_learned_from_and_the_one_measured_share_no_day(warehouse: Warehouse) -> None:
     for day in (12, 17, 18, 19):
-        store(place, date(2026, 1, day), 1.0)
-    past = as_of(place.url, date(2026, 1, 26))
+        store(warehouse, date(2026, 1, day), 1.0)
+    past = as_of(warehouse.url, date(2026, 1, 26))
     assert [made.date.day for made, _ in pairs_of(past, 7, 6)] == [12, 19]
     assert [made.date.day for made, _ in pairs_of(past, 7, 1)] == [19]

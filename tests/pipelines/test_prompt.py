@@ -25,12 +25,12 @@ SECRET = "wistful xylophone"  # stands in a prompt's text, and may stand in no l
 
 
 @pytest.fixture
-def place(world: World, tmp_path: Path) -> Warehouse:
+def warehouse(world: World, tmp_path: Path) -> Warehouse:
     return world.copy(world.made, tmp_path / "warehouse")
 
 
-def of(place: Warehouse, table: str) -> dict[str, dict]:
-    return {r["prompt_id"]: r for r in place.read(table, NIGHT).iter_rows(named=True)}
+def of(warehouse: Warehouse, table: str) -> dict[str, dict]:
+    return {r["prompt_id"]: r for r in warehouse.read(table, NIGHT).iter_rows(named=True)}
 
 
 def file_of(folder: Path, rows: list[dict]) -> str:
@@ -39,9 +39,9 @@ def file_of(folder: Path, rows: list[dict]) -> str:
     return str(path)
 
 
-def asked(place: Warehouse, folder: Path) -> tuple[list[str], dict[str, int]]:
+def asked(warehouse: Warehouse, folder: Path) -> tuple[list[str], dict[str, int]]:
     """Three listeners and somebody unknown ask; one follows up; bad rows are among them."""
-    people = place.read_newest("listeners", NIGHT)["listener_id"].sort().to_list()[:3]
+    people = warehouse.read_newest("listeners", NIGHT)["listener_id"].sort().to_list()[:3]
     rows = [
         {"prompt_id": "p1", "listener_id": people[0], "text": f"30 minutes of {SECRET} rock, nothing explicit"},
         {"prompt_id": "p2", "listener_id": people[1], "text": "10 pop songs from the 90s"},
@@ -54,19 +54,19 @@ def asked(place: Warehouse, folder: Path) -> tuple[list[str], dict[str, int]]:
         {"prompt_id": "p8", "listener_id": people[2], "text": "x" * 3000},
         {"prompt_id": "p9", "listener_id": people[2], "text": "rock", "asked_at": "2030-01-01T00:00:00Z"},
     ]
-    return people, file_prompts(place.url, NIGHT, file_of(folder, rows), settings=SETTINGS)
+    return people, file_prompts(warehouse.url, NIGHT, file_of(folder, rows), settings=SETTINGS)
 
 
-def test_a_date_of_prompts_is_answered(place: Warehouse, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
-    people, counts = asked(place, tmp_path)
+def test_a_date_of_prompts_is_answered(warehouse: Warehouse, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    people, counts = asked(warehouse, tmp_path)
     assert counts == {
         **{"rows": 10, "kept": 6, "duplicates": 1},
         **{"refused broken_line": 1, "refused too_long": 1, "refused future": 1},
     }
-    prompt(place.url, NIGHT, settings=SETTINGS)
-    made, intents = of(place, "playlists"), of(place, "intents")
+    prompt(warehouse.url, NIGHT, settings=SETTINGS)
+    made, intents = of(warehouse, "playlists"), of(warehouse, "intents")
     assert set(made) == set(intents) == {f"p{n}" for n in range(1, 7)}
-    tracks = place.read_newest("tracks", NIGHT)
+    tracks = warehouse.read_newest("tracks", NIGHT)
     explicit = set(tracks.filter(pl.col("explicit"))["track_id"])
     year = dict(tracks.select("track_id", pl.col("released_on").dt.year()).rows())
     tags = dict(tracks.select("track_id", "tags").rows())
@@ -84,84 +84,88 @@ def test_a_date_of_prompts_is_answered(place: Warehouse, tmp_path: Path, capfd: 
     assert {r["listener_id"] for r in made.values()} == {*people, "prompt:p4"}
     for found in ids.values():
         assert len(set(found)) == len(found)
-    told = capfd.readouterr()
-    records = "".join(p.read_text() for p in (Path(place.url) / "runs").glob("*.json"))
-    assert SECRET not in told.out + told.err + records
+    printed = capfd.readouterr()
+    records = "".join(p.read_text() for p in (Path(warehouse.url) / "runs").glob("*.json"))
+    assert SECRET not in printed.out + printed.err + records
 
 
-def test_the_same_prompts_make_the_same_bytes_and_a_file_is_filed_once(place: Warehouse, tmp_path: Path) -> None:
-    _, counts = asked(place, tmp_path)
-    prompt(place.url, NIGHT, settings=SETTINGS)
-    before = {k: v for k, v in hashes(place).items() if k.partition("@")[0] in ("prompts", "intents", "playlists")}
-    assert asked(place, tmp_path)[1] == counts
+def test_the_same_prompts_make_the_same_bytes_and_a_file_is_filed_once(warehouse: Warehouse, tmp_path: Path) -> None:
+    _, counts = asked(warehouse, tmp_path)
+    prompt(warehouse.url, NIGHT, settings=SETTINGS)
+    before = {k: v for k, v in hashes(warehouse).items() if k.partition("@")[0] in ("prompts", "intents", "playlists")}
+    assert asked(warehouse, tmp_path)[1] == counts
     for table in ("intents", "playlists"):
-        place.store.delete(f"{table}/date={NIGHT}/_current.json")
-    prompt(place.url, NIGHT, settings=SETTINGS)
-    after = {k: v for k, v in hashes(place).items() if k in before}
+        warehouse.store.delete(f"{table}/date={NIGHT}/_current.json")
+    prompt(warehouse.url, NIGHT, settings=SETTINGS)
+    after = {k: v for k, v in hashes(warehouse).items() if k in before}
     assert [[sha for _, sha in files] for files in after.values()] == [
         [sha for _, sha in files] for files in before.values()
     ]
 
 
-def test_at_once_and_in_the_job_a_prompt_gets_the_same_list(place: Warehouse) -> None:
-    who = place.read_newest("listeners", NIGHT)["listener_id"].min()
-    first = playlist(place.url, "20 minutes of pop", settings=SETTINGS, listener=str(who), console=Console(quiet=True))
-    again = playlist(place.url, "20 minutes of pop", settings=SETTINGS, listener=str(who), console=Console(quiet=True))
-    then = playlist(place.url, "40 minutes instead", settings=SETTINGS, follows=first, console=Console(quiet=True))
+def test_at_once_and_in_the_job_a_prompt_gets_the_same_list(warehouse: Warehouse) -> None:
+    who = warehouse.read_newest("listeners", NIGHT)["listener_id"].min()
+    first = playlist(
+        warehouse.url, "20 minutes of pop", settings=SETTINGS, listener=str(who), console=Console(quiet=True)
+    )
+    again = playlist(
+        warehouse.url, "20 minutes of pop", settings=SETTINGS, listener=str(who), console=Console(quiet=True)
+    )
+    then = playlist(warehouse.url, "40 minutes instead", settings=SETTINGS, follows=first, console=Console(quiet=True))
     assert first == again
-    at_once = of(place, "playlists")
+    at_once = of(warehouse, "playlists")
     assert set(at_once) == {first, then}
     assert at_once[then]["minutes"] == pytest.approx(40, rel=0.05)
     assert at_once[then]["listener_id"] == who
     kept = [i["track_id"] for i in at_once[first]["items"]]
     assert set(kept) <= {i["track_id"] for i in at_once[then]["items"]}  # what was not criticised is kept
-    prompt(place.url, NIGHT, settings=SETTINGS)
-    in_job = of(place, "playlists")
+    prompt(warehouse.url, NIGHT, settings=SETTINGS)
+    in_job = of(warehouse, "playlists")
     assert {p: r["items"] for p, r in in_job.items()} == {p: r["items"] for p, r in at_once.items()}
 
 
-def test_forget_reaches_prompts_intents_and_playlists(place: Warehouse, tmp_path: Path) -> None:
-    people, _ = asked(place, tmp_path)
-    prompt(place.url, NIGHT, settings=SETTINGS)
-    forget(place.url, [people[0], "prompt:p4"], today=NIGHT)
+def test_forget_reaches_prompts_intents_and_playlists(warehouse: Warehouse, tmp_path: Path) -> None:
+    people, _ = asked(warehouse, tmp_path)
+    prompt(warehouse.url, NIGHT, settings=SETTINGS)
+    forget(warehouse.url, [people[0], "prompt:p4"], today=NIGHT)
     for table in ("prompts", "intents", "playlists"):
-        assert set(of(place, table)) == {"p2", "p3", "p6"}
-    everything = b"".join(p.read_bytes() for p in Path(place.url).rglob("*") if p.is_file())
+        assert set(of(warehouse, table)) == {"p2", "p3", "p6"}
+    everything = b"".join(p.read_bytes() for p in Path(warehouse.url).rglob("*") if p.is_file())
     assert SECRET.encode() not in everything
     again = [{"prompt_id": "new", "listener_id": people[0], "text": "rock"}]
-    counts = file_prompts(place.url, NIGHT, file_of(tmp_path, again), settings=SETTINGS)
+    counts = file_prompts(warehouse.url, NIGHT, file_of(tmp_path, again), settings=SETTINGS)
     assert (counts["kept"], counts["refused forgotten"]) == (0, 1)
 
 
-def test_errors_say_what_to_do_and_never_the_prompt(place: Warehouse, tmp_path: Path) -> None:
+def test_errors_say_what_to_do_and_never_the_prompt(warehouse: Warehouse, tmp_path: Path) -> None:
     quiet = Console(quiet=True)
     with pytest.raises(UserError, match="expected a prompt, found none"):
-        playlist(place.url, " ", settings=SETTINGS, console=quiet)
+        playlist(warehouse.url, " ", settings=SETTINGS, console=quiet)
     with pytest.raises(UserError, match="--follows: no prompt of that id"):
-        playlist(place.url, SECRET, settings=SETTINGS, follows="nothing", console=quiet)
+        playlist(warehouse.url, SECRET, settings=SETTINGS, follows="nothing", console=quiet)
     with pytest.raises(UserError, match="--date D"):
         playlist(str(tmp_path / "empty"), SECRET, settings=SETTINGS, console=quiet)
     bad = tmp_path / "prompts.csv"
     bad.write_text("words\nrock\n")
     with pytest.raises(UserError, match="expected a column `text`"):
-        file_prompts(place.url, NIGHT, str(bad), settings=SETTINGS)
-    who = [str(i) for i in place.read_newest("listeners", NIGHT)["listener_id"].sort()[:2]]
-    first = playlist(place.url, "rock", settings=SETTINGS, listener=who[0], console=quiet)
+        file_prompts(warehouse.url, NIGHT, str(bad), settings=SETTINGS)
+    who = [str(i) for i in warehouse.read_newest("listeners", NIGHT)["listener_id"].sort()[:2]]
+    first = playlist(warehouse.url, "rock", settings=SETTINGS, listener=who[0], console=quiet)
     with pytest.raises(UserError, match="another's"):
-        playlist(place.url, "more", settings=SETTINGS, listener=who[1], follows=first, console=quiet)
+        playlist(warehouse.url, "more", settings=SETTINGS, listener=who[1], follows=first, console=quiet)
 
 
-def test_the_commands(place: Warehouse, tmp_path: Path) -> None:
+def test_the_commands(warehouse: Warehouse, tmp_path: Path) -> None:
     path = tmp_path / "prompts.parquet"
     at = datetime(*NIGHT.timetuple()[:3], 12, tzinfo=UTC)
     pl.DataFrame({"text": ["ten rock songs"], "asked_at": [at]}).write_parquet(path)
-    on = ["--date", str(NIGHT), "--warehouse", place.url]
+    on = ["--date", str(NIGHT), "--warehouse", warehouse.url]
     done = CliRunner().invoke(cli, ["file-prompts", "--input", str(path), *on])
     assert done.exit_code == 0, done.output
     assert "rows 1" in done.output
     assert CliRunner().invoke(cli, ["prompt", *on]).exit_code == 0
-    (row,) = of(place, "playlists").values()
+    (row,) = of(warehouse, "playlists").values()
     assert len(row["items"]) == 10
-    done = CliRunner().invoke(cli, ["playlist", "five pop songs", "--warehouse", place.url])
+    done = CliRunner().invoke(cli, ["playlist", "five pop songs", "--warehouse", warehouse.url])
     assert done.exit_code == 0, done.output
     assert "Pop (5 tracks" in done.output

@@ -62,16 +62,16 @@ def test_no_id_that_came_is_in_any_byte(tmp_path: Path, key: str) -> None:
     done = ingest(str(warehouse), "csv", [plays(tmp_path)], end_date=END, pseudonym_key_file=key, **tables(tmp_path))
     assert (done.listens, done.rejects) == (3, 4)
     assert found(warehouse, [*WHO, KEY]) == []
-    names, place = Pseudonyms(KEY.encode()), Warehouse(str(warehouse))
+    names, opened = Pseudonyms(KEY.encode()), Warehouse(str(warehouse))
     mine = {names.of(w) for w in WHO}
     for table, day in (
         ("listens", date(2026, 1, 5)),
         ("feedback", date(2026, 1, 5)),
         ("impressions", date(2026, 1, 5)),
     ):
-        assert set(place.read(table, day)["listener_id"]) == mine, table
-    assert set(place.read_newest("listeners", END)["listener_id"]) == mine
-    rejects = place.read("rejects", END)
+        assert set(opened.read(table, day)["listener_id"]) == mine, table
+    assert set(opened.read_newest("listeners", END)["listener_id"]) == mine
+    rejects = opened.read("rejects", END)
     assert rejects["raw"].str.starts_with("hmac-sha256:").all() and rejects["file"].str.starts_with("file-").all()
 
 
@@ -114,9 +114,9 @@ def test_a_key_must_be_long_and_never_travels(tmp_path: Path) -> None:
 def test_with_the_key_the_id_that_came_shows_and_forgets(tmp_path: Path, key: str) -> None:
     warehouse = str(tmp_path / "w")
     ingest(warehouse, "csv", [plays(tmp_path)], end_date=END, pseudonym_key_file=key)
-    place, names = Warehouse(warehouse), Pseudonyms(KEY.encode())
-    put(place, "shelves", NIGHT, names.rows(shelves_of()))
-    put(place, "tracks", date(2025, 1, 1), place.read_newest("tracks", END), 1)
+    opened, names = Warehouse(warehouse), Pseudonyms(KEY.encode())
+    put(opened, "shelves", NIGHT, names.rows(shelves_of()))
+    put(opened, "tracks", date(2025, 1, 1), opened.read_newest("tracks", END), 1)
     (mine,) = known_as(warehouse, ["listener-0"], key)
     out = io.StringIO()
     show(warehouse, mine, console=Console(file=out))

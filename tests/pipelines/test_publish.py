@@ -38,9 +38,9 @@ NEXT = date(2026, 1, 21)
 VIEW = "SELECT COUNT(*) AS n, COUNT(DISTINCT version) AS versions, MIN(version) AS version FROM `{}.{}.shelves`"
 
 
-def make(place: Warehouse, rows: int, day: date = NIGHT) -> Manifest:
+def make(warehouse: Warehouse, rows: int, day: date = NIGHT) -> Manifest:
     """A run of shelves of so many rows, each naming its run; told apart by the number of rows."""
-    run = plan(place, "shelves", day, shards=4, inputs={}, settings={"rows": rows}, step_version="test")
+    run = plan(warehouse, "shelves", day, shards=4, inputs={}, settings={"rows": rows}, step_version="test")
     assert run is not None
     frame = shelves_of().head(rows).with_columns(version=pl.lit(run.run_id))
     parts = [write_frame(run, shard, part) for shard, part in split(frame, 4)]
@@ -69,7 +69,7 @@ class Place:
 
 
 @pytest.fixture
-def place(emulator: Emulator, tmp_path: Path) -> Place:
+def warehouse(emulator: Emulator, tmp_path: Path) -> Place:
     return Place(emulator, tmp_path)
 
 
@@ -77,48 +77,50 @@ def seen(manifest: Manifest) -> tuple[int, int, str]:
     return manifest.rows, 1, manifest.run_id
 
 
-def test_a_published_row_is_the_row_of_the_warehouse(place: Place) -> None:
-    run = make(place.warehouse, 12)
-    assert place.publish() == [f"shelves reads shelves__20260120__{run.run_id}, 12 rows"]
-    question = f"SELECT listener_id, items, valid_from FROM `{PROJECT}.{place.dataset}.shelves` ORDER BY listener_id"
-    found = [dict(row) for row in place.emulator.client().query(question).result()]
-    stored = place.warehouse.read("shelves", NIGHT).sort("listener_id").select("listener_id", "items", "valid_from")
+def test_a_published_row_is_the_row_of_the_warehouse(warehouse: Place) -> None:
+    run = make(warehouse.warehouse, 12)
+    assert warehouse.publish() == [f"shelves reads shelves__20260120__{run.run_id}, 12 rows"]
+    question = (
+        f"SELECT listener_id, items, valid_from FROM `{PROJECT}.{warehouse.dataset}.shelves` ORDER BY listener_id"
+    )
+    found = [dict(row) for row in warehouse.emulator.client().query(question).result()]
+    stored = warehouse.warehouse.read("shelves", NIGHT).sort("listener_id").select("listener_id", "items", "valid_from")
     for row, want in zip(found, stored.to_dicts(), strict=True):
         assert row["listener_id"] == want["listener_id"] and row["valid_from"] == want["valid_from"]
         items = [(i["position"], i["track_id"], i["propensity"]) for i in row["items"]]
         assert items == [(i["position"], i["track_id"], i["propensity"]) for i in want["items"]] and items
 
 
-def test_publishing_again_loads_nothing_and_changes_nothing(place: Place) -> None:
-    run = make(place.warehouse, 5)
-    place.publish()
+def test_publishing_again_loads_nothing_and_changes_nothing(warehouse: Place) -> None:
+    run = make(warehouse.warehouse, 5)
+    warehouse.publish()
     wire = Wire()
-    assert place.publish(wire) == [f"shelves already reads shelves__20260120__{run.run_id}, 5 rows"]
+    assert warehouse.publish(wire) == [f"shelves already reads shelves__20260120__{run.run_id}, 5 rows"]
     assert not [r for r in wire.sent if "upload" in r.path or "CREATE" in str(r.body)]
-    assert place.read() == seen(run)
+    assert warehouse.read() == seen(run)
 
 
-def test_rollback_goes_back_once_for_a_date_however_often_it_is_asked(place: Place) -> None:
-    first = make(place.warehouse, 5)
-    place.publish()
-    second = make(place.warehouse, 7, NEXT)
-    place.publish(day=NEXT)
-    assert place.read() == seen(second)
+def test_rollback_goes_back_once_for_a_date_however_often_it_is_asked(warehouse: Place) -> None:
+    first = make(warehouse.warehouse, 5)
+    warehouse.publish()
+    second = make(warehouse.warehouse, 7, NEXT)
+    warehouse.publish(day=NEXT)
+    assert warehouse.read() == seen(second)
     for _ in range(2):
-        place.rollback(day=NEXT)
-        assert place.read() == seen(first)
+        warehouse.rollback(day=NEXT)
+        assert warehouse.read() == seen(first)
     with pytest.raises(UserError, match="what it read before is gone or never was"):
-        place.rollback()
-    assert place.read() == seen(first)
-    place.publish(day=NEXT)
-    assert place.read() == seen(second)
+        warehouse.rollback()
+    assert warehouse.read() == seen(first)
+    warehouse.publish(day=NEXT)
+    assert warehouse.read() == seen(second)
 
 
-def changes_of(place: Place, day: date) -> list[int]:
+def changes_of(warehouse: Place, day: date) -> list[int]:
     """Numbers of the requests of a publish that change something, in a dataset of its own that has the same past."""
     other = Place.__new__(Place)
-    other.__dict__.update(place.__dict__)
-    other.dataset = place.emulator.dataset()
+    other.__dict__.update(warehouse.__dict__)
+    other.dataset = warehouse.emulator.dataset()
     other.to = f"bigquery:{PROJECT}.{other.dataset}"
     other.publish()
     wire = Wire()
@@ -127,14 +129,14 @@ def changes_of(place: Place, day: date) -> list[int]:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before it is sent", "after it was answered"])
-def test_killed_at_any_change_and_started_again_no_row_is_lost_doubled_or_mixed(place: Place, after: bool) -> None:
-    old, new = make(place.warehouse, 5), make(place.warehouse, 7, NEXT)
-    cuts = changes_of(place, NEXT)
+def test_killed_at_any_change_and_started_again_no_row_is_lost_doubled_or_mixed(warehouse: Place, after: bool) -> None:
+    old, new = make(warehouse.warehouse, 5), make(warehouse.warehouse, 7, NEXT)
+    cuts = changes_of(warehouse, NEXT)
     assert len(cuts) >= 6  # create, upload in two, label, free, view, expire
     for cut in cuts:
         other = Place.__new__(Place)
-        other.__dict__.update(place.__dict__)
-        other.dataset = place.emulator.dataset()
+        other.__dict__.update(warehouse.__dict__)
+        other.dataset = warehouse.emulator.dataset()
         other.to = f"bigquery:{PROJECT}.{other.dataset}"
         other.publish()
         with pytest.raises(Killed):
@@ -149,15 +151,15 @@ def test_killed_at_any_change_and_started_again_no_row_is_lost_doubled_or_mixed(
 class Reader(threading.Thread):
     """Polls the view until told to stop, keeping every distinct answer."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, warehouse: Place) -> None:
         super().__init__(daemon=True)
-        self.place, self.answers, self.polls, self.done = place, set(), 0, threading.Event()  # type: ignore[var-annotated]
+        self.warehouse, self.answers, self.polls, self.done = warehouse, set(), 0, threading.Event()  # type: ignore[var-annotated]
         self.failed: list[BaseException] = []
 
     def run(self) -> None:
         while not self.done.is_set():
             try:
-                self.answers.add(self.place.read())
+                self.answers.add(self.warehouse.read())
                 self.polls += 1
             except Exception as error:
                 self.failed.append(error)
@@ -165,8 +167,8 @@ class Reader(threading.Thread):
 
 
 @pytest.fixture
-def reader(place: Place) -> Iterator[Reader]:
-    thread = Reader(place)
+def reader(warehouse: Place) -> Iterator[Reader]:
+    thread = Reader(warehouse)
     yield thread
     thread.done.set()
     if thread.is_alive():
@@ -188,18 +190,18 @@ publish(sys.argv[2], date.fromisoformat(sys.argv[3]), sys.argv[4], client=emulat
 """
 
 
-def test_a_reader_sees_whole_runs_through_publish_kill_republish_and_rollback(place: Place, reader: Reader) -> None:
-    old, new = make(place.warehouse, 5), make(place.warehouse, 7, NEXT)
-    place.publish()
+def test_a_reader_sees_whole_runs_through_publish_kill_republish_and_rollback(warehouse: Place, reader: Reader) -> None:
+    old, new = make(warehouse.warehouse, 5), make(warehouse.warehouse, 7, NEXT)
+    warehouse.publish()
     reader.start()
-    arguments = [place.emulator.url, place.warehouse.url, NEXT.isoformat(), place.to, "5"]
+    arguments = [warehouse.emulator.url, warehouse.warehouse.url, NEXT.isoformat(), warehouse.to, "5"]
     done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, env=os.environ)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert place.read() == seen(old)
-    place.publish(day=NEXT)
+    assert warehouse.read() == seen(old)
+    warehouse.publish(day=NEXT)
     for _ in range(3):
-        place.rollback(day=NEXT)
-        place.publish(day=NEXT)
+        warehouse.rollback(day=NEXT)
+        warehouse.publish(day=NEXT)
     polls = reader.polls
     while reader.polls < polls + 2 and reader.is_alive():
         reader.done.wait(0.01)
@@ -209,56 +211,56 @@ def test_a_reader_sees_whole_runs_through_publish_kill_republish_and_rollback(pl
     assert reader.answers == {seen(old), seen(new)} and reader.polls > 10
 
 
-def test_rows_that_do_not_match_the_manifest_never_reach_the_view(place: Place) -> None:
-    old = make(place.warehouse, 5)
-    place.publish()
-    new = make(place.warehouse, 7, NEXT)
+def test_rows_that_do_not_match_the_manifest_never_reach_the_view(warehouse: Place) -> None:
+    old = make(warehouse.warehouse, 5)
+    warehouse.publish()
+    new = make(warehouse.warehouse, 7, NEXT)
     path = f"shelves/date={NEXT}/_current.json"
-    place.warehouse.store.write(path, new.model_copy(update={"rows": 8}).to_json())
+    warehouse.warehouse.store.write(path, new.model_copy(update={"rows": 8}).to_json())
     with pytest.raises(
         UserError, match="expected 8 rows as the manifest says, found 7 loaded; the view was not replaced"
     ):
-        place.publish(day=NEXT)
-    assert place.read() == seen(old)
+        warehouse.publish(day=NEXT)
+    assert warehouse.read() == seen(old)
 
 
-def test_an_empty_run_is_not_published(place: Place) -> None:
-    old = make(place.warehouse, 5)
-    place.publish()
-    make(place.warehouse, 0, NEXT)
+def test_an_empty_run_is_not_published(warehouse: Place) -> None:
+    old = make(warehouse.warehouse, 5)
+    warehouse.publish()
+    make(warehouse.warehouse, 0, NEXT)
     with pytest.raises(UserError, match="no rows"):
-        place.publish(day=NEXT)
-    assert place.read() == seen(old)
+        warehouse.publish(day=NEXT)
+    assert warehouse.read() == seen(old)
 
 
-def test_a_table_of_somebody_elses_under_the_views_name_is_left_alone(place: Place) -> None:
-    make(place.warehouse, 5)
-    client = place.emulator.client()
-    client.query(f"CREATE TABLE `{PROJECT}.{place.dataset}.shelves` AS SELECT 1 AS x").result()
+def test_a_table_of_somebody_elses_under_the_views_name_is_left_alone(warehouse: Place) -> None:
+    make(warehouse.warehouse, 5)
+    client = warehouse.emulator.client()
+    client.query(f"CREATE TABLE `{PROJECT}.{warehouse.dataset}.shelves` AS SELECT 1 AS x").result()
     with pytest.raises(UserError, match="found something else"):
-        place.publish()
-    assert client.get_table(f"{PROJECT}.{place.dataset}.shelves").num_rows == 1
+        warehouse.publish()
+    assert client.get_table(f"{PROJECT}.{warehouse.dataset}.shelves").num_rows == 1
 
 
-def test_a_refusal_is_told_without_the_services_message(place: Place) -> None:
-    run = make(place.warehouse, 5)
+def test_a_refusal_is_told_without_the_services_message(warehouse: Place) -> None:
+    run = make(warehouse.warehouse, 5)
     for entry in run.files:  # another table's rows in this one's files: the load itself fails or the cast does
-        (Path(place.warehouse.url) / entry.path).write_bytes(b"PAR1 not a file of listener-3 PAR1")
-    with pytest.raises(UserError) as told:
-        place.publish()
-    assert "listener-" not in str(told.value)
+        (Path(warehouse.warehouse.url) / entry.path).write_bytes(b"PAR1 not a file of listener-3 PAR1")
+    with pytest.raises(UserError) as raised:
+        warehouse.publish()
+    assert "listener-" not in str(raised.value)
 
 
-def test_a_dataset_that_is_not_there_is_named(place: Place) -> None:
-    make(place.warehouse, 5)
+def test_a_dataset_that_is_not_there_is_named(warehouse: Place) -> None:
+    make(warehouse.warehouse, 5)
     with pytest.raises(UserError, match="found no nightshelf-test.nowhere; create it first"):
-        publish(place.warehouse.url, NIGHT, f"bigquery:{PROJECT}.nowhere", client=place.emulator.client())
+        publish(warehouse.warehouse.url, NIGHT, f"bigquery:{PROJECT}.nowhere", client=warehouse.emulator.client())
 
 
-def test_expiry_is_asked_for_on_what_no_view_reads_and_taken_from_what_one_will(place: Place) -> None:
-    first = make(place.warehouse, 5)
+def test_expiry_is_asked_for_on_what_no_view_reads_and_taken_from_what_one_will(warehouse: Place) -> None:
+    first = make(warehouse.warehouse, 5)
     wire = Wire()
-    place.publish(wire)
+    warehouse.publish(wire)
     name = f"shelves__20260120__{first.run_id}"
     expiry = str(int(datetime(2026, 2, 8, tzinfo=UTC).timestamp() * 1000))
     made = next(r.body for r in wire.sent if r.method == "POST" and r.path.endswith("/tables"))
@@ -266,43 +268,43 @@ def test_expiry_is_asked_for_on_what_no_view_reads_and_taken_from_what_one_will(
     freed = [n for n, r in enumerate(wire.sent) if r.method == "PATCH" and r.body.get("expirationTime", 0) is None]
     replaced = [n for n, r in enumerate(wire.sent) if "CREATE OR REPLACE VIEW" in str(r.body)]
     assert len(replaced) == 1 and len(freed) == 1 and freed[0] < replaced[0]
-    make(place.warehouse, 7, NEXT)
+    make(warehouse.warehouse, 7, NEXT)
     wire = Wire()
-    place.publish(wire, NEXT)
+    warehouse.publish(wire, NEXT)
     replaced = [n for n, r in enumerate(wire.sent) if "CREATE OR REPLACE VIEW" in str(r.body)]
     set_on = [n for n, r in enumerate(wire.sent) if r.method == "PATCH" and r.body.get("expirationTime") == expiry]
     assert [wire.sent[n].path.rsplit("/", 1)[-1] for n in set_on] == [name] and set_on[0] > replaced[0]
 
 
 @pytest.mark.parametrize("at", range(1, 9))
-def test_two_publishes_interleaved_leave_no_expiry_on_what_the_view_reads(place: Place, at: int) -> None:
+def test_two_publishes_interleaved_leave_no_expiry_on_what_the_view_reads(warehouse: Place, at: int) -> None:
     """The first is held at each of its requests that changes something, while the second goes by."""
-    make(place.warehouse, 5)
-    make(place.warehouse, 6, NEXT)
-    place.publish(day=NEXT)  # loaded, so that only views and expiries are left to change
-    place.publish()
+    make(warehouse.warehouse, 5)
+    make(warehouse.warehouse, 6, NEXT)
+    warehouse.publish(day=NEXT)  # loaded, so that only views and expiries are left to change
+    warehouse.publish()
     inner, changes = Wire(), iter(range(1, 1 << 30))
     request = inner.request
 
     def held(method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
         if method in ("POST", "PATCH", "PUT") and next(changes) == at:
-            place.publish()
+            warehouse.publish()
         return request(method, url, *args, **kwargs)
 
     inner.request = held  # type: ignore[method-assign]
-    place.publish(inner, day=NEXT)
-    to = job.target(place.to, place.emulator.client())
+    warehouse.publish(inner, day=NEXT)
+    to = job.target(warehouse.to, warehouse.emulator.client())
     shown = bigquery_views._shown(to, "shelves")
     assert shown is not None
     found = to.get(shown)
     assert found is not None and found.expires is None
 
 
-def test_a_local_run_is_uploaded_by_one_job_with_its_own_id(place: Place) -> None:
-    run = make(place.warehouse, 12)
+def test_a_local_run_is_uploaded_by_one_job_with_its_own_id(warehouse: Place) -> None:
+    run = make(warehouse.warehouse, 12)
     assert len(run.files) > 1
     wire = Wire()
-    place.publish(wire)
+    warehouse.publish(wire)
     loads = [r.body for r in wire.sent if "load" in r.body.get("configuration", {})]
     assert len(loads) == 1
     assert loads[0]["jobReference"]["jobId"].startswith(f"nightshelf_shelves__20260120__{run.run_id}_")
@@ -354,12 +356,14 @@ class Flat(Wire):
 
 
 @pytest.fixture
-def bucket(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+def bucket(warehouse: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     """The same, with the warehouse in a bucket that the emulator reads, too."""
-    url = f"gs://bucket/{place.dataset}"
-    monkeypatch.setattr(warehouse_module, "open_store", lambda _: Bucket(place.emulator.bucket / place.dataset, url))
-    place.warehouse = Warehouse(url)
-    return place
+    url = f"gs://bucket/{warehouse.dataset}"
+    monkeypatch.setattr(
+        warehouse_module, "open_store", lambda _: Bucket(warehouse.emulator.bucket / warehouse.dataset, url)
+    )
+    warehouse.warehouse = Warehouse(url)
+    return warehouse
 
 
 def test_a_bucket_is_loaded_from_where_it_lies_by_one_job_that_is_started_once(bucket: Place) -> None:
@@ -404,14 +408,14 @@ def test_a_load_whose_file_is_gone_fails_and_succeeds_when_it_is_back(
     assert bucket.read() == seen(run)
 
 
-def test_the_command_says_what_the_view_reads(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_says_what_the_view_reads(warehouse: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     from click.testing import CliRunner
 
     from pipelines.cli.main import cli
 
-    run = make(place.warehouse, 5)
-    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", place.emulator.url)
-    asked = ["publish", "--to", place.to, "--warehouse", place.warehouse.url]
+    run = make(warehouse.warehouse, 5)
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", warehouse.emulator.url)
+    asked = ["publish", "--to", warehouse.to, "--warehouse", warehouse.warehouse.url]
     done = CliRunner().invoke(cli, [*asked, "--date", NIGHT.isoformat()])
     assert done.output == f"shelves reads shelves__20260120__{run.run_id}, 5 rows\n"
     refused = CliRunner().invoke(cli, asked)

@@ -55,9 +55,9 @@ def test_what_is_refused_is_named_with_its_remedy(error: Exception, said: str) -
         except Exception as inner:
             raise ValueError("a library's own words, with zoe in them") from inner
     except ValueError as outer:
-        told = foreseen(outer)
-    assert told is not None and re.search(said.replace("(", r"\(").replace(")", r"\)"), str(told)), str(told)
-    assert "zoe" not in str(told) and "same command again" in str(told)
+        refusal = foreseen(outer)
+    assert refusal is not None and re.search(said.replace("(", r"\(").replace(")", r"\)"), str(refusal)), str(refusal)
+    assert "zoe" not in str(refusal) and "same command again" in str(refusal)
     assert foreseen(ValueError("nothing of the machine's")) is None
 
 
@@ -77,11 +77,11 @@ def test_somebody_elses_folders_and_half_a_record_stop_nobody(
 
 
 def test_a_warehouse_whose_name_looks_like_markup(tiny: Warehouse, tmp_path: Path) -> None:
-    place = tmp_path / "[/x] [red]w"
-    place.parent.mkdir()
-    os.rename(tiny.url, place)
-    told = CliRunner().invoke(cli, ["status", "--warehouse", str(place)])
-    assert told.exit_code == 0 and "[red]w" in "".join(told.output.split())
+    warehouse = tmp_path / "[/x] [red]w"
+    warehouse.parent.mkdir()
+    os.rename(tiny.url, warehouse)
+    refusal = CliRunner().invoke(cli, ["status", "--warehouse", str(warehouse)])
+    assert refusal.exit_code == 0 and "[red]w" in "".join(refusal.output.split())
 
 
 def test_counts_that_somebody_edited_are_found_and_counted_again(tiny: Warehouse) -> None:
@@ -145,7 +145,7 @@ def test_without_standard_streams_the_work_is_done_and_no_file_takes_their_place
     path = log(world / "a.csv", ("ann", "t1", 1), ("bob", "t2", 2))
     words = f"ingest --format csv --input {path} --mapping {world / 'mapping.yaml'} --end-date {END} --warehouse {world / 'w'}"
     subprocess.run(["bash", "-c", f"{sys.executable} -m pipelines.cli.main {words} {closed}"], check=False)
-    place = Warehouse(str(world / "w"))
-    assert sum(place.read("listens", d).height for d in place.dates("listens")) == 2
-    assert list(repair(place.url)) == ["nothing is damaged"]
-    assert ingest(place.url, "csv", [path], mapping=str(world / "mapping.yaml"), end_date=END).batch is None
+    warehouse = Warehouse(str(world / "w"))
+    assert sum(warehouse.read("listens", d).height for d in warehouse.dates("listens")) == 2
+    assert list(repair(warehouse.url)) == ["nothing is damaged"]
+    assert ingest(warehouse.url, "csv", [path], mapping=str(world / "mapping.yaml"), end_date=END).batch is None

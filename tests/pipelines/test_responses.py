@@ -22,7 +22,7 @@ def item(n: int) -> str:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Warehouse:
+def warehouse(tmp_path: Path) -> Warehouse:
     """Each listener was shown one drawn track of two; the last three listeners never saw it."""
     made = build(tmp_path)
     draws, shown = [], []
@@ -45,9 +45,9 @@ def place(tmp_path: Path) -> Warehouse:
     return made
 
 
-def test_open_slots_and_arms_stand_in_the_evaluation_and_the_report(place: Warehouse) -> None:
-    evaluate(place.url, NIGHT, 3, settings=SETTINGS)  # type: ignore[arg-type]
-    got = place.read("evaluation", NIGHT)
+def test_open_slots_and_arms_stand_in_the_evaluation_and_the_report(warehouse: Warehouse) -> None:
+    evaluate(warehouse.url, NIGHT, 3, settings=SETTINGS)  # type: ignore[arg-type]
+    got = warehouse.read("evaluation", NIGHT)
 
     def row(**named: object) -> dict:
         return got.filter(pl.col("versus").is_null(), **named).row(0, named=True)  # type: ignore[arg-type]
@@ -67,7 +67,7 @@ def test_open_slots_and_arms_stand_in_the_evaluation_and_the_report(place: Wareh
     difference = got.filter(model="arm:bold", metric="active_days", versus="arm:control")
     assert difference["value"].to_list() == [0.0] and difference["segment"].to_list() == ["e1"]
     assert not got.filter(target="experiment", metric="saved").height, "no feedback: saves cannot be known"
-    page = Path(report(place.url, NIGHT)).read_text()
+    page = Path(report(warehouse.url, NIGHT)).read_text()
     assert "What open slots earned" in page and "policy:" not in page and "The experiment e1" in page
 
 
@@ -79,11 +79,11 @@ def test_without_impressions_one_line_says_what_is_missing(tmp_path: Path, capsy
     assert "no impressions of the days looked at" in Path(report(bare.url, NIGHT)).read_text()
 
 
-def test_impressions_of_other_shelves_are_no_evidence(place: Warehouse) -> None:
-    put(place, "impressions", FIRST + timedelta(1), frame("impressions", []))
-    other = place.read("impressions", FIRST).with_columns(version=pl.lit("another night's"))
-    place.store.delete(f"impressions/date={FIRST}")
-    put(place, "impressions", FIRST, other)
-    evaluate(place.url, NIGHT, 3, settings=SETTINGS)  # type: ignore[arg-type]
-    assert not place.read("evaluation", NIGHT).filter(target="shown").height
-    assert "none of them shows a slot" in Path(report(place.url, NIGHT)).read_text()
+def test_impressions_of_other_shelves_are_no_evidence(warehouse: Warehouse) -> None:
+    put(warehouse, "impressions", FIRST + timedelta(1), frame("impressions", []))
+    other = warehouse.read("impressions", FIRST).with_columns(version=pl.lit("another night's"))
+    warehouse.store.delete(f"impressions/date={FIRST}")
+    put(warehouse, "impressions", FIRST, other)
+    evaluate(warehouse.url, NIGHT, 3, settings=SETTINGS)  # type: ignore[arg-type]
+    assert not warehouse.read("evaluation", NIGHT).filter(target="shown").height
+    assert "none of them shows a slot" in Path(report(warehouse.url, NIGHT)).read_text()

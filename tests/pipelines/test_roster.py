@@ -13,7 +13,7 @@ from transforms.tables.warehouse import Warehouse
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """Twelve listeners have played; of those listed, one of them, one silent since long ago, and five join later."""
     made = build(tmp_path_factory.mktemp("roster"))
     people = [{"listener_id": LISTENERS[0]}, {"listener_id": "silent", "joined_on": NIGHT}]
@@ -22,16 +22,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     return made
 
 
-def test_who_joins_later_does_not_count(place: Warehouse) -> None:
-    library, listeners = as_of(place.url, NIGHT).library(), place.need("listeners", NIGHT)
-    assert roster_size(place, library, listeners, NIGHT, enough=5) == len(LISTENERS) + 1
-    assert roster_size(place, library, listeners, NIGHT + timedelta(1), enough=5) == len(LISTENERS) + 6
-    assert roster_size(place, library, None, NIGHT, enough=5) == len(LISTENERS)
+def test_who_joins_later_does_not_count(warehouse: Warehouse) -> None:
+    library, listeners = as_of(warehouse.url, NIGHT).library(), warehouse.need("listeners", NIGHT)
+    assert roster_size(warehouse, library, listeners, NIGHT, enough=5) == len(LISTENERS) + 1
+    assert roster_size(warehouse, library, listeners, NIGHT + timedelta(1), enough=5) == len(LISTENERS) + 6
+    assert roster_size(warehouse, library, None, NIGHT, enough=5) == len(LISTENERS)
 
 
-def test_tables_that_cannot_hold_enough_are_not_read(place: Warehouse) -> None:
-    library = as_of(place.url, NIGHT).library()
+def test_tables_that_cannot_hold_enough_are_not_read(warehouse: Warehouse) -> None:
+    library = as_of(warehouse.url, NIGHT).library()
     rows = sum(m.rows for m in library)
     gone = [m.model_copy(update={"files": ()}) for m in library]
-    assert roster_size(place, gone, None, NIGHT, enough=rows) == rows
-    assert roster_size(place, [], None, NIGHT, enough=0) == 0
+    assert roster_size(warehouse, gone, None, NIGHT, enough=rows) == rows
+    assert roster_size(warehouse, [], None, NIGHT, enough=0) == 0

@@ -30,9 +30,9 @@ CANDIDATES = frame(
 ).with_columns(reason_ref=pl.lit("h"))
 
 
-def store(place: Warehouse, table: str, day: dt.date, rows: pl.DataFrame, shards: int = 2) -> None:
+def store(warehouse: Warehouse, table: str, day: dt.date, rows: pl.DataFrame, shards: int = 2) -> None:
     """Commit a table."""
-    run = plan(place, table, day, shards=shards, inputs={}, settings={}, step_version="1")
+    run = plan(warehouse, table, day, shards=shards, inputs={}, settings={}, step_version="1")
     assert run is not None
     parts = split(rows, shards) if "listener_id" in rows.columns else [(0, rows)]
     finish(run, [Written(table, day.isoformat(), write_frame(run, shard, part)) for shard, part in parts])
@@ -41,12 +41,12 @@ def store(place: Warehouse, table: str, day: dt.date, rows: pl.DataFrame, shards
 @pytest.fixture(scope="module")
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Monday and Tuesday for four people, the last of them new."""
-    place = Warehouse(str(tmp_path_factory.mktemp("warehouse")))
+    warehouse = Warehouse(str(tmp_path_factory.mktemp("warehouse")))
     inputs = {"settings": WEEKLY, "roster": roster(*PEOPLE), "popular": popular("p", "q")}
     monday = make(CANDIDATES, Night(MONDAY, "v1"), **inputs)
     tuesday = make(CANDIDATES, Night(TUESDAY, "v2"), previous=monday.shelves, **inputs)
-    store(place, "shelves", MONDAY, monday.shelves)
-    store(place, "shelves", TUESDAY, tuesday.shelves)
+    store(warehouse, "shelves", MONDAY, monday.shelves)
+    store(warehouse, "shelves", TUESDAY, tuesday.shelves)
     considered = CANDIDATES.select(
         "listener_id",
         "track_id",
@@ -60,12 +60,12 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> str:
         f_z_popular=pl.lit(-0.5, pl.Float32),
         f_other=pl.lit(9.0, pl.Float32),
     )
-    store(place, "candidates", MONDAY, considered)
+    store(warehouse, "candidates", MONDAY, considered)
     catalog = pl.DataFrame(
         {"track_id": ["a", "h"], "title": ["Roads [Live]", "Teardrop"], "artist_ids": [["nina"], ["tom"]]}
     ).with_columns(recording_id=pl.lit("r"))
-    store(place, "tracks", MONDAY, catalog, shards=1)
-    return place.url
+    store(warehouse, "tracks", MONDAY, catalog, shards=1)
+    return warehouse.url
 
 
 def printed(warehouse: str, listener: str, **options: object) -> str:
@@ -93,11 +93,11 @@ def test_why_tells_sources_and_what_moved_the_score_of_the_night_that_chose_it(w
 
 def test_the_nights_ranker_tells_what_moved_the_score(tmp_path: Path) -> None:
     """A weight of 2 on z_als 1.5 moved it by 3, a source that was not there by nothing; one trained again explains nothing."""
-    place = Warehouse(str(tmp_path / "warehouse"))
+    warehouse = Warehouse(str(tmp_path / "warehouse"))
     inputs = Inputs(("f_z_als", "f_r_sequence"), np.float32([0.0, 0.4]), np.float32([1.0, 1.0]))
     ranker = Weights("linear", inputs, {}, np.float32([2.0, 5.0]))
     ranker.save(tmp_path / "ranker")
-    run = plan(place, "rankers", MONDAY, shards=1, inputs={}, settings={}, step_version="1")
+    run = plan(warehouse, "rankers", MONDAY, shards=1, inputs={}, settings={}, step_version="1")
     assert run is not None
     about = {"version": run.version, "fit_date": MONDAY, "inputs": {}, "settings": {}, "seed": 0, "metrics": {}}
     write_entry(tmp_path / "ranker", name="ranker", **about)
@@ -108,9 +108,9 @@ def test_the_nights_ranker_tells_what_moved_the_score(tmp_path: Path) -> None:
         table="candidates", date=TUESDAY, version="c", run_id="c-1", schema_version=1, shards=1, rows=1, files=(),
         inputs={f"rankers@{MONDAY}": run.version},
     )  # fmt: skip
-    assert ranker_contributions(place, made)(rows).to_dicts() == [{"f_z_als": 3.0, "f_r_sequence": 0.0}]
+    assert ranker_contributions(warehouse, made)(rows).to_dicts() == [{"f_z_als": 3.0, "f_r_sequence": 0.0}]
     moved = made.model_copy(update={"inputs": {f"rankers@{MONDAY}": "another"}})
-    assert ranker_contributions(place, moved)(rows).to_dicts() == [{"f_z_als": 1.5}]
+    assert ranker_contributions(warehouse, moved)(rows).to_dicts() == [{"f_z_als": 1.5}]
 
 
 def test_contributions_may_be_handed_in(warehouse: str) -> None:
@@ -136,9 +136,9 @@ def test_an_earlier_night(warehouse: str) -> None:
 
 
 def test_only_the_listeners_rows_are_read(warehouse: str) -> None:
-    place = Warehouse(warehouse)
+    opened = Warehouse(warehouse)
     for person in PEOPLE:
-        assert of_listener(place, place.need("shelves", MONDAY), person)["listener_id"].to_list() == [person]
+        assert of_listener(opened, opened.need("shelves", MONDAY), person)["listener_id"].to_list() == [person]
 
 
 @pytest.mark.parametrize(

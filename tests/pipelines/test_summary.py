@@ -17,14 +17,14 @@ NOTHING = {"ranker": None, "blend": None, "baseline": None, "of_baseline": None,
 
 
 def test_a_night_ends_with_its_shelves_by_status_and_the_next_command(world: World) -> None:
-    told = of_night(world.place, NIGHT, "9.0 s")
-    rows = world.place.read("shelves", NIGHT, ["listener_id", "shelf_id", "status"])
+    made = of_night(world.warehouse, NIGHT, "9.0 s")
+    rows = world.warehouse.read("shelves", NIGHT, ["listener_id", "shelf_id", "status"])
     counted = rows.group_by("shelf_id", "status").len()
-    assert told["listeners"] == rows["listener_id"].n_unique()
-    assert {(s, k): n for s, by in told["shelves"].items() for k, n in by.items()} == {
+    assert made["listeners"] == rows["listener_id"].n_unique()
+    assert {(s, k): n for s, by in made["shelves"].items() for k, n in by.items()} == {
         (s, k): n for s, k, n in counted.iter_rows()
     }
-    lines = night_lines(told, str(world.made))
+    lines = night_lines(made, str(world.made))
     assert lines[0].endswith("made in 9.0 s") and lines[-1].startswith("next  nightshelf show LISTENER --why")
     assert len(lines) == 3 + rows["shelf_id"].n_unique()
 
@@ -37,8 +37,8 @@ def test_an_evaluation_ends_with_the_ranker_the_baseline_and_their_difference() 
     behind = {**FOUND, "difference": {**VALUE, "value": -0.2, "low": -0.3, "high": -0.1}}
     level = {**FOUND, "difference": {**VALUE, "low": -0.1}}
     for found, verdict in ((behind, "the ranker is behind"), (level, "not told apart")):
-        told = evaluation_lines({"night": "x", "days": 3, "unheard": found, "repeat": NOTHING}, "r.html")
-        assert any(line.endswith(verdict) for line in told)
+        made = evaluation_lines({"night": "x", "days": 3, "unheard": found, "repeat": NOTHING}, "r.html")
+        assert any(line.endswith(verdict) for line in made)
 
 
 def test_listeners_to_try_are_a_spread_of_those_who_have_shelves(world: World) -> None:
@@ -48,5 +48,5 @@ def test_listeners_to_try_are_a_spread_of_those_who_have_shelves(world: World) -
     assert sample(str(world.made), 5).equals(found)
     done = CliRunner().invoke(cli, ["listeners", "--sample", "2", "--json", "--warehouse", str(world.made)])
     assert done.exit_code == 0, done.output
-    known = set(world.place.read("shelves", NIGHT, ["listener_id"])["listener_id"])
+    known = set(world.warehouse.read("shelves", NIGHT, ["listener_id"])["listener_id"])
     assert {json.loads(line)["listener_id"] for line in done.output.splitlines()} <= known

@@ -27,7 +27,7 @@ SETTINGS = Settings.model_validate(
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """Ten people of twenty tracks, and a machine that plays forty of its own, one every three minutes to the second."""
     folder = tmp_path_factory.mktemp("machines")
     rows = []
@@ -45,22 +45,22 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     return Warehouse(url)
 
 
-def test_it_stands_in_the_table_with_its_reason_and_nobody_else_does(place: Warehouse) -> None:
+def test_it_stands_in_the_table_with_its_reason_and_nobody_else_does(warehouse: Warehouse) -> None:
     for n in range(7):
-        found = place.read("suspects", FIRST + timedelta(n))
+        found = warehouse.read("suspects", FIRST + timedelta(n))
         assert found.select("listener_id", "reason", "plays").rows() == [("machine", "regular_gaps", 100)]
 
 
-def test_its_plays_are_kept_and_train_nothing(place: Warehouse) -> None:
-    listens = place.read("listens", NIGHT)
+def test_its_plays_are_kept_and_train_nothing(warehouse: Warehouse) -> None:
+    listens = warehouse.read("listens", NIGHT)
     assert (listens["listener_id"] == "machine").sum() == 100
     for table, column in (("track_stats", "track_id"), ("co_listens", "track_a"), ("track_embeddings", "track_id")):
-        assert not place.read(table, NIGHT)[column].str.starts_with("spam").any(), table
-    assert "machine" not in place.read("candidates", NIGHT)["listener_id"].to_list()
+        assert not warehouse.read(table, NIGHT)[column].str.starts_with("spam").any(), table
+    assert "machine" not in warehouse.read("candidates", NIGHT)["listener_id"].to_list()
 
 
-def test_it_is_answered_with_what_everybody_gets_and_told_why(place: Warehouse) -> None:
-    shelves = place.read("shelves", NIGHT)
+def test_it_is_answered_with_what_everybody_gets_and_told_why(warehouse: Warehouse) -> None:
+    shelves = warehouse.read("shelves", NIGHT)
     mine = shelves.filter(listener_id="machine")
     assert mine.height == len(SETTINGS.shelves.shelves) and "personal" not in mine["status"].to_list()
     assert set(mine["status_reason"]) == {"the plays look like a machine's (regular gaps)"}

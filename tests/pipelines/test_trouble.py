@@ -34,17 +34,17 @@ SCORED = ("candidates", "draws", "listener_embeddings", "removed", "shelves")
 
 
 @pytest.fixture
-def place(world: World, tmp_path: Path) -> Warehouse:
+def warehouse(world: World, tmp_path: Path) -> Warehouse:
     """The night is made."""
     return World.copy(world.made, tmp_path / "w")
 
 
 @pytest.fixture
-def unscored(place: Warehouse) -> Warehouse:
+def unscored(warehouse: Warehouse) -> Warehouse:
     """All of the night but its scores is made."""
     for table in SCORED:
-        place.store.delete(f"{table}/date={NIGHT}")
-    return place
+        warehouse.store.delete(f"{table}/date={NIGHT}")
+    return warehouse
 
 
 @pytest.fixture
@@ -54,15 +54,15 @@ def settings(tmp_path: Path) -> str:
     return str(path)
 
 
-def troubled(what: str, place: Warehouse, settings: str, how: str) -> list[str]:
-    return [sys.executable, "-m", "tests.pipelines.troubled", what, place.url, settings, how]
+def troubled(what: str, warehouse: Warehouse, settings: str, how: str) -> list[str]:
+    return [sys.executable, "-m", "tests.pipelines.troubled", what, warehouse.url, settings, how]
 
 
 class Reader:
     """Reads the shelves over and over while a run is at work; `whole` counts what it read."""
 
-    def __init__(self, place: Warehouse) -> None:
-        self._place, self._over = place, threading.Event()
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._place, self._over = warehouse, threading.Event()
         self._thread = threading.Thread(target=self._poll)
         self.whole, self.wrong = 0, list[Exception]()
 
@@ -95,13 +95,13 @@ def test_a_disk_that_is_full_says_so_and_with_room_the_night_goes_on(
     assert manifests(unscored) == before
     assert_readable(unscored)
     night(unscored.url, NIGHT, SETTINGS)
-    assert_equal(unscored, world.place)
+    assert_equal(unscored, world.warehouse)
 
 
 def test_a_clock_that_jumps_changes_nothing(unscored: Warehouse, world: World, settings: str) -> None:
     done = subprocess.run(troubled("clock", unscored, settings, "86400"), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert_equal(unscored, world.place)
+    assert_equal(unscored, world.warehouse)
 
 
 def test_of_two_runs_at_once_one_wins_and_the_other_says_so(unscored: Warehouse, world: World, settings: str) -> None:
@@ -122,7 +122,7 @@ def test_of_two_runs_at_once_one_wins_and_the_other_says_so(unscored: Warehouse,
     assert f"was committed by run {unscored.need('candidates', NIGHT).run_id}" in said and "Traceback" not in said
     assert unscored.need("shelves", NIGHT) == winner
     assert reader.whole and not reader.wrong
-    assert_equal(unscored, world.place)
+    assert_equal(unscored, world.warehouse)
     night(unscored.url, NIGHT, SETTINGS)  # the loser's command again: there is nothing left to do
     assert unscored.need("shelves", NIGHT) == winner
 
@@ -141,13 +141,13 @@ def cut(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
-def test_damage_is_never_read_as_data(place: Warehouse, damage: Callable[[Path], None]) -> None:
+def test_damage_is_never_read_as_data(warehouse: Warehouse, damage: Callable[[Path], None]) -> None:
     for table in ("shelves", "library", "listens"):
-        entry = place.need(table, NIGHT).files[0]
-        damage(Path(place.url) / entry.path)
+        entry = warehouse.need(table, NIGHT).files[0]
+        damage(Path(warehouse.url) / entry.path)
         with pytest.raises(UserError, match=rf"{entry.path} is missing or damaged.*nightshelf repair --date {NIGHT}"):
-            place.read(table, NIGHT)
-        assert [f.table for f in faults(place, NIGHT) if entry.path in f.words[0]] == [table]
+            warehouse.read(table, NIGHT)
+        assert [f.table for f in faults(warehouse, NIGHT) if entry.path in f.words[0]] == [table]
 
 
 def test_a_damaged_shard_is_named_and_made_again(unscored: Warehouse, world: World) -> None:
@@ -159,7 +159,7 @@ def test_a_damaged_shard_is_named_and_made_again(unscored: Warehouse, world: Wor
     assert entry.path in lines[0] and f"features --from {NIGHT} --to {NIGHT}" in lines[-1]
     assert is_marked(unscored.need("sessions", NIGHT))
     night(unscored.url, NIGHT, SETTINGS)
-    assert_equal(unscored, world.place)
+    assert_equal(unscored, world.warehouse)
     assert list(repair(unscored.url)) == ["nothing is damaged"]
 
 
@@ -167,70 +167,72 @@ def test_repair_knows_what_the_fold_makes() -> None:
     assert frozenset(OUTPUTS) == FOLDED
 
 
-def test_a_damaged_library_is_made_again_with_those_that_build_on_it(place: Warehouse, world: World) -> None:
-    first = place.dates("library")[0]
-    flip(Path(place.url) / place.need("library", first).files[0].path)
-    list(repair(place.url))
-    marked = {d for d in place.dates("library") if is_marked(place.need("library", d))}
-    chains = {d: [part["date"] for part in place.need("library", d).extra["chain"]] for d in place.dates("library")}
+def test_a_damaged_library_is_made_again_with_those_that_build_on_it(warehouse: Warehouse, world: World) -> None:
+    first = warehouse.dates("library")[0]
+    flip(Path(warehouse.url) / warehouse.need("library", first).files[0].path)
+    list(repair(warehouse.url))
+    marked = {d for d in warehouse.dates("library") if is_marked(warehouse.need("library", d))}
+    chains = {
+        d: [part["date"] for part in warehouse.need("library", d).extra["chain"]] for d in warehouse.dates("library")
+    }
     chained = {d for d, dates in chains.items() if str(first) in dates}
     assert marked == chained and first in marked
-    features(place.url, first, NIGHT, settings=SETTINGS)
-    assert hashes(place) == hashes(world.place) and not list(faults(place))
+    features(warehouse.url, first, NIGHT, settings=SETTINGS)
+    assert hashes(warehouse) == hashes(world.warehouse) and not list(faults(warehouse))
 
 
 @pytest.mark.parametrize("how", ["features", "run", "backfill of the damaged date alone"])
-def test_a_night_on_top_of_a_damaged_library_is_made_once_it_was_marked(place: Warehouse, how: str) -> None:
+def test_a_night_on_top_of_a_damaged_library_is_made_once_it_was_marked(warehouse: Warehouse, how: str) -> None:
     """Damage in a library that a later one builds on, found by the night after both; then its night, and no damage left."""
-    first, last = place.dates("library")[-2:]
-    catalog = place.read("tracks", place.dates("tracks")[-1])
+    first, last = warehouse.dates("library")[-2:]
+    catalog = warehouse.read("tracks", warehouse.dates("tracks")[-1])
     put(
-        place,
+        warehouse,
         "tracks",
         NIGHT + timedelta(1),
         catalog.with_columns(duration_ms=pl.col("duration_ms") + 60_000),
         shards=2,
     )
-    whole = hashes(place)
-    flip(Path(place.url) / place.need("library", first).files[0].path)
+    whole = hashes(warehouse)
+    flip(Path(warehouse.url) / warehouse.need("library", first).files[0].path)
     after = NIGHT + timedelta(1)
     with pytest.raises(
         UserError, match=rf"library/date={first}.* is missing or damaged.*nightshelf repair --date {first}"
     ):
-        night(place.url, after, SETTINGS, fit_date=NIGHT)
-    said = list(repair(place.url, first))
+        night(warehouse.url, after, SETTINGS, fit_date=NIGHT)
+    said = list(repair(warehouse.url, first))
     assert f"library of {first} is marked to be made again, and so are those built on it: {last}, {after}" in said[1]
     named = f"library of {first}, {last}, {after}; make it with `nightshelf features --from {first} --to {after}`"
-    assert named in said[-1] and named in list(repair(place.url, dry_run=True))[-1]
-    status = CliRunner().invoke(cli, ["status", "--warehouse", place.url]).output
+    assert named in said[-1] and named in list(repair(warehouse.url, dry_run=True))[-1]
+    status = CliRunner().invoke(cli, ["status", "--warehouse", warehouse.url]).output
     assert named in status and "waiting to be made" in status
 
     if how.startswith("backfill"):
-        backfill(place.url, first, first, SETTINGS)
+        backfill(warehouse.url, first, first, SETTINGS)
         left = f"library of {last}, {after}; make it with `nightshelf features --from {last} --to {after}`"
-        assert left in list(repair(place.url, dry_run=True))[-1], "the later ones still build on what was damaged"
+        assert left in list(repair(warehouse.url, dry_run=True))[-1], "the later ones still build on what was damaged"
     if how == "features":
         command = re.search(r"`nightshelf (features .*)`", said[-1])
         assert command is not None
-        path = Path(place.url).parent / "settings.yaml"
+        path = Path(warehouse.url).parent / "settings.yaml"
         path.write_text(to_yaml(SETTINGS))
-        done = CliRunner().invoke(cli, [*command[1].split(), "--warehouse", place.url, "--config", str(path)])
+        done = CliRunner().invoke(cli, [*command[1].split(), "--warehouse", warehouse.url, "--config", str(path)])
         assert done.exception is None
-        assert list(repair(place.url, dry_run=True)) == ["nothing is damaged"]
-    night(place.url, after, SETTINGS, fit_date=NIGHT)
-    assert list(repair(place.url, dry_run=True)) == ["nothing is damaged"]
-    assert {k: v for k, v in hashes(place).items() if k in whole} == whole, "also with a catalog that came since"
-    assert place.read("shelves", after).height
+        assert list(repair(warehouse.url, dry_run=True)) == ["nothing is damaged"]
+    night(warehouse.url, after, SETTINGS, fit_date=NIGHT)
+    assert list(repair(warehouse.url, dry_run=True)) == ["nothing is damaged"]
+    assert {k: v for k, v in hashes(warehouse).items() if k in whole} == whole, "also with a catalog that came since"
+    assert warehouse.read("shelves", after).height
 
 
-def test_what_was_ingested_cannot_be_made_again_and_is_asked_for_by_its_hash(place: Warehouse) -> None:
-    entry = place.need("listens", NIGHT).files[0]
-    data = (Path(place.url) / entry.path).read_bytes()
-    cut(Path(place.url) / entry.path)
-    said = list(repair(place.url, NIGHT))
+def test_what_was_ingested_cannot_be_made_again_and_is_asked_for_by_its_hash(warehouse: Warehouse) -> None:
+    entry = warehouse.need("listens", NIGHT).files[0]
+    data = (Path(warehouse.url) / entry.path).read_bytes()
+    cut(Path(warehouse.url) / entry.path)
+    said = list(repair(warehouse.url, NIGHT))
     assert f"bring back {entry.path} (sha256 {entry.sha256}) from a copy" in said[1]
-    (Path(place.url) / entry.path).write_bytes(data)
-    assert list(repair(place.url, NIGHT)) == ["nothing is damaged"]
+    (Path(warehouse.url) / entry.path).write_bytes(data)
+    assert list(repair(warehouse.url, NIGHT)) == ["nothing is damaged"]
 
 
 def test_a_model_that_is_not_what_was_committed_is_not_loaded(unscored: Warehouse, world: World) -> None:
@@ -248,35 +250,35 @@ def test_a_model_that_is_not_what_was_committed_is_not_loaded(unscored: Warehous
     assert unscored.current("shelves", NIGHT) is None
     list(repair(unscored.url))
     backfill(unscored.url, NIGHT, NIGHT, SETTINGS)
-    assert_equal(unscored, world.place)
+    assert_equal(unscored, world.warehouse)
 
 
 @pytest.mark.parametrize("table", ["shelves", "listens"])
-def test_half_a_manifest_is_named_and_put_back(place: Warehouse, world: World, table: str) -> None:
-    path, whole = f"{table}/date={NIGHT}/_current.json", place.need(table, NIGHT)
-    cut(Path(place.url) / path)
+def test_half_a_manifest_is_named_and_put_back(warehouse: Warehouse, world: World, table: str) -> None:
+    path, whole = f"{table}/date={NIGHT}/_current.json", warehouse.need(table, NIGHT)
+    cut(Path(warehouse.url) / path)
     with pytest.raises(UserError, match=rf"{path} is not a manifest.*nightshelf repair --date {NIGHT}"):
-        place.read(table, NIGHT)
-    said = list(repair(place.url, NIGHT))
+        warehouse.read(table, NIGHT)
+    said = list(repair(warehouse.url, NIGHT))
     assert path in said[0]
     if table == "listens":
-        assert place.need(table, NIGHT) == whole
+        assert warehouse.need(table, NIGHT) == whole
         return
-    assert place.read(table, NIGHT).height == whole.rows, "readers have it again before it is made again"
-    backfill(place.url, NIGHT, NIGHT, SETTINGS)
-    assert_equal(place, world.place)
+    assert warehouse.read(table, NIGHT).height == whole.rows, "readers have it again before it is made again"
+    backfill(warehouse.url, NIGHT, NIGHT, SETTINGS)
+    assert_equal(warehouse, world.warehouse)
 
 
-def test_a_date_of_listens_that_is_missing_is_made_when_it_comes(place: Warehouse, tmp_path: Path) -> None:
+def test_a_date_of_listens_that_is_missing_is_made_when_it_comes(warehouse: Warehouse, tmp_path: Path) -> None:
     day = NIGHT + timedelta(1)
-    folder, whole = Path(place.url) / f"listens/date={day}", Warehouse(str(tmp_path / "whole"))
-    shutil.copytree(place.url, whole.url)
+    folder, whole = Path(warehouse.url) / f"listens/date={day}", Warehouse(str(tmp_path / "whole"))
+    shutil.copytree(warehouse.url, whole.url)
     folder.rename(tmp_path / "kept")
-    before = manifests(place)
+    before = manifests(warehouse)
     with pytest.raises(UserError, match="freshness.*ingest what is missing and run again"):
-        night(place.url, day, SETTINGS, fit_date=NIGHT)
-    assert manifests(place) == before
+        night(warehouse.url, day, SETTINGS, fit_date=NIGHT)
+    assert manifests(warehouse) == before
     (tmp_path / "kept").rename(folder)
-    for one in (place, whole):
+    for one in (warehouse, whole):
         night(one.url, day, SETTINGS, fit_date=NIGHT)
-    assert_equal(place, whole)
+    assert_equal(warehouse, whole)

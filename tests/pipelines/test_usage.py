@@ -25,20 +25,20 @@ from transforms.tables.warehouse import Warehouse
 LOG = "".join(f"ann,t{n},2026-01-05T10:0{n}:00Z\n" for n in range(8))
 
 
-def records(place: Warehouse) -> list[dict[str, object]]:
-    return [json.loads(place.store.read(path)) for path in place.store.paths("runs")]
+def records(warehouse: Warehouse) -> list[dict[str, object]]:
+    return [json.loads(warehouse.store.read(path)) for path in warehouse.store.paths("runs")]
 
 
 def test_ingest_and_features_tell_what_went_in_and_came_out(tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     log.write_text("listener_id,track_id,started_at\n" + LOG)
-    place, settings = Warehouse(str(tmp_path / "w")), Settings(shards=1)
-    ingest(place.url, "csv", [str(log)], end_date=date(2026, 1, 5), settings=settings)
-    (told,) = records(place)
-    assert told["rows_in"] == 8 and told["bytes_in"] == log.stat().st_size
-    assert told["rows_out"] == 8 and int(str(told["bytes_out"])) > 100
-    features(place.url, date(2026, 1, 5), date(2026, 1, 5), settings, outputs={"sessions", "library"})
-    made = [r for r in records(place) if r["job"] == "features"]
+    warehouse, settings = Warehouse(str(tmp_path / "w")), Settings(shards=1)
+    ingest(warehouse.url, "csv", [str(log)], end_date=date(2026, 1, 5), settings=settings)
+    (record,) = records(warehouse)
+    assert record["rows_in"] == 8 and record["bytes_in"] == log.stat().st_size
+    assert record["rows_out"] == 8 and int(str(record["bytes_out"])) > 100
+    features(warehouse.url, date(2026, 1, 5), date(2026, 1, 5), settings, outputs={"sessions", "library"})
+    made = [r for r in records(warehouse) if r["job"] == "features"]
     assert made and all(
         int(str(r[name])) > 0 for r in made for name in ("rows_in", "bytes_in", "rows_out", "bytes_out")
     )
@@ -47,12 +47,12 @@ def test_ingest_and_features_tell_what_went_in_and_came_out(tmp_path: Path) -> N
 
 
 def test_a_job_without_counters_is_told_by_its_manifests(tmp_path: Path) -> None:
-    place = build(tmp_path)
-    evaluate(place.url, NIGHT, 2, settings=SETTINGS)  # type: ignore[arg-type]
-    told = next(r for r in records(place) if r["job"] == "evaluate")
-    assert told["rows_out"] == place.need("evaluation", NIGHT).rows
-    (job,) = gather(place, NIGHT, CostSettings(machine_hour=1.0)).jobs
-    assert job.vcpus == machine()["vcpus"] and job.rows_written == told["rows_out"] and job.cpu_seconds
+    warehouse = build(tmp_path)
+    evaluate(warehouse.url, NIGHT, 2, settings=SETTINGS)  # type: ignore[arg-type]
+    record = next(r for r in records(warehouse) if r["job"] == "evaluate")
+    assert record["rows_out"] == warehouse.need("evaluation", NIGHT).rows
+    (job,) = gather(warehouse, NIGHT, CostSettings(machine_hour=1.0)).jobs
+    assert job.vcpus == machine()["vcpus"] and job.rows_written == record["rows_out"] and job.cpu_seconds
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from transforms.tables.as_of import as_of
 
 
 def asked(world: World, listener: str, track: str) -> WhyNot:
-    plan = plan_scoring(as_of(world.place.url, NIGHT), SETTINGS, Asked(only=(listener,)), "why-not")
+    plan = plan_scoring(as_of(world.warehouse.url, NIGHT), SETTINGS, Asked(only=(listener,)), "why-not")
     assert plan is not None
     found = why_not(plan, listener, track)
     assert found is not None
@@ -28,7 +28,7 @@ def asked(world: World, listener: str, track: str) -> WhyNot:
 @pytest.fixture(scope="module")
 def row(world: World) -> dict:
     """A personal Discover Weekly."""
-    shelves = world.place.read("shelves", NIGHT)
+    shelves = world.warehouse.read("shelves", NIGHT)
     personal = (pl.col("shelf_id") == "discover-weekly") & (pl.col("status") == "personal")
     return shelves.filter(personal).row(0, named=True)
 
@@ -39,7 +39,9 @@ def test_a_track_that_stands_there_is_said_to_and_its_sources_are_ranked(world: 
     fates = {one.shelf_id: one.fate for one in found.shelves}
     assert fates["discover-weekly"] == "placed" and list(fates) == [s.shelf_id for s in SETTINGS.shelves.shelves]
     stored = (
-        world.place.read("candidates", NIGHT).filter(listener_id=row["listener_id"], track_id=track).row(0, named=True)
+        world.warehouse.read("candidates", NIGHT)
+        .filter(listener_id=row["listener_id"], track_id=track)
+        .row(0, named=True)
     )
     assert found.rank == stored["ranker_rank"] and not found.heard_before
     for one in found.sources:
@@ -50,7 +52,7 @@ def test_a_track_that_stands_there_is_said_to_and_its_sources_are_ranked(world: 
 
 
 def test_a_rule_that_removed_a_track_is_named_as_in_the_stored_table(world: World) -> None:
-    removed = world.place.read("removed", NIGHT).filter(pl.col("tracks").list.len() > 0)
+    removed = world.warehouse.read("removed", NIGHT).filter(pl.col("tracks").list.len() > 0)
     for rule in ("unheard", "market"):
         one = removed.filter(rule=rule, shelf_id="discover-weekly").row(0, named=True)
         found = asked(world, one["listener_id"], one["tracks"][0])
@@ -59,8 +61,8 @@ def test_a_rule_that_removed_a_track_is_named_as_in_the_stored_table(world: Worl
 
 
 def test_what_no_source_found_is_not_retrieved_and_every_source_says_how_far_it_was(world: World, row: dict) -> None:
-    mine = world.place.read("candidates", NIGHT).filter(listener_id=row["listener_id"])["track_id"]
-    every = world.place.read_newest("tracks", NIGHT)["track_id"]
+    mine = world.warehouse.read("candidates", NIGHT).filter(listener_id=row["listener_id"])["track_id"]
+    every = world.warehouse.read_newest("tracks", NIGHT)["track_id"]
     track = every.filter(~every.is_in(mine.implode())).sort()[0]
     found = asked(world, row["listener_id"], track)
     assert found.rank is None and not any(one.retrieved for one in found.sources)
@@ -72,11 +74,11 @@ def test_what_no_source_found_is_not_retrieved_and_every_source_says_how_far_it_
 
 def test_the_command_answers_and_refuses_what_it_cannot_know(world: World, row: dict) -> None:
     track = row["items"][0]["track_id"]
-    lines = answer(world.place.url, row["listener_id"], track, NIGHT, SETTINGS)
+    lines = answer(world.warehouse.url, row["listener_id"], track, NIGHT, SETTINGS)
     assert lines[0] == f"night of {NIGHT}" and "discover-weekly: stands on it" in lines
     with pytest.raises(UserError, match="no such listener"):
-        answer(world.place.url, "nobody", track, NIGHT, SETTINGS)
+        answer(world.warehouse.url, "nobody", track, NIGHT, SETTINGS)
     with pytest.raises(UserError, match="no shelves of"):
-        answer(world.place.url, row["listener_id"], track, NIGHT + timedelta(300), SETTINGS)
+        answer(world.warehouse.url, row["listener_id"], track, NIGHT + timedelta(300), SETTINGS)
     shown = CliRunner().invoke(cli, ["why-not", "--help"])
     assert shown.exit_code == 0 and "LISTENER TRACK" in shown.output

@@ -24,9 +24,9 @@ SETTINGS = SimpleNamespace(
 )
 
 
-def put(place: Warehouse, table: str, day: date, frame: pl.DataFrame, shards: int = 4) -> None:
+def put(warehouse: Warehouse, table: str, day: date, frame: pl.DataFrame, shards: int = 4) -> None:
     """Commit a table of one date, as a job would."""
-    run = plan(place, table, day, shards=shards, inputs={}, settings={}, step_version="test")
+    run = plan(warehouse, table, day, shards=shards, inputs={}, settings={}, step_version="test")
     assert run is not None
     if table == "library":  # a base of its own
         run = with_extra(run, chain=[{"date": day.isoformat(), "run_id": run.run_id}])
@@ -94,13 +94,13 @@ def shelves_of() -> pl.DataFrame:
 
 def build(folder: Path) -> Warehouse:
     """Ten days of listens up to the night and seven after it; the night's candidates and shelves; no feedback."""
-    place = Warehouse(str(folder / "warehouse"))
+    warehouse = Warehouse(str(folder / "warehouse"))
     for n in range(-9, 8):
-        put(place, "listens", NIGHT + timedelta(n), listens_of(NIGHT + timedelta(n)))
+        put(warehouse, "listens", NIGHT + timedelta(n), listens_of(NIGHT + timedelta(n)))
     past = pl.concat([listens_of(NIGHT - timedelta(n)) for n in range(10)])
-    put(place, "library", NIGHT, day_library(past))
+    put(warehouse, "library", NIGHT, day_library(past))
     tracks = [{"track_id": t, "recording_id": t, "artist_ids": [f"artist-{n % 5}"]} for n, t in enumerate(TRACKS)]
-    put(place, "tracks", NIGHT - timedelta(9), frame("tracks", tracks))
-    put(place, "candidates", NIGHT, candidates_of())
-    put(place, "shelves", NIGHT, shelves_of())
-    return place
+    put(warehouse, "tracks", NIGHT - timedelta(9), frame("tracks", tracks))
+    put(warehouse, "candidates", NIGHT, candidates_of())
+    put(warehouse, "shelves", NIGHT, shelves_of())
+    return warehouse

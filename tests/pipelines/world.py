@@ -76,7 +76,7 @@ class World:
     made: Path
 
     @property
-    def place(self) -> Warehouse:
+    def warehouse(self) -> Warehouse:
         """The warehouse with the night."""
         return Warehouse(str(self.made))
 
@@ -96,23 +96,23 @@ def build(folder: Path, listeners: int = 80) -> World:
     return world
 
 
-def manifests(place: Warehouse) -> dict[str, Manifest]:
+def manifests(warehouse: Warehouse) -> dict[str, Manifest]:
     """Every current manifest, by `table@date`."""
-    found = [m for t in tables(place) for d in place.dates(t) if (m := place.current(t, d)) is not None]
+    found = [m for t in tables(warehouse) for d in warehouse.dates(t) if (m := warehouse.current(t, d)) is not None]
     return {f"{m.table}@{m.date}": m for m in found}
 
 
-def hashes(place: Warehouse) -> dict[str, list[tuple[str, str]]]:
+def hashes(warehouse: Warehouse) -> dict[str, list[tuple[str, str]]]:
     """By `table@date`: name inside its run and sha256 of every file. Content alone, whatever the attempt is called."""
     return {
         key: sorted((f.path.split("/run=")[1].partition("/")[2], f.sha256) for f in m.files)
-        for key, m in manifests(place).items()
+        for key, m in manifests(warehouse).items()
     }
 
 
-def without(place: Warehouse, day: date) -> None:
+def without(warehouse: Warehouse, day: date) -> None:
     """Take out what a night made of its date and the two before: the log itself stays, and so do the earlier nights."""
-    for table in tables(place):
+    for table in tables(warehouse):
         if table not in ("listens", "feedback", "impressions", "rejects"):
             for n in range(3):
-                place.store.delete(f"{table}/date={day - timedelta(n)}")
+                warehouse.store.delete(f"{table}/date={day - timedelta(n)}")

@@ -110,15 +110,15 @@ def explain(
             mine = np.flatnonzero((chosen < 0) & (asked == number))
             if not len(mine):
                 continue
-            told = source.explain(liked, rows[mine], items[mine])
+            seeds = source.explain(liked, rows[mine], items[mine])
             holds = source.holds(liked, rows[mine], items[mine])
-            itself = told == items[mine]  # a reason of a track one knows; of another source it would say nothing
-            free = holds & ((itself & (source.retrieves == "heard")) | ((told == 0) & (not source.personal)))
-            chosen[mine[free]], reference[mine[free]] = number, told[free]
-            empty = mine[holds & (told == 0) & source.personal]
+            itself = seeds == items[mine]  # a reason of a track one knows; of another source it would say nothing
+            free = holds & ((itself & (source.retrieves == "heard")) | ((seeds == 0) & (not source.personal)))
+            chosen[mine[free]], reference[mine[free]] = number, seeds[free]
+            empty = mine[holds & (seeds == 0) & source.personal]
             plain[empty] = np.where(plain[empty] < 0, number, plain[empty])
-            seeded = holds & (told > 0) & ~itself
-            for pair, seed in zip(mine[seeded].tolist(), told[seeded].tolist(), strict=True):
+            seeded = holds & (seeds > 0) & ~itself
+            for pair, seed in zip(mine[seeded].tolist(), seeds[seeded].tolist(), strict=True):
                 key = (int(rows[pair]), int(shelf[pair]), seed)
                 if used.get(key, 0) < SEEDS:
                     used[key] = used.get(key, 0) + 1

@@ -2,7 +2,7 @@
 
 A `Clock` adds up until it is asked; a Beam step hands what it says to counters, so that nothing of it stands in a table.
 Processor seconds are those of the whole process meanwhile, its threads included; a part that runs inside another
-counts in both. `told` keeps the sum of everything that clocks of this process have said, for steps that report to a commit.
+counts in both. `as_counters` keeps the sum of all that clocks of this process have said, for steps that report to a commit.
 
     >>> clock = Clock()
     >>> with clock.part("als", rows=3):
@@ -59,7 +59,7 @@ def count(sums: Mapping[str, int]) -> None:
         Metrics.counter(TOOK, name).inc(n)
 
 
-def told() -> dict[str, int]:
+def as_counters() -> dict[str, int]:
     """Counters, with their namespace, of everything that clocks of this process have said so far."""
     return {f"{TOOK}.{name}": n for name, n in sorted(_TOLD.items())}
 

@@ -32,12 +32,12 @@ class TypedName:
         """The record that a string says; None where it says something else."""
         if not text.startswith(cls.WORD):
             return None
-        kinds = [str(f.type) for f in fields(cls)]  # type: ignore[arg-type]
-        parts = text.removeprefix(cls.WORD).rsplit(cls.BETWEEN, len(kinds) - 1)
-        if len(parts) != len(kinds) or not parts[0]:
+        types = [str(f.type) for f in fields(cls)]  # type: ignore[arg-type]
+        parts = text.removeprefix(cls.WORD).rsplit(cls.BETWEEN, len(types) - 1)
+        if len(parts) != len(types) or not parts[0]:
             return None
         try:
-            return cls(*(_READ[kind](part) for kind, part in zip(kinds, parts, strict=True)))
+            return cls(*(_READ[kind](part) for kind, part in zip(types, parts, strict=True)))
         except ValueError:
             return None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from transforms.evaluation.measure import Facts
+from transforms.evaluation.measure import MeasureFacts
 from transforms.evaluation.stored import (
     StoredNight,
     add_counts,
@@ -55,7 +55,7 @@ class _Add(beam.CombineFn):
 class _Measure(beam.DoFn):
     def __init__(self, night: StoredNight, columns: Sequence[str]) -> None:
         self._night, self._columns = night, tuple(columns)
-        self._facts: Facts | None = None
+        self._facts: MeasureFacts | None = None
 
     def process(self, chunk: Chunk, counted: Sequence[Chunk]) -> Iterator[Chunk]:
         self._facts = self._facts or self._night.facts(list(counted))

@@ -72,7 +72,7 @@ class EvaluationSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class Facts:
+class MeasureFacts:
     """What was known of tracks by the night, over all listeners.
 
     Attributes:
@@ -125,7 +125,7 @@ def history_segment(plays: pl.Expr) -> pl.Expr:
     )
 
 
-def wanted(listens: pl.DataFrame, heard: pl.DataFrame, facts: Facts, night: date, days: int) -> pl.DataFrame:
+def wanted(listens: pl.DataFrame, heard: pl.DataFrame, facts: MeasureFacts, night: date, days: int) -> pl.DataFrame:
     """What listeners went on to hear.
 
     Args:
@@ -242,7 +242,7 @@ def measure(
     targets: pl.DataFrame,
     heard: pl.DataFrame,
     segments: pl.DataFrame,
-    facts: Facts,
+    facts: MeasureFacts,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Score lists for some listeners.
 
@@ -295,7 +295,7 @@ def summarise(
     rows: pl.DataFrame,
     exposures: pl.DataFrame,
     chosen: Mapping[str, str],
-    facts: Facts,
+    facts: MeasureFacts,
     *,
     draws: int = DRAWS,
     seed: int = 0,
@@ -322,8 +322,8 @@ def summarise(
             part = here if segment == "all" else here.filter(pl.col("segment") == segment)
             out += _means(part, target, segment, chosen.get(target), draws=draws, seed=seed)
         out += _of_the_whole(exposures.filter(pl.col("target") == target), here, target, facts)
-    kinds = TABLES["evaluation"].polars
-    return pl.DataFrame(out, schema=kinds).sort(*TABLES["evaluation"].key, "versus", nulls_last=False)
+    schema = TABLES["evaluation"].polars
+    return pl.DataFrame(out, schema=schema).sort(*TABLES["evaluation"].key, "versus", nulls_last=False)
 
 
 def _means(
@@ -367,7 +367,7 @@ def _means(
     ]
 
 
-def _of_the_whole(shown: pl.DataFrame, rows: pl.DataFrame, target: str, facts: Facts) -> list[dict[str, object]]:
+def _of_the_whole(shown: pl.DataFrame, rows: pl.DataFrame, target: str, facts: MeasureFacts) -> list[dict[str, object]]:
     """Coverage and artist Gini of every model: properties of all lists together, without an interval."""
     out: list[dict[str, object]] = []
     catalog = facts.popularity.select("item")

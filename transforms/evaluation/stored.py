@@ -23,7 +23,7 @@ from transforms.evaluation.baselines import Target, Training, all_baselines, rec
 from transforms.evaluation.measure import (
     TOP,
     EvaluationSettings,
-    Facts,
+    MeasureFacts,
     add_popularity,
     credits_of,
     history_segment,
@@ -86,7 +86,7 @@ class StoredNight:
         """track_id, recording_id."""
         return recordings(self.warehouse, self.catalog)
 
-    def facts(self, counted: Sequence[Chunk]) -> Facts:
+    def facts(self, counted: Sequence[Chunk]) -> MeasureFacts:
         """What was known of tracks, from the chunks of `count_chunk`."""
         tracks = (
             Warehouse(self.warehouse).read_manifest(self.catalog, ["recording_id", "artist_ids"])
@@ -94,29 +94,29 @@ class StoredNight:
             else pl.DataFrame(schema={"recording_id": pl.String, "artist_ids": pl.List(pl.String)})
         )
         in_order = sorted(counted, key=lambda chunk: chunk.shard)
-        return Facts(
+        return MeasureFacts(
             recordings=self.recordings(),
             popularity=add_popularity([c["popularity"] for c in in_order]),
             credits=credits_of(tracks),
             listeners=sum(int(c["listeners"]["n"].sum()) for c in in_order),
         )
 
-    def measured(self, listener_ids: pl.Series, facts: Facts) -> pl.Series:
+    def measured(self, listener_ids: pl.Series, facts: MeasureFacts) -> pl.Series:
         """Those of some listeners who are in the sample."""
         if not len(listener_ids):
             return listener_ids
         return listener_ids.filter(self.in_sample(listener_ids, facts))
 
-    def in_sample(self, listener_ids: pl.Series, facts: Facts) -> pl.Series:
+    def in_sample(self, listener_ids: pl.Series, facts: MeasureFacts) -> pl.Series:
         """Mask of the listeners in the sample."""
         return self._of_share(listener_ids, facts, self.settings.max_listeners)
 
-    def teaches_baselines(self, listener_ids: pl.Series, facts: Facts) -> pl.Series:
+    def teaches_baselines(self, listener_ids: pl.Series, facts: MeasureFacts) -> pl.Series:
         """Mask of the listeners that the baselines learn from: everyone in the sample, and more."""
         most = max(self.settings.max_listeners, self.settings.baseline_listeners)
         return self._of_share(listener_ids, facts, most)
 
-    def _of_share(self, listener_ids: pl.Series, facts: Facts, most: int) -> pl.Series:
+    def _of_share(self, listener_ids: pl.Series, facts: MeasureFacts, most: int) -> pl.Series:
         return in_sample(listener_ids, min(1.0, most / max(1, facts.listeners)), self.seed)
 
 
@@ -134,7 +134,7 @@ def add_counts(counted: Sequence[Chunk]) -> Chunk:
     return Chunk(0, {"popularity": popularity, "listeners": listeners})
 
 
-def measure_chunk(night: StoredNight, chunk: Chunk, columns: Sequence[str], facts: Facts) -> Chunk:
+def measure_chunk(night: StoredNight, chunk: Chunk, columns: Sequence[str], facts: MeasureFacts) -> Chunk:
     """Metrics by listener of everything the night holds (`rows`, `exposures`), and what they were measured with.
 
     Args:
@@ -168,7 +168,7 @@ def measure_chunk(night: StoredNight, chunk: Chunk, columns: Sequence[str], fact
     return Chunk(chunk.shard, made)
 
 
-def responses(night: StoredNight, tables: dict[str, pl.DataFrame], facts: Facts) -> dict[str, pl.DataFrame]:
+def responses(night: StoredNight, tables: dict[str, pl.DataFrame], facts: MeasureFacts) -> dict[str, pl.DataFrame]:
     """Drawn slots of shelves that were looked at, and what listeners of an experiment did: `slots` and `arms`."""
     shelves, feedback = tables["shelves"], tables.get("feedback")
     answered = answers(
@@ -189,7 +189,7 @@ def responses(night: StoredNight, tables: dict[str, pl.DataFrame], facts: Facts)
 
 
 def measure_baselines(
-    night: StoredNight, listens: Sequence[Manifest], measured: Sequence[Chunk], facts: Facts
+    night: StoredNight, listens: Sequence[Manifest], measured: Sequence[Chunk], facts: MeasureFacts
 ) -> Chunk | None:
     """The simple recommenders, fitted on plays up to the night, for the measured listeners; None with nobody to measure.
 
@@ -231,7 +231,7 @@ def measure_baselines(
     return Chunk(0, {"rows": rows.filter(pl.col("model") != "targets"), "exposures": shown, "best": best})
 
 
-def summary_of(night: StoredNight, parts: Sequence[Chunk], facts: Facts) -> Chunk | None:
+def summary_of(night: StoredNight, parts: Sequence[Chunk], facts: MeasureFacts) -> Chunk | None:
     """Rows by listener, of the night and of the baselines, to rows of table `evaluation`; None where nobody was measured."""
     if not parts:
         return None

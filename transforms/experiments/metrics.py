@@ -99,8 +99,8 @@ def per_listener(
         def of_days(frame: pl.DataFrame, at: str, inside: pl.Expr = inside) -> pl.DataFrame:
             return frame.with_columns(day=pl.col(at).dt.date()).join(mine, on="listener_id").filter(inside)
 
-        told = counted(of_days(listens, "started_at"), None if feedback is None else of_days(feedback, "at"), keys)
-        out = out.join(told.rename({c: prefix + c for c in COUNTS}), on=keys, how="left")
+        sums = counted(of_days(listens, "started_at"), None if feedback is None else of_days(feedback, "at"), keys)
+        out = out.join(sums.rename({c: prefix + c for c in COUNTS}), on=keys, how="left")
     return out.with_columns(pl.col(p + c).fill_null(0.0) for p in ("", "before_") for c in COUNTS).sort(keys)
 
 

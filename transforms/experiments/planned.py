@@ -31,8 +31,8 @@ def planned(
         UserError: there is no such experiment, or the log holds fewer than twice the days.
     """
     one = experiments.named(name)
-    place = Warehouse(warehouse)
-    newest = place.newest("listens", day or date.max)
+    opened = Warehouse(warehouse)
+    newest = opened.newest("listens", day or date.max)
     if newest is None or (past := as_of(warehouse, newest.date)).dates("listens")[0] > newest.date - timedelta(
         2 * days - 1
     ):
@@ -40,9 +40,9 @@ def planned(
             f"a plan for {days} days reads {2 * days} days of listens, and the log holds fewer; choose fewer --days"
         )
     first = past.day - timedelta(2 * days - 1)
-    size = len({*_column(place, past.between("listens", first), "listener_id")})
-    listens = _sampled(place, past.between("listens", first), COLUMNS["listens"], size, seed)
-    feedback = _sampled(place, past.between("feedback", first), COLUMNS["feedback"], size, seed)
+    size = len({*_column(opened, past.between("listens", first), "listener_id")})
+    listens = _sampled(opened, past.between("listens", first), COLUMNS["listens"], size, seed)
+    feedback = _sampled(opened, past.between("feedback", first), COLUMNS["feedback"], size, seed)
     people = listens["listener_id"].unique().sort()
     exposed = pl.DataFrame({"listener_id": people}).with_columns(
         experiment=pl.lit(name), arm=pl.lit("all"), first_exposed_on=pl.lit(past.day - timedelta(days - 1))
@@ -86,15 +86,15 @@ def _correlation(m: Moments) -> float:
     return m.covariance / spread**0.5 if spread > 0 else 0.0
 
 
-def _column(place: Warehouse, manifests: list[Manifest], name: str) -> list[str]:
-    parts = [place.read_manifest(m, [name])[name].unique() for m in manifests]
+def _column(warehouse: Warehouse, manifests: list[Manifest], name: str) -> list[str]:
+    parts = [warehouse.read_manifest(m, [name])[name].unique() for m in manifests]
     return pl.concat(parts).unique().to_list() if parts else []
 
 
 def _sampled(
-    place: Warehouse, manifests: list[Manifest], columns: tuple[str, ...], size: int, seed: int
+    warehouse: Warehouse, manifests: list[Manifest], columns: tuple[str, ...], size: int, seed: int
 ) -> pl.DataFrame:
-    parts = [place.read_manifest(m, list(columns)) for m in manifests]
+    parts = [warehouse.read_manifest(m, list(columns)) for m in manifests]
     if not parts:
         return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     frame = pl.concat(parts)

@@ -125,8 +125,8 @@ def _cleared(control: Arm, treatment: Arm, better: int, margin: float, one: Expe
     if one.look == "daily":
         found = always_valid(up[0], replace(up[1], mean=up[1].mean + margin), min(2 * one.alpha, 0.5))
         return (found.p / 2 if found.value > 0 else 1.0), found.low > 0
-    told = non_inferior(up[0], up[1], margin, one.alpha)
-    return told.p, told.p < one.alpha
+    verdict = non_inferior(up[0], up[1], margin, one.alpha)
+    return verdict.p, verdict.p < one.alpha
 
 
 def _decide(
@@ -156,15 +156,15 @@ def _decide(
     return "not yet", f"{' and '.join([*open_, *absent])} is not shown to be within its margin"
 
 
-def as_rows(told: Readout) -> list[dict[str, Any]]:
+def as_rows(verdict: Readout) -> list[dict[str, Any]]:
     """Rows of table `readouts`."""
     out = []
-    for line in told.lines:
-        decision, why = told.decisions[line.arm]
+    for line in verdict.lines:
+        decision, why = verdict.decisions[line.arm]
         d = line.difference
         out.append(
             {
-                "experiment": told.experiment,
+                "experiment": verdict.experiment,
                 "arm": line.arm,
                 "metric": line.metric,
                 "role": line.role,
@@ -177,7 +177,7 @@ def as_rows(told: Readout) -> list[dict[str, Any]]:
                 "explained": line.explained,
                 "n": line.n,
                 "verdict": line.verdict,
-                "sample_ratio_p": told.sample_ratio,
+                "sample_ratio_p": verdict.sample_ratio,
                 "decision": decision,
                 "why": why,
             }

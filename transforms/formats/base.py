@@ -150,8 +150,8 @@ def accept(
             ]
         )
     plays = good.select("line", *(pl.col(c).cast(t) for c, t in PLAY_COLUMNS.items() if c in good.columns))
-    told = {column: n for column, n in sorted((unread or {}).items()) if n}
-    return Parsed(plays, catalog_of(good), rejects.sort("line", "reason", "raw"), rows, told, artists_of(good))
+    by_column = {column: n for column, n in sorted((unread or {}).items()) if n}
+    return Parsed(plays, catalog_of(good), rejects.sort("line", "reason", "raw"), rows, by_column, artists_of(good))
 
 
 def _kept(raw: str | bytes | None, reason: str) -> str | None:

@@ -15,7 +15,7 @@ from transforms.common.errors import UserError
 from transforms.formats.base import Options, Parsed, accept
 from transforms.formats.mapping import IDENTITY, Mapping
 from transforms.formats.songs import with_track_ids
-from transforms.formats.text import Block, delimited
+from transforms.formats.text import LineBlock, delimited
 from transforms.formats.times import TimeUnit, read_time
 from transforms.formats.values import (
     LONGEST_TRACK_MS,
@@ -47,7 +47,7 @@ def header_of(first_line: bytes, mapping: Mapping, file: str) -> list[str]:
         raise UserError(f"{file}: expected a first line of columns, found one that cannot be read as such.") from None
     if not mapping.header:
         return numbered
-    count = delimited(Block(file, 1, first_line.rstrip(b"\r\n") + b"\n"), numbered, mapping.delimiter)
+    count = delimited(LineBlock(file, 1, first_line.rstrip(b"\r\n") + b"\n"), numbered, mapping.delimiter)
     if not count.frame.height:
         raise UserError(f"{file}: expected a header line, found one whose quotes never close.")
     names = [str(n) if n is not None else f"column {i}" for i, n in enumerate(count.frame.row(0)[:-1], 1)]
@@ -64,7 +64,7 @@ def _numbered(text: str, mapping: Mapping) -> list[str]:
     return [str(i) for i in range(1, len(row) + 1)]
 
 
-def parse(block: Block, names: list[str], options: Options) -> Parsed:
+def parse(block: LineBlock, names: list[str], options: Options) -> Parsed:
     """Parse a block of lines (without the header).
 
     Args:

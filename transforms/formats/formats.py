@@ -26,7 +26,7 @@ from transforms.formats.mapping import IDENTITY
 from transforms.formats.pieces import Piece
 from transforms.formats.readers import Lines, Reader, RowGroups, Together, Whole
 from transforms.formats.tables import check_columns
-from transforms.formats.text import Block, blocks, delimited
+from transforms.formats.text import LineBlock, blocks, delimited
 from transforms.formats.times import TimeUnit
 
 FEW = 10
@@ -56,7 +56,7 @@ class LogFormat:
     check_all: Callable[[Sequence[str], Options], None] | None = None
 
 
-def csv_blocks(cut: Iterable[Block], options: Options) -> Iterator[Parsed]:
+def csv_blocks(cut: Iterable[LineBlock], options: Options) -> Iterator[Parsed]:
     """Blocks of delimited text; the first has the header, where the mapping says there is one."""
     mapping = options.mapping or IDENTITY
     names: list[str] | None = None
@@ -65,7 +65,7 @@ def csv_blocks(cut: Iterable[Block], options: Options) -> Iterator[Parsed]:
         if names is None:
             first, _, rest = block.data.partition(b"\n")
             names = csv.header_of(first, mapping, block.file)
-            lines = Block(block.file, 2, rest) if mapping.header else block
+            lines = LineBlock(block.file, 2, rest) if mapping.header else block
         if lines.data:
             yield csv.parse(lines, names, options)
 
@@ -204,7 +204,7 @@ def read_table(piece: Piece) -> Iterator[tuple[pl.DataFrame, int, pl.DataFrame]]
                 first, _, rest = block.data.partition(b"\n")
                 names = csv.header_of(first, IDENTITY, file.name)
                 check_columns(file.role, names, file.name)
-                lines = Block(block.file, 2, rest)
+                lines = LineBlock(block.file, 2, rest)
             else:
                 lines = block
             if lines.data:

@@ -13,14 +13,14 @@ import polars as pl
 
 from transforms.formats.base import Options, Parsed, accept
 from transforms.formats.songs import one_artist, with_track_ids
-from transforms.formats.text import Block, delimited
+from transforms.formats.text import LineBlock, delimited
 from transforms.formats.times import read_time
 from transforms.formats.values import real_id, said, well_formed_mbid
 
 COLUMNS = ["listener_id", "time", "artist_mbid", "artist", "track_mbid", "title"]
 
 
-def parse(block: Block, options: Options) -> Parsed:
+def parse(block: LineBlock, options: Options) -> Parsed:
     """Parse a block of lines."""
     table = delimited(block, COLUMNS, "\t", quote=None)
     frame = table.frame.with_columns(track_id=real_id(pl.col("track_mbid")), artist=said(pl.col("artist")))

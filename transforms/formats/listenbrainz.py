@@ -21,7 +21,7 @@ import polars as pl
 from transforms.common.errors import UserError
 from transforms.formats.base import Options, Parsed, accept, encodable, hashed, rejects_frame
 from transforms.formats.songs import one_artist, with_track_ids
-from transforms.formats.text import Block
+from transforms.formats.text import LineBlock
 from transforms.formats.times import read_time
 from transforms.formats.values import LONGEST_TRACK_MS, real_id, said, unread, well_formed_isrc, well_formed_mbid
 
@@ -45,7 +45,7 @@ _LISTS = {
 }
 
 
-def parse(block: Block, options: Options) -> Parsed:
+def parse(block: LineBlock, options: Options) -> Parsed:
     """Parse a block of lines.
 
     Raises:
@@ -121,7 +121,7 @@ def _names(mapped: Any) -> list[str] | None:
     return [str(n).strip() for n in names] if all(isinstance(n, str) and n.strip() for n in names) else None
 
 
-def _named(frame: pl.DataFrame, block: Block, options: Options) -> pl.DataFrame:
+def _named(frame: pl.DataFrame, block: LineBlock, options: Options) -> pl.DataFrame:
     """The frame with `listener_id`: who the line names, else who the option says."""
     frame = frame.with_columns(listener_id=pl.coalesce(said(pl.col("user_name")), said(pl.col("user_id"))))
     own = frame["listener_id"]

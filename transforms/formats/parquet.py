@@ -115,9 +115,9 @@ def parse(file: pq.ParquetFile, piece: RowGroups, name: str, options: Options) -
             ours = ours.with_columns(started_at=zoned)
         return accept(ours, raw, options, unread=unread)
     except pl.exceptions.PolarsError:
-        kinds = ", ".join(f"{theirs!r} {frame.schema[theirs]}" for theirs in found.values())
+        types = ", ".join(f"{theirs!r} {frame.schema[theirs]}" for theirs in found.values())
         raise UserError(
-            f"{name}: expected columns that can be read as ours, found {kinds}; write the odd one as text or a number."
+            f"{name}: expected columns that can be read as ours, found {types}; write the odd one as text or a number."
         ) from None
 
 
@@ -152,10 +152,10 @@ def read(file: pq.ParquetFile, groups: Sequence[int], columns: list[str], name: 
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch with dictionaries written out."""
-    kinds = [f.type.value_type if pa.types.is_dictionary(f.type) else f.type for f in batch.schema]
-    if kinds == batch.schema.types:
+    types = [f.type.value_type if pa.types.is_dictionary(f.type) else f.type for f in batch.schema]
+    if types == batch.schema.types:
         return batch
-    return batch.cast(pa.schema([f.with_type(kind) for f, kind in zip(batch.schema, kinds, strict=True)]))
+    return batch.cast(pa.schema([f.with_type(kind) for f, kind in zip(batch.schema, types, strict=True)]))
 
 
 def _schema(file: pq.ParquetFile, columns: list[str]) -> pa.Schema:

@@ -23,7 +23,7 @@ from transforms.formats.base import Options, Parsed, rejects_frame
 from transforms.formats.containers import opened
 from transforms.formats.files import InputFile, open_input
 from transforms.formats.pieces import Piece
-from transforms.formats.text import Block, blocks, read_some
+from transforms.formats.text import LineBlock, blocks, read_some
 
 HEAD_BYTES = 1 << 18
 MOST_JSON = 512 << 20  # bytes of a file that is read whole
@@ -70,7 +70,7 @@ class Lines(Reader):
         blocks: (the blocks of a file in order, options) -> each parsed.
     """
 
-    blocks: Callable[[Iterable[Block], Options], Iterator[Parsed]]
+    blocks: Callable[[Iterable[LineBlock], Options], Iterator[Parsed]]
 
     def look(self, fmt: str, file: InputFile, options: Options) -> tuple[Parsed, int]:
         """See `Reader.look`."""
@@ -157,7 +157,7 @@ class Together(Reader):
 
     def look(self, fmt: str, file: InputFile, options: Options) -> tuple[Parsed, int]:
         """See `Reader.look`."""
-        rows, broken = sessions.read_lines(Block(file.name, 1, beginning(fmt, file)), 0)
+        rows, broken = sessions.read_lines(LineBlock(file.name, 1, beginning(fmt, file)), 0)
         head = Parsed(rows, pl.DataFrame(), broken, rows.height + broken.height)
         return head, head.rows
 

@@ -18,7 +18,7 @@ import polars as pl
 
 from transforms.common.errors import UserError
 from transforms.formats.base import Options, Parsed, accept, end_of, hashed, rejects_frame
-from transforms.formats.text import Block
+from transforms.formats.text import LineBlock
 
 SPACING_S = 210
 LONGEST_S = 23 * 3600
@@ -26,7 +26,7 @@ ANONYMOUS_DAYS = 60
 _DAY_US = 86_400_000_000
 
 
-def read_lines(block: Block, file_no: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+def read_lines(block: LineBlock, file_no: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """One row a session: file_no, line, listener_id, tracks; and the lines that are none."""
     texts, numbers, broken = [], [], []
     for number, line in enumerate(block.lines(), block.first_line):

@@ -130,16 +130,16 @@ def check_folders(files: Sequence[str], options: Options) -> None:
 
 
 def _ours(frame: pl.DataFrame) -> pl.DataFrame:
-    ms, told = pl.col("ms_played"), read_time(pl.col("ts"), "iso")
+    ms, said_time = pl.col("ms_played"), read_time(pl.col("ts"), "iso")
     other = pl.col("track_id").is_null() & (pl.col("episode").is_not_null() | pl.col("audiobook").is_not_null())
     wrong = ms.is_null() | ~ms.is_between(0, LONGEST_TRACK_MS)
     frame = with_track_ids(frame.with_columns(other=other, artist=said(pl.col("artist"))))
     begun = pl.col("offline_timestamp")
     micros = pl.when(begun >= _MILLISECONDS).then(begun * 1_000).when(begun > 0).then(begun * 1_000_000)
     offline = pl.when("offline").then(micros.cast(pl.Datetime("us", "UTC")))
-    ended = told - pl.duration(milliseconds=pl.when(~wrong).then(ms))
+    ended = said_time - pl.duration(milliseconds=pl.when(~wrong).then(ms))
     return frame.with_columns(
-        started_at=pl.when(offline.is_between(EARLIEST, told)).then(offline).otherwise(ended),
+        started_at=pl.when(offline.is_between(EARLIEST, said_time)).then(offline).otherwise(ended),
         ms_played=pl.when(~wrong).then(ms).cast(pl.Int32),
         completed=pl.col("reason_end") == "trackdone",
         artist_ids=one_artist(pl.col("artist")),
@@ -150,7 +150,7 @@ def _ours(frame: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("private"))
         .when(pl.col("track_id").is_null())
         .then(pl.lit("empty_track"))
-        .when(told.is_null())
+        .when(said_time.is_null())
         .then(pl.lit("bad_time"))
         .when(wrong)
         .then(pl.lit("bad_ms_played")),

@@ -37,7 +37,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
-class Block:
+class LineBlock:
     """Whole lines of one file. `first_line` counts from 1."""
 
     file: str
@@ -63,7 +63,7 @@ class Delimited:
     broken: pl.DataFrame
 
 
-def blocks(stream: IO[bytes], name: str, size: int = BLOCK_BYTES, first_line: int = 1) -> Iterator[Block]:
+def blocks(stream: IO[bytes], name: str, size: int = BLOCK_BYTES, first_line: int = 1) -> Iterator[LineBlock]:
     """Cut a stream into blocks of whole lines, in order.
 
     Raises:
@@ -85,10 +85,10 @@ def blocks(stream: IO[bytes], name: str, size: int = BLOCK_BYTES, first_line: in
                 )
             continue
         block, rest = rest + data[:cut], data[cut:]
-        yield Block(name, line, block)
+        yield LineBlock(name, line, block)
         line += block.count(b"\n")
     if rest:
-        yield Block(name, line, rest)
+        yield LineBlock(name, line, rest)
 
 
 def _checked(head: bytes, name: str) -> bytes:
@@ -123,7 +123,7 @@ def read_some(stream: IO[bytes], name: str, size: int = -1) -> bytes:
         raise UserError(f"{name}: expected a readable file, found one that is not ({type(error).__name__}).") from None
 
 
-def delimited(block: Block, names: Sequence[str], delimiter: str, quote: str | None = '"') -> Delimited:
+def delimited(block: LineBlock, names: Sequence[str], delimiter: str, quote: str | None = '"') -> Delimited:
     """Parse a block into string columns (empty text = null) and `line`.
 
     Args:
@@ -244,7 +244,9 @@ def _rows(
     return (table, wrong) if table.num_rows + len(wrong) == lines else None
 
 
-def _result(block: Block, table: pa.Table, numbers: np.ndarray, wrong: list[int], refused: dict[int, str]) -> Delimited:
+def _result(
+    block: LineBlock, table: pa.Table, numbers: np.ndarray, wrong: list[int], refused: dict[int, str]
+) -> Delimited:
     for row in wrong:
         refused[int(numbers[row])] = "broken_line"
     kept = np.delete(numbers, wrong) if wrong else numbers

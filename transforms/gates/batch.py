@@ -36,7 +36,7 @@ class BatchFacts:
     unknown_before: Sequence[float] = ()
 
 
-def judge(facts: BatchFacts, settings: GateSettings) -> list[Check]:
+def check_batch(facts: BatchFacts, settings: GateSettings) -> list[Check]:
     """Every check of a batch, in a fixed order."""
     return [
         _volume(facts, settings),

@@ -16,7 +16,7 @@ import apache_beam as beam
 from transforms.gates.check import failed, refuse
 from transforms.gates.history import ACCEPTED, CHECKS, MEASURED, facts_of, schema_faults
 from transforms.gates.measure import Measured
-from transforms.gates.night import judge
+from transforms.gates.night import check_night
 from transforms.gates.settings import GateSettings
 from transforms.tables.records import job_at_commit, record_commit
 from transforms.tables.runs import Run, Written, finish_all, keep, with_extra
@@ -29,13 +29,13 @@ class Gate:
 
     Attributes:
         fit_date: what was learned from others is as of this date.
-        kinds: number of shelves every listener gets.
+        shelf_count: number of shelves every listener gets.
         accept: commit even if a check fails; the manifest then names what was accepted.
     """
 
     settings: GateSettings
     fit_date: date
-    kinds: int
+    shelf_count: int
     accept: bool = False
 
 
@@ -45,7 +45,7 @@ class _GatedCommit(beam.DoFn):
 
     def process(self, runs: Sequence[Run], written: Sequence[Written], measured: Sequence[str]) -> Iterator[str]:
         gate, last = self._gate, runs[-1]
-        place = Warehouse(last.warehouse)
+        warehouse = Warehouse(last.warehouse)
         by_target: dict[tuple[str, str], list[Written]] = {}
         for item in written:
             by_target.setdefault((item.table, item.day), []).append(item)
@@ -53,15 +53,15 @@ class _GatedCommit(beam.DoFn):
         made = sorted((w.table, w.file.path) for files in mine for w in files if w.file is not None)
         total = Measured.total(Measured.loads(text) for text in measured)
         facts = facts_of(
-            place,
+            warehouse,
             last.day,
             gate.settings.history,
             fit_date=gate.fit_date,
-            kinds=gate.kinds,
+            shelf_count=gate.shelf_count,
             measured=total,
-            schema=schema_faults(place, made),
+            schema=schema_faults(warehouse, made),
         )
-        checks = judge(facts, gate.settings)
+        checks = check_night(facts, gate.settings)
         bad = [c.name for c in failed(checks)]
         extra: dict[str, Any] = {
             MEASURED: {"counts": total.counts, "examples": {k: list(v) for k, v in total.examples.items()}},

@@ -119,5 +119,5 @@ def refuse(what: str, checks: Sequence[Check], remedy: str) -> GateFailed:
         remedy: what stands now, and what to do.
     """
     bad = failed(checks)
-    told = "; ".join(str(c).removeprefix("FAIL ") for c in bad)
-    return GateFailed(f"{what} failed {len(bad)} of {len(checks)} checks ({told}): {remedy}")
+    which = "; ".join(str(c).removeprefix("FAIL ") for c in bad)
+    return GateFailed(f"{what} failed {len(bad)} of {len(checks)} checks ({which}): {remedy}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 
 from transforms.gates.measure import Counts, Measured
-from transforms.gates.night import Facts
+from transforms.gates.night import GateFacts
 from transforms.tables.manifest import Manifest
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
@@ -24,32 +24,32 @@ def measured_in(manifest: Manifest) -> Measured | None:
 
 
 def facts_of(
-    place: Warehouse,
+    warehouse: Warehouse,
     day: date,
     history: int,
     *,
     fit_date: date,
-    kinds: int,
+    shelf_count: int,
     measured: Measured | None,
     schema: tuple[str, ...] | None = None,
-) -> Facts:
+) -> GateFacts:
     """The facts of a night.
 
     Args:
         history: dates before, and nights before, to look at.
-        fit_date, kinds, measured, schema: as in `Facts`.
+        fit_date, shelf_count, measured, schema: as in `GateFacts`.
     """
-    listened = [d for d in place.dates("listens") if d <= day]
+    listened = [d for d in warehouse.dates("listens") if d <= day]
     newest = listened[-1] if listened else day
     since = min(newest, day - timedelta(1)) - timedelta(history - 1)
-    found = {d: place.need("listens", d) for d in listened if d >= since}
+    found = {d: warehouse.need("listens", d) for d in listened if d >= since}
     nulls: dict[date, Counts] = {d: dict(m.extra[MEASURED]) for d, m in found.items() if MEASURED in m.extra}
-    earlier = [d for d in place.dates("shelves") if d < day][-history:]
-    nights = [one for d in earlier if (m := place.current("shelves", d)) and (one := measured_in(m))]
-    return Facts(
+    earlier = [d for d in warehouse.dates("shelves") if d < day][-history:]
+    nights = [one for d in earlier if (m := warehouse.current("shelves", d)) and (one := measured_in(m))]
+    return GateFacts(
         day=day,
         fit_date=fit_date,
-        kinds=kinds,
+        shelf_count=shelf_count,
         measured=measured,
         listens={d: m.rows for d, m in found.items()},
         listened=listened,
@@ -59,7 +59,7 @@ def facts_of(
     )
 
 
-def schema_faults(place: Warehouse, files: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+def schema_faults(warehouse: Warehouse, files: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """What is wrong with files' schemas, a sentence a file; the first few files of each table are opened.
 
     Args:
@@ -73,7 +73,7 @@ def schema_faults(place: Warehouse, files: Iterable[tuple[str, str]]) -> tuple[s
         seen[table] = seen.get(table, 0) + 1
         if table not in TABLES or not path.endswith(".parquet") or seen[table] > FOOTERS:
             continue
-        found = place.open_parquet(path).schema_arrow
+        found = warehouse.open_parquet(path).schema_arrow
         try:
             expected = TABLES[table].arrow_for(found.names)
         except ValueError as error:

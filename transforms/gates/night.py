@@ -21,13 +21,13 @@ from transforms.gates.settings import GateSettings
 
 
 @dataclass(frozen=True)
-class Facts:
+class GateFacts:
     """What is known of a night.
 
     Attributes:
         day: the night.
         fit_date: what was learned from others is as of this date.
-        kinds: number of shelves every listener gets.
+        shelf_count: number of shelves every listener gets.
         measured: counts of the night; None = nobody counted (an older run).
         listens: rows of table `listens` by date, up to the night: of the dates that volume is judged by.
         listened: every date with listens up to the night; those of `listens` count in any case.
@@ -38,7 +38,7 @@ class Facts:
 
     day: date
     fit_date: date
-    kinds: int
+    shelf_count: int
     measured: Measured | None
     listens: dict[date, int] = field(default_factory=dict)
     listened: Sequence[date] = ()
@@ -47,11 +47,11 @@ class Facts:
     schema: tuple[str, ...] | None = None
 
 
-def judge(facts: Facts, settings: GateSettings) -> list[Check]:
+def check_night(facts: GateFacts, settings: GateSettings) -> list[Check]:
     """Every check of a night, in a fixed order."""
     out = [_schema(facts), _volume(facts, settings), _freshness(facts, settings), _models(facts, settings)]
     out.append(_nulls(facts, settings))
-    measured: list[tuple[str, Callable[[Facts, Measured, GateSettings], Check]]] = [
+    measured: list[tuple[str, Callable[[GateFacts, Measured, GateSettings], Check]]] = [
         ("duplicates", _duplicates),
         ("unknown tracks", _unknown),
         ("coverage", _coverage),
@@ -76,7 +76,7 @@ def judge(facts: Facts, settings: GateSettings) -> list[Check]:
     return out
 
 
-def _schema(facts: Facts) -> Check:
+def _schema(facts: GateFacts) -> Check:
     if facts.schema is None:
         return skipped("schema", "no file was looked at")
     return within("schema", len(facts.schema), high=0, unit="files of another schema", examples=facts.schema)
@@ -108,7 +108,7 @@ class Rhythm:
         return self.pauses and 0 < self.behind <= self.longest
 
     @classmethod
-    def of(cls, facts: Facts, settings: GateSettings) -> Rhythm:
+    def of(cls, facts: GateFacts, settings: GateSettings) -> Rhythm:
         """The rhythm of a night's log."""
         known = sorted(d for d in {*facts.listened, *facts.listens} if d <= facts.day)
         if not known:
@@ -123,7 +123,7 @@ class Rhythm:
         return cls(newest, (facts.day - newest).days, before, min(lately, over_all) < least, max([history, *gaps]))
 
 
-def _volume(facts: Facts, settings: GateSettings) -> Check:
+def _volume(facts: GateFacts, settings: GateSettings) -> Check:
     rhythm = Rhythm.of(facts, settings)
     before = [facts.listens.get(d, 0) for d in rhythm.before]
     normal = usual(before, settings.min_history)
@@ -139,7 +139,7 @@ def _volume(facts: Facts, settings: GateSettings) -> Check:
     return within("volume", today / normal, low=limits.volume_low, high=limits.volume_high, unit="times", detail=said)
 
 
-def _freshness(facts: Facts, settings: GateSettings) -> Check:
+def _freshness(facts: GateFacts, settings: GateSettings) -> Check:
     rhythm, stale = Rhythm.of(facts, settings), settings.night.stale_days
     if rhythm.newest is None:
         return Check("freshness", "FAIL", expected="some", detail=f"no listens up to {facts.day}")
@@ -154,13 +154,13 @@ def _freshness(facts: Facts, settings: GateSettings) -> Check:
     return within("freshness", rhythm.behind, high=high, unit="days", detail=said)
 
 
-def _models(facts: Facts, settings: GateSettings) -> Check:
+def _models(facts: GateFacts, settings: GateSettings) -> Check:
     age = (facts.day - facts.fit_date).days
     said = f"between what was learned ({facts.fit_date}) and the night"
     return within("age of models", age, high=settings.night.model_days, unit="days", detail=said)
 
 
-def _nulls(facts: Facts, settings: GateSettings) -> Check:
+def _nulls(facts: GateFacts, settings: GateSettings) -> Check:
     today = facts.nulls.get(facts.day)
     before = [n for d, n in facts.nulls.items() if 0 < (facts.day - d).days <= settings.history and n.get("rows")]
     if today is None:
@@ -179,7 +179,7 @@ def _nulls(facts: Facts, settings: GateSettings) -> Check:
     return worst(fullest) or within("nulls", 0.0, high=settings.night.null_rise, unit="share", detail="nulls")
 
 
-def _duplicates(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
+def _duplicates(facts: GateFacts, measured: Measured, settings: GateSettings) -> Check:
     names = ("repeated plays", "repeated rows", "repeated items")
     found = [measured.counts.get(name, 0) for name in names]
     said = ", ".join(f"{n:,} {name}" for n, name in zip(found, names, strict=True))
@@ -187,7 +187,7 @@ def _duplicates(facts: Facts, measured: Measured, settings: GateSettings) -> Che
     return within("duplicates", sum(found), high=0, unit="rows too many", detail=f"({said})", examples=shown)
 
 
-def _unknown(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
+def _unknown(facts: GateFacts, measured: Measured, settings: GateSettings) -> Check:
     plays, unknown = measured.counts["plays"], measured.counts["unknown plays"]
     if plays < settings.min_rows:
         return skipped("unknown tracks", f"{plays:,} plays on the date, {settings.min_rows:,} needed to judge")
@@ -197,16 +197,16 @@ def _unknown(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
     return within("unknown tracks", unknown / plays, high=limit, unit="share", detail=said, examples=shown)
 
 
-def _coverage(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
-    wanted = measured.counts["roster"] * facts.kinds
+def _coverage(facts: GateFacts, measured: Measured, settings: GateSettings) -> Check:
+    wanted = measured.counts["roster"] * facts.shelf_count
     if not wanted:
         return skipped("coverage", "nobody is on the roster")
-    said = f"({measured.counts['rows']:,} rows for {measured.counts['roster']:,} listeners and {facts.kinds} shelves)"
+    said = f"({measured.counts['rows']:,} rows for {measured.counts['roster']:,} listeners and {facts.shelf_count} shelves)"
     share = measured.counts["rows"] / wanted
     return within("coverage", share, low=settings.night.coverage, high=1.0, unit="share", detail=said)
 
 
-def _roster(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
+def _roster(facts: GateFacts, measured: Measured, settings: GateSettings) -> Check:
     if not facts.nights:
         return skipped("roster", "no night before")
     before, now = facts.nights[-1].get("roster", 0), measured.counts["roster"]
@@ -216,7 +216,7 @@ def _roster(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
     return within("roster", now / before, low=settings.night.listeners_low, unit="times", detail=said)
 
 
-def _missing(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
+def _missing(facts: GateFacts, measured: Measured, settings: GateSettings) -> Check:
     names = ("null items", "scoreless items")
     found = [measured.counts.get(name, 0) for name in names]
     said = f"({found[0]:,} without a track, {found[1]:,} without a score, of {measured.counts['items']:,})"
@@ -231,7 +231,7 @@ def _statuses(counts: Counts) -> dict[str, dict[str, int]]:
     return out
 
 
-def _empty(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
+def _empty(facts: GateFacts, measured: Measured, settings: GateSettings) -> Check:
     by_shelf = _statuses(measured.counts)
     rows = sum(sum(s.values()) for s in by_shelf.values())
     if not rows:
@@ -244,7 +244,7 @@ def _empty(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
     return within("empty shelves", share, high=settings.night.empty, unit="share", detail=said, examples=shown)
 
 
-def _personal(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
+def _personal(facts: GateFacts, measured: Measured, settings: GateSettings) -> Check:
     nights = [_statuses(n) for n in facts.nights[-settings.history :]]
     if measured.counts["rows"] < settings.min_rows or len(nights) < settings.min_history:
         return skipped("personal shelves", f"{measured.counts['rows']:,} rows, {len(nights)} nights before: too few")
@@ -261,7 +261,7 @@ def _personal(facts: Facts, measured: Measured, settings: GateSettings) -> Check
     return worst(deepest) or skipped("personal shelves", "no shelf that stood in the nights before")
 
 
-def _chosen(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
+def _chosen(facts: GateFacts, measured: Measured, settings: GateSettings) -> Check:
     held = measured.counts.get("chosen items", 0)
     if held < settings.min_rows:
         return skipped("overlap, chosen", f"{held:,} items of shelves with a row in the night before, too few to judge")
@@ -273,7 +273,7 @@ def _chosen(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
     return within("overlap, chosen", share, low=limits.overlap_low, high=high, unit="share", detail=said)
 
 
-def _carried(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
+def _carried(facts: GateFacts, measured: Measured, settings: GateSettings) -> Check:
     held = measured.counts.get("carried items", 0)
     if held < settings.min_rows:
         return skipped("overlap, carried", f"{held:,} items of carried shelves, too few to judge")
@@ -282,19 +282,19 @@ def _carried(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
     return within("overlap, carried", share, low=settings.night.carried_low, unit="share", detail=said)
 
 
-def _finite(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
+def _finite(facts: GateFacts, measured: Measured, settings: GateSettings) -> Check:
     bad, of = measured.counts.get("not finite", 0), measured.counts.get("scores", 0)
     shown = measured.examples.get("not finite", ())
     return within("finite scores", bad, high=0, unit=f"of {of:,} scores are not finite", examples=shown)
 
 
-def _true_reasons(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
+def _true_reasons(facts: GateFacts, measured: Measured, settings: GateSettings) -> Check:
     wrong = {name.removeprefix("untrue "): n for name, n in measured.counts.items() if name.startswith("untrue ")}
     if "reasons" not in measured.counts:
         return skipped("true reasons", "this run was made before reasons were measured")
-    kinds = "".join(f", {kind} {n:,}" for kind, n in sorted(wrong.items()))
+    shelf_count = "".join(f", {kind} {n:,}" for kind, n in sorted(wrong.items()))
     shown = tuple(e for kind in sorted(wrong) for e in measured.examples.get(f"untrue {kind}", ()))[:3]
-    unit = f"of {measured.counts['reasons']:,} reasons are untrue{kinds}"
+    unit = f"of {measured.counts['reasons']:,} reasons are untrue{shelf_count}"
     return within("true reasons", sum(wrong.values()), high=0, unit=unit, examples=shown)
 
 
@@ -304,7 +304,7 @@ def histogram(counts: Counts) -> tuple[str | None, dict[int, int]]:
     return next((one.kind for one in found), None), {one.bin: n for one, n in found.items()}
 
 
-def _spread(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
+def _spread(facts: GateFacts, measured: Measured, settings: GateSettings) -> Check:
     _, bins = histogram(measured.counts)
     of = sum(bins.values())
     if of < settings.min_rows:
@@ -312,7 +312,7 @@ def _spread(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
     return within("score spread", len(bins), low=2, unit="different scores at least", detail=f"among {of:,}")
 
 
-def _shift(facts: Facts, measured: Measured, settings: GateSettings) -> Check:
+def _shift(facts: GateFacts, measured: Measured, settings: GateSettings) -> Check:
     kind, now = histogram(measured.counts)
     known = [histogram(n) for n in facts.nights[-settings.history :]]
     before = [bins for k, bins in known if k == kind and bins]

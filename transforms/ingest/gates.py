@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from transforms.gates.batch import BatchFacts, judge
+from transforms.gates.batch import BatchFacts, check_batch
 from transforms.gates.check import failed, refuse
 from transforms.gates.history import ACCEPTED, CHECKS, MEASURED
 from transforms.gates.measure import Counts, add
@@ -24,12 +24,12 @@ CATALOG = "catalog"
 Told = tuple[str, str, Mapping[str, int]]
 
 
-def judge_batch(batch: Batch, account: Mapping[str, Any], told: Iterable[Told]) -> dict[str, Any]:
+def judge_batch(batch: Batch, account: Mapping[str, Any], acts: Iterable[Told]) -> dict[str, Any]:
     """Judge a batch.
 
     Args:
         account: rows, duplicates, known, rejects, reasons of the log.
-        told: (table, date, counts) of everything written.
+        acts: (table, date, counts) of everything written.
 
     Returns:
         What the ledger keeps of it: every check, what was accepted, and how much of the batch the catalog knew.
@@ -37,10 +37,10 @@ def judge_batch(batch: Batch, account: Mapping[str, Any], told: Iterable[Told]) 
     Raises:
         GateFailed: a check failed and nobody accepted it.
     """
-    place = Warehouse(batch.warehouse)
-    counts = _by_target(told)
+    warehouse = Warehouse(batch.warehouse)
+    counts = _by_target(acts)
     filed = {day: n["rows"] for (table, day), n in counts.items() if table == "listens"}
-    catalog = _catalog(batch, place, counts)
+    catalog = _catalog(batch, warehouse, counts)
     facts = BatchFacts(
         rows=account["rows"],
         duplicates=account["duplicates"],
@@ -48,12 +48,12 @@ def judge_batch(batch: Batch, account: Mapping[str, Any], told: Iterable[Told]) 
         known=account.get("known", 0),
         reasons=dict(account["reasons"]),
         filed=filed,
-        stored=_stored(batch, place, max(filed, default=None)),
+        stored=_stored(batch, warehouse, max(filed, default=None)),
         tracks=catalog.get("tracks", 0),
         unknown=catalog["tracks"] - catalog["known"] if catalog else None,
-        unknown_before=_unknown_before(batch, place),
+        unknown_before=_unknown_before(batch, warehouse),
     )
-    checks = judge(facts, batch.gates)
+    checks = check_batch(facts, batch.gates)
     bad = [c.name for c in failed(checks)]
     if bad and batch.gates.enforce and not batch.accept_gates:
         raise refuse(
@@ -78,42 +78,42 @@ def measured_extra(
     return {}
 
 
-def _by_target(told: Iterable[Told]) -> dict[tuple[str, date], Counts]:
+def _by_target(acts: Iterable[Told]) -> dict[tuple[str, date], Counts]:
     out: dict[tuple[str, date], Counts] = {}
-    for table, day, counts in told:
+    for table, day, counts in acts:
         key = (table, date.fromisoformat(day))
         out[key] = add([out.get(key, {}), counts])
     return out
 
 
-def _stored(batch: Batch, place: Warehouse, newest: date | None) -> dict[date, int]:
+def _stored(batch: Batch, warehouse: Warehouse, newest: date | None) -> dict[date, int]:
     """Listens of earlier batches on the newest date and the dates before it."""
     if newest is None:
         return {}
     out = {}
     for back in range(batch.gates.history + 1):
         day = newest - timedelta(back)
-        manifest = place.current("listens", day)
+        manifest = warehouse.current("listens", day)
         if manifest is not None:
             out[day] = sum(f.rows for f in manifest.files if f.batch != batch.id)
     return out
 
 
-def _catalog(batch: Batch, place: Warehouse, counts: Mapping[tuple[str, date], Counts]) -> Counts:
+def _catalog(batch: Batch, warehouse: Warehouse, counts: Mapping[tuple[str, date], Counts]) -> Counts:
     """Distinct tracks of the batch, and how many of them the catalog knew; as a killed attempt said, where it did."""
     for day in batch.dates("tracks"):
-        manifest = place.current("tracks", day)
+        manifest = warehouse.current("tracks", day)
         kept = manifest.extra.get(CATALOG, {}).get(batch.id) if manifest else None
         if kept:
             return dict(kept)
     return next((n for (table, _), n in sorted(counts.items()) if table == "tracks" and n), {})
 
 
-def _unknown_before(batch: Batch, place: Warehouse) -> list[float]:
+def _unknown_before(batch: Batch, warehouse: Warehouse) -> list[float]:
     """Of earlier batches, newest last, the share of tracks that no catalog knew."""
     shares = []
-    for day in place.dates("rejects"):
-        for name, account in place.need("rejects", day).extra.get("batches", {}).items():
+    for day in warehouse.dates("rejects"):
+        for name, account in warehouse.need("rejects", day).extra.get("batches", {}).items():
             found = account.get(CATALOG)
             if name != batch.id and found and found["tracks"]:
                 shares.append(1 - found["known"] / found["tracks"])

@@ -112,14 +112,14 @@ def covered(listens: pl.DataFrame, sessions: pl.DataFrame, excluded: pl.DataFram
 
 def union(frames: list[pl.DataFrame]) -> pl.DataFrame:
     """Table `exclusions` of several: each play once, sorted by its key."""
-    kinds = TABLES["exclusions"].polars
+    schema = TABLES["exclusions"].polars
     every = pl.concat(
         [
             TABLES["exclusions"].empty(),
-            *(frame.select(pl.col(c).cast(kind) for c, kind in kinds.items()) for frame in frames),
+            *(frame.select(pl.col(c).cast(kind) for c, kind in schema.items()) for frame in frames),
         ]
     )
-    return every.sort(*kinds, nulls_last=True).unique(PLAY, keep="first", maintain_order=True).sort(PLAY)
+    return every.sort(*schema, nulls_last=True).unique(PLAY, keep="first", maintain_order=True).sort(PLAY)
 
 
 def taste(library: pl.DataFrame, excluded: pl.DataFrame) -> pl.DataFrame:

@@ -141,11 +141,11 @@ def without_pairs(library: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
     marked = library.join(
         pairs.with_columns(_out=pl.lit(True)), on=["listener_id", "track_id"], how="left", maintain_order="left"
     )
-    kinds = TABLES["library"].polars
+    schema = TABLES["library"].polars
     nothing = {
-        **{c: pl.lit(0, dtype=kinds[c]) for c in COUNTS},
+        **{c: pl.lit(0, dtype=schema[c]) for c in COUNTS},
         "saved": pl.lit(False),
-        "latest": pl.lit([], dtype=kinds["latest"]),
+        "latest": pl.lit([], dtype=schema["latest"]),
     }
     out = pl.col("_out").is_not_null()
     return marked.with_columns(pl.when(out).then(v).otherwise(pl.col(c)).alias(c) for c, v in nothing.items()).drop(

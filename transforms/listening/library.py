@@ -110,17 +110,17 @@ def saved_library(feedback: pl.DataFrame) -> pl.DataFrame:
     """
     saved = feedback.filter(pl.col("kind").is_in(SAVING)).select("listener_id", track_id="target").unique().sort(PAIR)
     zero = pl.lit(0, dtype=pl.Int32)
-    kinds = TABLES["library"].polars
+    schema = TABLES["library"].polars
     return saved.with_columns(
         plays=zero,
         heard=zero,
         completions=zero,
         skips=zero,
-        first_played_at=pl.lit(None, dtype=kinds["first_played_at"]),
-        last_played_at=pl.lit(None, dtype=kinds["last_played_at"]),
-        latest=pl.lit([], dtype=kinds["latest"]),
+        first_played_at=pl.lit(None, dtype=schema["first_played_at"]),
+        last_played_at=pl.lit(None, dtype=schema["last_played_at"]),
+        latest=pl.lit([], dtype=schema["latest"]),
         saved=pl.lit(True),
-    ).select(list(kinds))
+    ).select(list(schema))
 
 
 def merge(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:

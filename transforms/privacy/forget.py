@@ -7,10 +7,10 @@ because it looks into files and not into its own memory. A file that no manifest
 deleted. Where another `forget` was faster, what stands in a file's place now holds other people's rows: it counts as overtaken,
 and is to be looked into again. Who is looked for stands in the warehouse as keyed hashes (`transforms.privacy.forgotten`).
 
-    place = Warehouse("./warehouse")
-    paths = holders(place, "listens", prints(["ann"]))     # files of shards that may hold them
-    done = [r for p in paths if (r := redact(place, p, forgotten(place)))]
-    swap(place, done, date.today())                        # how many manifests were changed, how many files are overtaken
+    warehouse = Warehouse("./warehouse")
+    paths = holders(warehouse, "listens", prints(["ann"]))     # files of shards that may hold them
+    done = [r for p in paths if (r := redact(warehouse, p, forgotten(warehouse)))]
+    swap(warehouse, done, date.today())                        # how many manifests were changed, how many files are overtaken
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def prints(listeners: Iterable[str]) -> tuple[int, ...]:
     return tuple(sorted({p for p in prints_of(listeners) if p is not None}))
 
 
-def holders(place: Warehouse, top: str, of: Sequence[int] = ()) -> list[str]:
+def holders(warehouse: Warehouse, top: str, of: Sequence[int] = ()) -> list[str]:
     """Parquet files of a folder of the warehouse that may hold listeners: those of their shards, those without shards.
 
     Every run's files, committed or not. Tables that name no listener are left out.
@@ -82,7 +82,7 @@ def holders(place: Warehouse, top: str, of: Sequence[int] = ()) -> list[str]:
     table = TABLES.get(top)
     if table is not None and not table.personal:
         return []
-    found = [path for path in place.store.paths(top) if path.endswith(".parquet")]
+    found = [path for path in warehouse.store.paths(top) if path.endswith(".parquet")]
     if not of or table is None or table.sharded_by != "listener_id":
         return found
     return [path for path in found if (cut := _SHARD.search(path)) is None or _may_hold(int(cut[1]), int(cut[2]), of)]
@@ -92,7 +92,7 @@ def _may_hold(shard: int, shards: int, of: Sequence[int]) -> bool:
     return any(p % min(shards, PRINTS) == shard % PRINTS for p in of)
 
 
-def redact(place: Warehouse, path: str, gone: Forgotten) -> Redacted | None:
+def redact(warehouse: Warehouse, path: str, gone: Forgotten) -> Redacted | None:
     """Write a file's other rows beside it; None if it holds nobody on the list. Nothing a reader sees is changed.
 
     A blend loses its member; one with fewer than two members left is no blend and goes. Of a file that is gone since it was
@@ -102,9 +102,9 @@ def redact(place: Warehouse, path: str, gone: Forgotten) -> Redacted | None:
         UserError: the file is damaged, or there is no room.
     """
     try:
-        file = place.open_parquet(path)
+        file = warehouse.open_parquet(path)
     except UserError:
-        if path in place.store.paths(path.rpartition("/")[0]):
+        if path in warehouse.store.paths(path.rpartition("/")[0]):
             raise
         return Redacted(path, None, 0, ())
     names = file.schema_arrow.names
@@ -125,7 +125,7 @@ def redact(place: Warehouse, path: str, gone: Forgotten) -> Redacted | None:
     touched = before.num_rows - after.num_rows
     if "listener_ids" in names:
         touched = sum(bool(held & set(m or ())) for m in before.column("listener_ids").to_pylist())
-    return Redacted(path, rewrite(place, path, after), touched, people)
+    return Redacted(path, rewrite(warehouse, path, after), touched, people)
 
 
 def _without(rows: pa.Table, held: set[str]) -> pa.Table:
@@ -140,7 +140,7 @@ def _left_blends(rows: pa.Table, held: set[str]) -> pa.Table:
     return rows.set_column(at, rows.schema.field(at), pa.array(members, rows.schema.field(at).type)).filter(keep)
 
 
-def clear_rejects(place: Warehouse, path: str, traces: Traces, of: Collection[int] = ()) -> Redacted | None:
+def clear_rejects(warehouse: Warehouse, path: str, traces: Traces, of: Collection[int] = ()) -> Redacted | None:
     """`rejects` without what it kept of some listeners' lines: hashes and texts of theirs, files named after them.
 
     The row stays, since an ingest accounts for every line. A line that was read as far as its listener is found by that
@@ -150,16 +150,16 @@ def clear_rejects(place: Warehouse, path: str, traces: Traces, of: Collection[in
         traces: of their ids.
         of: their `prints`.
     """
-    before = place.open_parquet(path).read()
+    before = warehouse.open_parquet(path).read()
     columns = [c for c in ("raw", "file", "listener_print") if c in before.schema.names]
     old = before.select(columns).to_pydict()
-    told, theirs = old.get("listener_print", [None] * before.num_rows), set(of)
-    mine = [p in theirs for p in told]
+    prints, theirs = old.get("listener_print", [None] * before.num_rows), set(of)
+    mine = [p in theirs for p in prints]
     kept = {"raw": [None if m or (t and traces.given_away(t)) else t for m, t in zip(mine, old["raw"], strict=True)]}
     names = {t: traces.replaced(t) for t in set(old["file"])}
     kept["file"] = files = [names[t] for t in old["file"]]
     if "listener_print" in columns:
-        kept["listener_print"] = [None if m else p for m, p in zip(mine, told, strict=True)]
+        kept["listener_print"] = [None if m else p for m, p in zip(mine, prints, strict=True)]
     changed = sum(any(kept[c][n] != old[c][n] for c in columns) for n in range(before.num_rows))
     if not changed:
         return None
@@ -169,10 +169,10 @@ def clear_rejects(place: Warehouse, path: str, traces: Traces, of: Collection[in
         after = after.set_column(at, after.schema.field(at), pa.array(values, after.schema.field(at).type))
     if files != old["file"]:
         after = after.sort_by([(name, "ascending") for name in ("file", "line", "reason", "raw")])
-    return Redacted(path, rewrite(place, path, after), changed, ())
+    return Redacted(path, rewrite(warehouse, path, after), changed, ())
 
 
-def swap(place: Warehouse, done: Iterable[Redacted], today: date) -> tuple[int, int]:
+def swap(warehouse: Warehouse, done: Iterable[Redacted], today: date) -> tuple[int, int]:
     """Point manifests at the rewritten files, then delete the old ones, with no commit and no other `forget` between.
 
     Returns:
@@ -191,18 +191,18 @@ def swap(place: Warehouse, done: Iterable[Redacted], today: date) -> tuple[int, 
             loose.append(one.path)
     changed = overtaken = 0
     if by_folder or loose:
-        with place.store.turn("forget"):
+        with warehouse.store.turn("forget"):
             for folder, files in sorted(by_folder.items()):
-                mine, theirs = _swap_date(place, folder, files, today)
+                mine, theirs = _swap_date(warehouse, folder, files, today)
                 changed, overtaken = changed + mine, overtaken + theirs
             for path in loose:
-                place.store.delete(path)
+                warehouse.store.delete(path)
     return changed, overtaken
 
 
-def _swap_date(place: Warehouse, folder: str, files: dict[str, Redacted], today: date) -> tuple[int, int]:
+def _swap_date(warehouse: Warehouse, folder: str, files: dict[str, Redacted], today: date) -> tuple[int, int]:
     """`swap` for one table's date."""
-    there, named = set(place.store.paths(folder)), set[str]()
+    there, named = set(warehouse.store.paths(folder)), set[str]()
     gone = {path for path in files if path not in there}
     todo = {path: one for path, one in files.items() if path not in gone}
 
@@ -211,17 +211,17 @@ def _swap_date(place: Warehouse, folder: str, files: dict[str, Redacted], today:
         named.update(f.path for f in after.files)
         return after
 
-    place.store.settle([one.new.path for one in todo.values() if one.new is not None])
-    changed = change_manifests(place, folder, without)
+    warehouse.store.settle([one.new.path for one in todo.values() if one.new is not None])
+    changed = change_manifests(warehouse, folder, without)
     for path in sorted(gone & named):
         raise UserError(
             f"{path} is missing; `nightshelf repair --date {folder[-10:]}` says what is damaged and has it made again, then run "
             "the same command again"
         )
     for one in files.values():
-        place.store.delete(one.path)
+        warehouse.store.delete(one.path)
         if one.new is not None and one.new.path not in named:
-            place.store.delete(one.new.path)
+            warehouse.store.delete(one.new.path)
     return changed, len(gone)
 
 
@@ -247,7 +247,7 @@ def redacted(manifest: Manifest, files: dict[str, Redacted], today: date) -> Man
     )
 
 
-def change_manifests(place: Warehouse, folder: str, change: Callable[[Manifest], Manifest]) -> int:
+def change_manifests(warehouse: Warehouse, folder: str, change: Callable[[Manifest], Manifest]) -> int:
     """Apply a change to every manifest of a table's date: those of its runs first, the current one last.
 
     Returns:
@@ -257,16 +257,19 @@ def change_manifests(place: Warehouse, folder: str, change: Callable[[Manifest],
         UserError: one of them cannot be read.
     """
     count = 0
-    for path in [*(f"{folder}/{name}/{RUN_MANIFEST}" for name in place.store.folders(folder)), f"{folder}/{CURRENT}"]:
+    for path in [
+        *(f"{folder}/{name}/{RUN_MANIFEST}" for name in warehouse.store.folders(folder)),
+        f"{folder}/{CURRENT}",
+    ]:
         while True:
-            data, token = place.store.read_with_token(path)
+            data, token = warehouse.store.read_with_token(path)
             if data is None:
                 break
             before = _parsed(path, data)
             after = change(before)
             if after == before:
                 break
-            if place.store.replace(path, after.to_json(), token):
+            if warehouse.store.replace(path, after.to_json(), token):
                 count += 1
                 break
     return count

@@ -24,7 +24,7 @@ OVERTAKEN = (
 )
 
 
-def clear_texts(place: Warehouse, traces: Traces) -> int:
+def clear_texts(warehouse: Warehouse, traces: Traces) -> int:
     """Clear ledgers and manifests of ingest, records of runs, and report pages. Returns how many files were changed.
 
     Raises:
@@ -38,31 +38,31 @@ def clear_texts(place: Warehouse, traces: Traces) -> int:
 
     count = 0
     for table in (t.name for t in TABLES.values() if t.made_by == "ingest"):
-        for day in place.begun(table):
-            count += change_manifests(place, folder(table, day), cleared)
-    for path in place.store.paths("runs"):
+        for day in warehouse.begun(table):
+            count += change_manifests(warehouse, folder(table, day), cleared)
+    for path in warehouse.store.paths("runs"):
         if not path.endswith(".json"):
             continue
-        text = place.store.read(path)
+        text = warehouse.store.read(path)
         try:
             body = json.loads(text)
         except ValueError:  # no record any more: nothing is lost with it
             if traces.within(text.decode("utf-8", "replace")):
-                place.store.delete(path)
+                warehouse.store.delete(path)
                 count += 1
             continue
         after = traces.replaced(body)
         if after != body:
-            place.store.write(path, json.dumps(after, indent=1, sort_keys=True).encode())
+            warehouse.store.write(path, json.dumps(after, indent=1, sort_keys=True).encode())
             count += 1
-    for path in place.store.paths("reports"):
-        if traces.within(place.store.read(path).decode("utf-8", "replace")):
-            place.store.delete(path)
+    for path in warehouse.store.paths("reports"):
+        if traces.within(warehouse.store.read(path).decode("utf-8", "replace")):
+            warehouse.store.delete(path)
             count += 1
     return count
 
 
-def clear_others(place: Warehouse, traces: Traces, of: Sequence[int], today: date) -> int:
+def clear_others(warehouse: Warehouse, traces: Traces, of: Sequence[int], today: date) -> int:
     """Everything that is no listener's row: refused lines, ledgers, records, reports, leftovers of killed jobs.
 
     Returns:
@@ -73,19 +73,19 @@ def clear_others(place: Warehouse, traces: Traces, of: Sequence[int], today: dat
     """
     cleared = 0
     for _ in range(ATTEMPTS):
-        done = [r for p in _rejects(place) if (r := clear_rejects(place, p, traces, of)) is not None]
+        done = [r for p in _rejects(warehouse) if (r := clear_rejects(warehouse, p, traces, of)) is not None]
         cleared += len(done)
-        if not swap(place, done, today)[1]:
+        if not swap(warehouse, done, today)[1]:
             break
     else:
         raise LostRace(OVERTAKEN)
-    with place.store.turn("forget"):
-        count = clear_texts(place, traces)
-    for path in [*place.store.paths("imports"), *place.store.leftovers()]:
-        place.store.delete(path)
+    with warehouse.store.turn("forget"):
+        count = clear_texts(warehouse, traces)
+    for path in [*warehouse.store.paths("imports"), *warehouse.store.leftovers()]:
+        warehouse.store.delete(path)
         count += 1
     return cleared + count
 
 
-def _rejects(place: Warehouse) -> Iterator[str]:
-    return (p for p in place.store.paths("rejects") if p.endswith(".parquet"))
+def _rejects(warehouse: Warehouse) -> Iterator[str]:
+    return (p for p in warehouse.store.paths("rejects") if p.endswith(".parquet"))

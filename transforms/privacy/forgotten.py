@@ -72,45 +72,46 @@ def prints_of(listeners: Iterable[str | None]) -> list[int | None]:
     return [None if i is None else int(found[i]) for i in ids]
 
 
-def forgotten(place: Warehouse) -> Forgotten:
+def forgotten(warehouse: Warehouse) -> Forgotten:
     """A warehouse's list.
 
     Raises:
         UserError: the list cannot be read.
     """
-    return _parsed(place.store.read_with_token(LIST)[0])
+    return _parsed(warehouse.store.read_with_token(LIST)[0])
 
 
-def add(place: Warehouse, listeners: Iterable[str]) -> Forgotten:
+def add(warehouse: Warehouse, listeners: Iterable[str]) -> Forgotten:
     """Put listeners on the list. Whoever is on it already stays once."""
     ids = list(listeners)
-    told = {p for p in prints_of(ids) if p is not None}
+    wanted = {p for p in prints_of(ids) if p is not None}
     return _change(
-        place,
-        lambda known: Forgotten(known.salt, known.hashes | {known.hash(i) for i in ids}, known.prints | told),
+        warehouse,
+        lambda known: Forgotten(known.salt, known.hashes | {known.hash(i) for i in ids}, known.prints | wanted),
     )
 
 
-def readmit(place: Warehouse, listeners: Iterable[str]) -> int:
+def readmit(warehouse: Warehouse, listeners: Iterable[str]) -> int:
     """Take listeners off the list: rows that are ingested from now on are taken again. Returns how many were on it."""
-    ids, before = list(listeners), len(forgotten(place).hashes)
-    told = {p for p in prints_of(ids) if p is not None}
+    ids, before = list(listeners), len(forgotten(warehouse).hashes)
+    wanted = {p for p in prints_of(ids) if p is not None}
     after = _change(
-        place, lambda known: Forgotten(known.salt, known.hashes - {known.hash(i) for i in ids}, known.prints - told)
+        warehouse,
+        lambda known: Forgotten(known.salt, known.hashes - {known.hash(i) for i in ids}, known.prints - wanted),
     )
     return before - len(after.hashes)
 
 
-def _change(place: Warehouse, change: Callable[[Forgotten], Forgotten]) -> Forgotten:
+def _change(warehouse: Warehouse, change: Callable[[Forgotten], Forgotten]) -> Forgotten:
     while True:
-        data, token = place.store.read_with_token(LIST)
+        data, token = warehouse.store.read_with_token(LIST)
         known = _parsed(data)
         known = known if known.salt else Forgotten(secrets.token_hex(16))
         wanted = change(known)
         if wanted == known and data is not None:
             return wanted
         body = {"salt": wanted.salt, "hashes": sorted(wanted.hashes), "prints": sorted(wanted.prints)}
-        if place.store.replace(LIST, (json.dumps(body, indent=1) + "\n").encode(), token):
+        if warehouse.store.replace(LIST, (json.dumps(body, indent=1) + "\n").encode(), token):
             return wanted
 
 
@@ -119,8 +120,8 @@ def _parsed(data: bytes | None) -> Forgotten:
         return Forgotten()
     try:
         body = json.loads(data)
-        told = frozenset(map(int, body.get("prints", ())))
-        return Forgotten(str(body["salt"]), frozenset(map(str, body["hashes"])), told)
+        wanted = frozenset(map(int, body.get("prints", ())))
+        return Forgotten(str(body["salt"]), frozenset(map(str, body["hashes"])), wanted)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{LIST} is not the list of who was forgotten; put it back from a backup before anything is ingested"

@@ -127,24 +127,24 @@ def key_source(file: str | None) -> KeySource | None:
     return KeySource() if os.environ.get(ENVIRONMENT) else None
 
 
-def fingerprint_of(place: Warehouse) -> tuple[bool, str | None]:
+def fingerprint_of(warehouse: Warehouse) -> tuple[bool, str | None]:
     """Whether a warehouse holds listeners' ids, and the fingerprint of the key they were made with (None: as they came)."""
     for table in KEYED:
-        for day in reversed(place.dates(table)):
-            manifest = place.current(table, day)
+        for day in reversed(warehouse.dates(table)):
+            manifest = warehouse.current(table, day)
             if manifest is not None:
                 return True, manifest.settings.get(RECORDED)
     return False, None
 
 
-def checked_key(place: Warehouse, source: KeySource | None) -> Pseudonyms | None:
+def checked_key(warehouse: Warehouse, source: KeySource | None) -> Pseudonyms | None:
     """The key of an ingest, if it is the one the warehouse was begun with; None for ids as they came.
 
     Raises:
         UserError: the warehouse was begun with another key, with none, or with one and none is given.
     """
     names = source.load() if source else None
-    holds, fingerprint = fingerprint_of(place)
+    holds, fingerprint = fingerprint_of(warehouse)
     if not holds or fingerprint == (names.fingerprint if names else None):
         return names
     if names is None:
@@ -163,7 +163,7 @@ def checked_key(place: Warehouse, source: KeySource | None) -> Pseudonyms | None
     )
 
 
-def stored_ids(place: Warehouse, listeners: list[str], source: KeySource | None) -> list[str]:
+def stored_ids(warehouse: Warehouse, listeners: list[str], source: KeySource | None) -> list[str]:
     """Ids as the warehouse holds them: pseudonyms where it was begun with a key and that key is given, else as given.
 
     Without a key the ids given are taken for what is stored, so a pseudonym may be named too.
@@ -171,8 +171,8 @@ def stored_ids(place: Warehouse, listeners: list[str], source: KeySource | None)
     Raises:
         UserError: the key is another than the warehouse's, or the warehouse knows no key and a file of one is given.
     """
-    holds, fingerprint = fingerprint_of(place)
+    holds, fingerprint = fingerprint_of(warehouse)
     if source is None or (fingerprint is None and source.file is None) or not holds:
         return listeners
-    names = checked_key(place, source)
+    names = checked_key(warehouse, source)
     return [names.of(i) for i in listeners] if names else listeners

@@ -88,8 +88,8 @@ def _once(text: str, server: ModelServer) -> str:
     request = urllib.request.Request(server.url, json.dumps(body).encode(), head)  # noqa: S310 - http(s), as checked
     try:
         with urllib.request.urlopen(request, timeout=server.timeout_seconds) as response:  # noqa: S310
-            told = json.loads(response.read(LARGEST))
-        return str(told["choices"][0]["message"]["content"])
+            answer = json.loads(response.read(LARGEST))
+        return str(answer["choices"][0]["message"]["content"])
     except urllib.error.HTTPError as error:
         raise NoAnswer(f"status {error.code}", error.code in PASSING) from None
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:

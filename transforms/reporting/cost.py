@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transforms.reporting.facts import Night
+from transforms.reporting.facts import NightFacts
 from transforms.reporting.settings import CostSettings
 
 
@@ -54,7 +54,7 @@ def cost(usage: Usage, settings: CostSettings) -> float | None:
     return vcpu_hours(usage) * settings.machine_hour / settings.vcpus
 
 
-def table(night: Night) -> list[Row]:
+def table(night: NightFacts) -> list[Row]:
     """A line a job, then the sums: of the jobs of the night's own date, and of everything it was made from.
 
     Args:

@@ -106,7 +106,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Night:
+class NightFacts:
     """Everything the page tells; whatever is missing is left out of it.
 
     `removed`: by shelf what each rule kept off it, most first. `quality_note` and `open_slots_note` say why a chapter has no

@@ -69,8 +69,8 @@ def table(jobs: Sequence[Job], read_by: Mapping[str, Sequence[str]]) -> list[Row
 
 def _parts(jobs: Sequence[Job], name: str) -> Mapping[str, Mapping[str, float]]:
     """The parts of the newest job of a name that told any."""
-    told = [job for job in jobs if job.name == name and job.parts]
-    return max(told, key=lambda job: job.dates).parts if told else {}
+    with_parts = [job for job in jobs if job.name == name and job.parts]
+    return max(with_parts, key=lambda job: job.dates).parts if with_parts else {}
 
 
 def _sum(parts: Sequence[Mapping[str, float]]) -> Took:

@@ -18,7 +18,7 @@ import polars as pl
 
 from transforms.reporting import cost, models
 from transforms.reporting.charts import Mark, bar_chart, number, quantity
-from transforms.reporting.facts import Ledger, Night
+from transforms.reporting.facts import Ledger, NightFacts
 from transforms.reporting.quality import PRIMARY, differences_from_baseline, metric_table, quality, values_of
 from transforms.reporting.responses import arm_tables, policy_tables
 
@@ -35,7 +35,7 @@ WORDS = {
 }
 
 
-def render(night: Night, read_by: Mapping[str, Sequence[str]] | None = None) -> str:
+def render(night: NightFacts, read_by: Mapping[str, Sequence[str]] | None = None) -> str:
     """The page.
 
     Args:
@@ -93,7 +93,7 @@ def metric_words(name: str) -> str:
     return f"{word}@{k}" if k else word
 
 
-def cards(night: Night) -> list[tuple[str, str, str]]:
+def cards(night: NightFacts) -> list[tuple[str, str, str]]:
     """(what, value, remark) of the page's head."""
     out = []
     if night.evaluation is not None:

@@ -61,7 +61,7 @@ def quality(evaluation: pl.DataFrame | None) -> list[Quality]:
         differences = differences_from_baseline(evaluation, target)
         versus = differences["versus"][0] if differences.height else ""
         order = values["model"].to_list()
-        told = differences.sort(pl.col("model").replace_strict(order, list(range(len(order))), default=len(order)))
+        shown = differences.sort(pl.col("model").replace_strict(order, list(range(len(order))), default=len(order)))
         segments = []
         for segment in sorted(set(evaluation["segment"]) - {"all"}, key=_segment_order):
             part = values_of(evaluation, target, "ndcg@50", segment)
@@ -74,7 +74,7 @@ def quality(evaluation: pl.DataFrame | None) -> list[Quality]:
                 target,
                 words,
                 interval_chart(_marks(values)),
-                interval_chart(_marks(told), signed=True) if told.height else None,
+                interval_chart(_marks(shown), signed=True) if shown.height else None,
                 versus,
                 metric_table(evaluation, target, METRICS),
                 METRICS,
@@ -137,11 +137,11 @@ def metric_table(evaluation: pl.DataFrame | None, target: str, metrics: Sequence
 
 def _about(evaluation: pl.DataFrame, target: str) -> str:
     own = evaluation.filter(model="targets", target=target, segment="all")
-    told = {r["metric"]: r for r in own.iter_rows(named=True)}
-    if "targets" not in told:
+    shown = {r["metric"]: r for r in own.iter_rows(named=True)}
+    if "targets" not in shown:
         return ""
-    text = f"{told['targets']['n']:,} listeners with {told['targets']['value']:.1f} targets each on average"
-    if target != "repeat" and told.get("unknown_share"):
-        share = 100 * told["unknown_share"]["value"]
+    text = f"{shown['targets']['n']:,} listeners with {shown['targets']['value']:.1f} targets each on average"
+    if target != "repeat" and shown.get("unknown_share"):
+        share = 100 * shown["unknown_share"]["value"]
         text += f"; {share:.1f}% of a listener's targets nobody had played by the night"
     return text + "."

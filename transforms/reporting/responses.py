@@ -52,11 +52,11 @@ def policy_tables(evaluation: pl.DataFrame | None) -> list[dict[str, Any]]:
 
 def _policy(model: str, by: dict[tuple[str, str], dict[str, Any]], rewards: list[str]) -> list[dict[str, Any]]:
     """The rows of a policy: one an estimator, or one that says why there is none."""
-    told = by.get((model, "effective slots"))
-    left = f"{told['value']:,.1f}" if told else "–"
+    effective = by.get((model, "effective slots"))
+    left = f"{effective['value']:,.1f}" if effective else "–"
     name = model.removeprefix(POLICY)
-    if told and told["value"] < LEAST_EFFECTIVE:
-        return [{"name": name, "kind": "–", "cells": [], "left": left, "nothing": _nothing(told["value"])}]
+    if effective and effective["value"] < LEAST_EFFECTIVE:
+        return [{"name": name, "kind": "–", "cells": [], "left": left, "nothing": _nothing(effective["value"])}]
     found = [(kind, [_cell(by.get((model, f"{kind} {w}"))) for w in rewards]) for kind in KINDS]
     return [
         {"name": name, "kind": kind, "cells": cells, "left": left, "nothing": ""}

@@ -39,7 +39,7 @@ class Standing:
     note: str = ""
 
 
-def standing(place: Warehouse, shelves: Manifest | None, whole: int = WHOLE) -> Standing:
+def standing(warehouse: Warehouse, shelves: Manifest | None, whole: int = WHOLE) -> Standing:
     """What the report tells of `shelves` (None: nothing); see the module.
 
     Args:
@@ -49,7 +49,7 @@ def standing(place: Warehouse, shelves: Manifest | None, whole: int = WHOLE) -> 
     if shelves is None or not shelves.rows:
         return Standing(nothing, (), {}, 0)
     files = _first_shards(shelves, whole)
-    rows = pl.concat([nothing, *place.read_files(files, KEYS)])
+    rows = pl.concat([nothing, *warehouse.read_files(files, KEYS)])
     statuses, listeners = _statuses(rows), rows["listener_id"].n_unique()
     if rows.height == shelves.rows:
         return Standing(rows, files, statuses, listeners)

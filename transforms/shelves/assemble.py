@@ -30,7 +30,7 @@ from transforms.shelves.evidence.base import Scene
 from transforms.shelves.evidence.collect import asks_for_releases, collect, tastes
 from transforms.shelves.evidence.releases import followed_releases
 from transforms.shelves.explaining import Explain, texts_of_shown
-from transforms.shelves.facts import Facts
+from transforms.shelves.facts import TrackFacts
 from transforms.shelves.fallback import fill_fallback, in_order_of_fallback
 from transforms.shelves.filling import OPEN, PERSONAL, Board
 from transforms.shelves.gathering import Inputs, gather
@@ -41,7 +41,7 @@ from transforms.shelves.output import Assembled, draws_frame, shelves_frame, sta
 from transforms.shelves.pools import pool
 from transforms.shelves.popularity import Popular
 from transforms.shelves.removed import removed_frame
-from transforms.shelves.settings import Night, ShelvesSettings
+from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.tracks import Tracks
 
 # Columns of the candidates that rules and evidence read, beside those of the orders.
@@ -80,7 +80,7 @@ def assemble(
     roster: pl.DataFrame,
     given: Given,
     *,
-    night: Night,
+    night: NightContext,
     settings: ShelvesSettings | None = None,
     explain: Explain | None = None,
 ) -> Assembled:
@@ -112,7 +112,7 @@ def assemble(
     history = _history(given, inputs)
     subtitles = collect(Scene(inputs, rows, known, history, clock, night), shelves)
 
-    facts = Facts(inputs, rows, known, night)
+    facts = TrackFacts(inputs, rows, known, night)
     judge = Judge(facts)
     board = Board(rows, judge, settings, night, tastes(history, len(rows.listener_ids)))
     for number, shelf in enumerate(shelves):

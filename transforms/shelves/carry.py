@@ -19,7 +19,7 @@ import polars as pl
 
 from transforms.common.compiled import compiled
 from transforms.shelves.cadence import last_refresh
-from transforms.shelves.settings import Night
+from transforms.shelves.settings import NightContext
 from transforms.shelves.shelf import ShelfSettings
 
 CARRIED_COLUMNS: dict[str, pl.DataType] = {
@@ -38,7 +38,7 @@ CARRIED_COLUMNS: dict[str, pl.DataType] = {
 
 
 def carried_items(
-    previous: pl.DataFrame, shelves: tuple[ShelfSettings, ...], night: Night, ahead: np.ndarray
+    previous: pl.DataFrame, shelves: tuple[ShelfSettings, ...], night: NightContext, ahead: np.ndarray
 ) -> pl.DataFrame:
     """Items and spares of the shelves that are not due yet, one row each.
 

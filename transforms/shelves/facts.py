@@ -18,14 +18,14 @@ import polars as pl
 from transforms.common.compiled import compiled
 from transforms.shelves.gathering import CANDIDATE, CARRIED, Inputs, Rows
 from transforms.shelves.known import Known
-from transforms.shelves.settings import Night
+from transforms.shelves.settings import NightContext
 from transforms.shelves.tracks import Bag, Tracks
 
 
-class Facts:
-    """Facts of a block's rows."""
+class TrackFacts:
+    """What is known of a block's rows."""
 
-    def __init__(self, inputs: Inputs, rows: Rows, known: Known, night: Night) -> None:
+    def __init__(self, inputs: Inputs, rows: Rows, known: Known, night: NightContext) -> None:
         self.rows, self.known, self.night = rows, known, night
         self.tracks: Tracks = rows.tracks
         self.listener, self.track, self.piece = rows.listener, rows.track, rows.piece

@@ -34,7 +34,7 @@ from transforms.shelves.placing import (
     fill,
 )
 from transforms.shelves.pools import Pool
-from transforms.shelves.settings import Night, ShelvesSettings
+from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.shelf import ShelfSettings
 from transforms.shelves.variety import Tastes, Weights
 
@@ -108,7 +108,7 @@ class Board:
     """
 
     def __init__(
-        self, rows: Rows, judge: Judge, settings: ShelvesSettings, night: Night, tastes: Tastes | None = None
+        self, rows: Rows, judge: Judge, settings: ShelvesSettings, night: NightContext, tastes: Tastes | None = None
     ) -> None:
         self.rows, self.judge, self.settings, self.night = rows, judge, settings, night
         self.tastes = tastes or Tastes.unknown(len(rows.tracks), len(rows.listener_ids))

@@ -21,7 +21,7 @@ import polars as pl
 
 from transforms.shelves.carry import CARRIED_COLUMNS, carried_items
 from transforms.shelves.popularity import Popular
-from transforms.shelves.settings import Night, ShelfSettings
+from transforms.shelves.settings import NightContext, ShelfSettings
 from transforms.shelves.tracks import Tracks
 
 CANDIDATE, POPULAR, CARRIED = 0, 1, 2
@@ -172,7 +172,7 @@ class Rows:
 def gather(
     inputs: Inputs,
     shelves: tuple[ShelfSettings, ...],
-    night: Night,
+    night: NightContext,
     wanted: list[str],
     ahead: np.ndarray,
     also: pl.DataFrame | None = None,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transforms.shelves.facts import Facts
+from transforms.shelves.facts import TrackFacts
 from transforms.shelves.rules.registry import every_rule
 from transforms.shelves.settings import ShelfSettings
 
@@ -31,7 +31,7 @@ SAYS = {
 class Judge:
     """The rules over a block's rows."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: TrackFacts) -> None:
         self.facts = facts
         self.names = (*_FIXED, *every_rule())
         self.code = {name: np.int16(number) for number, name in enumerate(self.names)}

@@ -21,7 +21,7 @@ from transforms.shelves.cadence import Clock, next_refresh
 from transforms.shelves.filling import STATUS, Made
 from transforms.shelves.gathering import Rows
 from transforms.shelves.home import home_order
-from transforms.shelves.settings import Night, ShelvesSettings
+from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.shelf import ShelfSettings
 from transforms.tables.schema import TABLES
 
@@ -40,22 +40,22 @@ class Assembled(NamedTuple):
 def shelves_frame(
     rows: Rows,
     made: Sequence[Made],
-    told: tuple[np.ndarray, pl.DataFrame],
+    explained: tuple[np.ndarray, pl.DataFrame],
     last_heard: np.ndarray,
     subtitles: Mapping[str, list[str | None]],
     clock: Clock,
     settings: ShelvesSettings,
-    night: Night,
+    night: NightContext,
 ) -> pl.DataFrame:
     """Table `shelves`: one row a listener and shelf, in the order of both ids.
 
     Args:
-        told: what `texts_of_shown` gives.
+        explained: what `texts_of_shown` gives.
         last_heard: int64 by row, microseconds since 1970; -1 = never.
         subtitles: by evidence, for each listener what names a shelf.
         clock: the listeners' local time.
     """
-    shown, texts = told
+    shown, texts = explained
     by_id = sorted(made, key=lambda one: one.shelf.shelf_id)
     n, k = len(rows.listener_ids), len(by_id)
     listener_ids = pl.Series("listener_id", rows.listener_ids, dtype=pl.String)
@@ -102,7 +102,7 @@ def shelves_frame(
 
 
 def _validity(
-    shelf: ShelfSettings, clock: Clock, night: Night, listeners: int
+    shelf: ShelfSettings, clock: Clock, night: NightContext, listeners: int
 ) -> list[tuple[dt.datetime, dt.datetime]]:
     """By listener from when to when a shelf holds: its daypart, or until the morning after it changes next."""
     if shelf.daypart is not None:
@@ -141,7 +141,7 @@ def _lists(
     if not spares and made:
         propensity = np.concatenate([one.propensities for one in made], axis=1)[filled]
     resting = pl.Series(np.array([one.shelf.rests for one in made], np.bool_)[number])
-    told = texts[np.searchsorted(shown, row)]
+    explained = texts[np.searchsorted(shown, row)]
     fields = TABLES["shelves"].polars["items"].inner  # type: ignore[attr-defined]
     structs = pl.DataFrame(
         {
@@ -149,9 +149,9 @@ def _lists(
             "track_id": rows.tracks.ids.gather(rows.track[row]),
             "artist_ids": rows.tracks.artist_lists.gather(rows.track[row]),
             "score": pl.Series(score).fill_nan(None),
-            "source": told["source"],
-            "reason": told["reason"],
-            "reason_ref": told["reason_ref"],
+            "source": explained["source"],
+            "reason": explained["reason"],
+            "reason_ref": explained["reason_ref"],
             "propensity": pl.Series(propensity).cast(pl.Float32).fill_nan(None),
             "explored": pl.Series(~np.isnan(propensity)),
             "last_heard_at": pl.Series(last_heard[row]).replace(-1, None).cast(pl.Datetime("us", "UTC")),
@@ -178,7 +178,7 @@ def as_lists(values: pl.Series, sizes: np.ndarray) -> pl.Series:
     return every["value"].fill_null([])
 
 
-def draws_frame(rows: Rows, made: Sequence[Made], settings: ShelvesSettings, night: Night) -> pl.DataFrame:
+def draws_frame(rows: Rows, made: Sequence[Made], settings: ShelvesSettings, night: NightContext) -> pl.DataFrame:
     """Table `draws`: one row a drawn slot, pools best first."""
     schema = TABLES["draws"].polars
     names = pl.Series("listener_id", rows.listener_ids, dtype=pl.String)

@@ -96,7 +96,7 @@ class ShelvesSettings(BaseModel, frozen=True, extra="forbid"):
 
 
 @dataclass(frozen=True)
-class Night:
+class NightContext:
     """What a night's rows carry.
 
     Attributes:

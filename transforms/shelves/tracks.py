@@ -145,14 +145,14 @@ class Tracks:
             catalog: table `tracks`; of its columns only track_id is needed. None or empty: there is no catalog.
             also: ids of tracks that may stand on shelves although the catalog lacks them.
         """
-        told = pl.DataFrame(schema=COLUMNS) if catalog is None else _completed(catalog)
+        listed = pl.DataFrame(schema=COLUMNS) if catalog is None else _completed(catalog)
         others = pl.Series("track_id", also, dtype=pl.String).unique()
         every = pl.concat(
             [
-                told.with_columns(listed=pl.lit(True)),
+                listed.with_columns(listed=pl.lit(True)),
                 others.to_frame()
-                .filter((pl.col("track_id") != "") & ~pl.col("track_id").is_in(told["track_id"].implode()))
-                .with_columns(listed=pl.lit(told.is_empty())),
+                .filter((pl.col("track_id") != "") & ~pl.col("track_id").is_in(listed["track_id"].implode()))
+                .with_columns(listed=pl.lit(listed.is_empty())),
             ],
             how="diagonal",
         )

@@ -14,7 +14,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.simulation import files
-from transforms.simulation.catalog import Catalog
+from transforms.simulation.catalog import SimulatedCatalog
 from transforms.simulation.catalog_build import build_catalog
 from transforms.simulation.settings import SimulationSettings
 
@@ -30,7 +30,7 @@ class SimulateBlock(beam.DoFn):
 
     def setup(self) -> None:
         """Build the catalog once in this process."""
-        self.catalog: Catalog = build_catalog(self.settings)
+        self.catalog: SimulatedCatalog = build_catalog(self.settings)
 
     def process(self, number: int) -> Iterator[int]:
         """Simulate one block."""

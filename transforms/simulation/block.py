@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from transforms.simulation.catalog import MARKETS, Catalog
+from transforms.simulation.catalog import MARKETS, SimulatedCatalog
 from transforms.simulation.catalog_table import genre_names
 from transforms.simulation.draws import child, geometric, uniform
 from transforms.simulation.listening import Plays, chart_item, listen, shelf_item
@@ -29,7 +29,7 @@ _TIME = pl.Datetime("us", "UTC")
 
 
 @dataclass(frozen=True)
-class Block:
+class SimulatedBlock:
     """What one block adds to the world.
 
     `log` and `late` hold the service's columns and `key`; the other frames are as in transforms/tables/schema.py.
@@ -44,7 +44,7 @@ class Block:
     counts: dict[str, int]
 
 
-def simulate_block(settings: SimulationSettings, catalog: Catalog, number: int) -> Block:
+def simulate_block(settings: SimulationSettings, catalog: SimulatedCatalog, number: int) -> SimulatedBlock:
     """Everything about the listeners of one block."""
     tastes = draw_tastes(settings, catalog, settings.block(number))
     visits = draw_visits(settings, tastes)
@@ -54,7 +54,7 @@ def simulate_block(settings: SimulationSettings, catalog: Catalog, number: int) 
         clean_rows(settings, catalog, tastes, visits, plays),
         pl.concat([bot_rows(settings, catalog, tastes), machine_rows(settings, catalog, tastes)]),
     )
-    return Block(
+    return SimulatedBlock(
         log=delivered(rows, late=False),
         late=delivered(rows, late=True),
         listeners=listeners_frame(settings, tastes),
@@ -87,7 +87,7 @@ def listeners_frame(settings: SimulationSettings, tastes: Tastes) -> pl.DataFram
 
 
 def feedback_frame(
-    settings: SimulationSettings, catalog: Catalog, tastes: Tastes, visits: Visits, plays: Plays
+    settings: SimulationSettings, catalog: SimulatedCatalog, tastes: Tastes, visits: Visits, plays: Plays
 ) -> pl.DataFrame:
     """Table `feedback`: saves, likes and dislikes, follows of artists played often, blocks, and speakers left out."""
     key, row = plays.key, plays.row
@@ -145,7 +145,7 @@ def _sixth(code: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def impressions_frame(
-    settings: SimulationSettings, catalog: Catalog, tastes: Tastes, visits: Visits, plays: Plays
+    settings: SimulationSettings, catalog: SimulatedCatalog, tastes: Tastes, visits: Visits, plays: Plays
 ) -> pl.DataFrame:
     """Table `impressions`: a shelf that a session plays from was shown at its start; some are shown and not played."""
     sessions = np.unique(plays.session)
@@ -190,7 +190,7 @@ def impressions_frame(
     )
 
 
-def truth_frame(catalog: Catalog, tastes: Tastes) -> pl.DataFrame:
+def truth_frame(catalog: SimulatedCatalog, tastes: Tastes) -> pl.DataFrame:
     """The true tastes, one row a listener: everything `tastes.affinity` is made of. Null weight = not an interest."""
     own = slice(0, INTERESTS)
     genres = genre_names(len(catalog.genre_weight))

@@ -27,7 +27,7 @@ SAME_RECORDING = (True, True, True, False, False)
 
 
 @dataclass(frozen=True)
-class Catalog:
+class SimulatedCatalog:
     """Arrays a track (length tracks), an artist, an album or a genre. Days are counted from 1970-01-01."""
 
     track_id: np.ndarray

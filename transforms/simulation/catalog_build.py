@@ -17,7 +17,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from transforms.simulation.catalog import DIMENSIONS, MARKETS, RELATED, VERSIONS, Catalog, csr, unit
+from transforms.simulation.catalog import DIMENSIONS, MARKETS, RELATED, VERSIONS, SimulatedCatalog, csr, unit
 from transforms.simulation.draws import child, geometric, ids, normal, normals, pick, root, uniform
 from transforms.simulation.settings import SimulationSettings
 
@@ -78,7 +78,7 @@ class _Versions:
 
 
 @lru_cache(maxsize=2)
-def build_catalog(settings: SimulationSettings) -> Catalog:
+def build_catalog(settings: SimulationSettings) -> SimulatedCatalog:
     """The catalog of a world: a function of seed, number of tracks, days and end date."""
     later = int(settings.tracks * VERSION_SHARE)
     sizes = _album_sizes(settings.seed, settings.tracks - later)
@@ -94,7 +94,7 @@ def build_catalog(settings: SimulationSettings) -> Catalog:
     longer = (own.duration_ms[more.original] * more.longer).astype(np.int64)
     release_key = albums.artist.astype(np.int64) * 2**20 + albums.released
     by_release = np.argsort(release_key, kind="stable")
-    return Catalog(
+    return SimulatedCatalog(
         track_id=ids("t", key),
         artist_of=_both(own.artist, more.original),
         guests=_both(own.guests, more.original),

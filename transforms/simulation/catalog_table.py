@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from transforms.simulation.catalog import MARKETS, SAME_RECORDING, VERSIONS, Catalog
+from transforms.simulation.catalog import MARKETS, SAME_RECORDING, VERSIONS, SimulatedCatalog
 from transforms.simulation.draws import child, root, uniform
 from transforms.simulation.settings import SimulationSettings
 
@@ -63,12 +63,12 @@ def _two_words(index: np.ndarray) -> list[str]:
     ]
 
 
-def artist_names(catalog: Catalog) -> list[str]:
+def artist_names(catalog: SimulatedCatalog) -> list[str]:
     """A name for each artist, all different."""
     return ["The " + name for name in _two_words(np.arange(len(catalog.artist_id)))]
 
 
-def tracks_frame(settings: SimulationSettings, catalog: Catalog) -> pl.DataFrame:
+def tracks_frame(settings: SimulationSettings, catalog: SimulatedCatalog) -> pl.DataFrame:
     """Table `tracks` but for `recording_id`, sorted by track_id."""
     n = catalog.tracks
     keys = child(root(settings.seed, "track"), np.arange(n))
@@ -155,7 +155,7 @@ def tracks_frame(settings: SimulationSettings, catalog: Catalog) -> pl.DataFrame
     )  # fmt: skip
 
 
-def true_tracks_frame(catalog: Catalog) -> pl.DataFrame:
+def true_tracks_frame(catalog: SimulatedCatalog) -> pl.DataFrame:
     """What is true of the tracks: latent vector, appeal, and the track whose recording each is."""
     same = (catalog.version < 0) | np.array(SAME_RECORDING)[np.maximum(catalog.version, 0)]
     names = pl.Series([*VERSIONS, "original"], dtype=pl.String)
@@ -173,7 +173,7 @@ def true_tracks_frame(catalog: Catalog) -> pl.DataFrame:
     ).sort("track_id")
 
 
-def true_artists_frame(catalog: Catalog) -> pl.DataFrame:
+def true_artists_frame(catalog: SimulatedCatalog) -> pl.DataFrame:
     """What is true of the artists: name, genres, popularity, latent vector."""
     genres = pl.Series(genre_names(len(catalog.genre_weight)), dtype=pl.String)
     return pl.DataFrame(

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from transforms.simulation import listening, tastes
 from transforms.simulation.block import simulate_block
-from transforms.simulation.catalog import Catalog
+from transforms.simulation.catalog import SimulatedCatalog
 from transforms.simulation.catalog_table import tracks_frame, true_artists_frame, true_tracks_frame
 from transforms.simulation.raw_log import COLUMNS, MAPPING, csv_lines
 from transforms.simulation.settings import SimulationSettings
@@ -72,7 +72,7 @@ def part_name(settings: SimulationSettings, folder: str, number: int, suffix: st
     return f"{folder}/part-{number:05d}-of-{settings.blocks:05d}.{suffix}"
 
 
-def block_files(settings: SimulationSettings, catalog: Catalog, number: int, form: str) -> dict[str, bytes]:
+def block_files(settings: SimulationSettings, catalog: SimulatedCatalog, number: int, form: str) -> dict[str, bytes]:
     """The files one block makes: its two logs, and under parts/ its share of every merged table."""
     block = simulate_block(settings, catalog, number)
     files = {}
@@ -90,7 +90,7 @@ def block_files(settings: SimulationSettings, catalog: Catalog, number: int, for
     return files
 
 
-def world_files(settings: SimulationSettings, catalog: Catalog, form: str) -> dict[str, bytes]:
+def world_files(settings: SimulationSettings, catalog: SimulatedCatalog, form: str) -> dict[str, bytes]:
     """The files that do not depend on listeners: mapping, catalog and its truth."""
     model = {
         "affinity": "log(sum_k w_k exp(beta <u_k, v_t>)) / beta + appeal * appeal_t, "

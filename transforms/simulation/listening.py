@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.simulation.catalog import RELATED, Catalog
+from transforms.simulation.catalog import RELATED, SimulatedCatalog
 from transforms.simulation.draws import child, geometric, normal, pick, root, uniform, zipf_rank
 from transforms.simulation.settings import SimulationSettings
 from transforms.simulation.tastes import GUEST, INTERESTS, WINDOW, Tastes, affinity
@@ -61,7 +61,13 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def shelf_item(
-    settings: SimulationSettings, catalog: Catalog, tastes: Tastes, *, row: np.ndarray, day: np.ndarray, at: np.ndarray
+    settings: SimulationSettings,
+    catalog: SimulatedCatalog,
+    tastes: Tastes,
+    *,
+    row: np.ndarray,
+    day: np.ndarray,
+    at: np.ndarray,
 ) -> np.ndarray:
     """The track an older, cruder recommender put at a place of a listener's weekly discovery shelf."""
     key = child(child(tastes.key[row], 1_000_000 + (settings.first_day + day + 3) // 7), at)
@@ -75,7 +81,13 @@ def shelf_item(
 
 
 def chart_item(
-    settings: SimulationSettings, catalog: Catalog, tastes: Tastes, *, row: np.ndarray, day: np.ndarray, at: np.ndarray
+    settings: SimulationSettings,
+    catalog: SimulatedCatalog,
+    tastes: Tastes,
+    *,
+    row: np.ndarray,
+    day: np.ndarray,
+    at: np.ndarray,
 ) -> np.ndarray:
     """The track at a place of the week's chart of a listener's market."""
     week = root(settings.seed, "chart") ^ child(root(settings.seed, "market"), tastes.market[row])
@@ -83,12 +95,14 @@ def chart_item(
     return catalog.track_of_artist(key, "chart track", _anybody(catalog, key))
 
 
-def _anybody(catalog: Catalog, key: np.ndarray) -> np.ndarray:
+def _anybody(catalog: SimulatedCatalog, key: np.ndarray) -> np.ndarray:
     at = np.searchsorted(catalog.genre_mass, uniform(key, "anybody") * catalog.genre_mass[-1], side="right") - 1
     return catalog.genre_artists[np.clip(at, 0, len(catalog.genre_artists) - 1)]
 
 
-def _walk(catalog: Catalog, visits: Visits, runs: np.ndarray, seed_artist: np.ndarray, artist: np.ndarray) -> None:
+def _walk(
+    catalog: SimulatedCatalog, visits: Visits, runs: np.ndarray, seed_artist: np.ndarray, artist: np.ndarray
+) -> None:
     """Fill `artist` (a value a play) along the radio runs: stay, move to a relative, or return to the seed's kin."""
     current, seed = seed_artist.copy(), seed_artist
     for step in range(int(visits.run_length[runs].max(initial=0))):
@@ -105,7 +119,7 @@ def _walk(catalog: Catalog, visits: Visits, runs: np.ndarray, seed_artist: np.nd
 
 
 def _fresh_tracks(
-    settings: SimulationSettings, catalog: Catalog, tastes: Tastes, visits: Visits
+    settings: SimulationSettings, catalog: SimulatedCatalog, tastes: Tastes, visits: Visits
 ) -> tuple[np.ndarray, np.ndarray]:
     """Track of every play that is not a repeat (-1 where there is none), and each run's kind."""
     session = visits.run_session
@@ -147,7 +161,7 @@ def _fresh_tracks(
     return np.where(found & ok, track, -1), kind
 
 
-def _versions(catalog: Catalog, key: np.ndarray, track: np.ndarray, playable: np.ndarray) -> np.ndarray:
+def _versions(catalog: SimulatedCatalog, key: np.ndarray, track: np.ndarray, playable: np.ndarray) -> np.ndarray:
     """Sometimes another version of the track is what gets played."""
     offered = np.flatnonzero(catalog.version >= 0)
     if not len(offered):
@@ -200,7 +214,7 @@ def after_block(marks: np.ndarray, row: np.ndarray, target: np.ndarray, size: in
     return (blocked[at] == code) & (np.arange(len(row)) > since[at])
 
 
-def listen(settings: SimulationSettings, catalog: Catalog, tastes: Tastes, visits: Visits) -> Plays:
+def listen(settings: SimulationSettings, catalog: SimulatedCatalog, tastes: Tastes, visits: Visits) -> Plays:
     """The clean log of a block of listeners, within the simulated days."""
     fresh_track, kind = _fresh_tracks(settings, catalog, tastes, visits)
     run, key = visits.play_run, visits.play_key

@@ -96,11 +96,11 @@ class LiveWorld:
         rows = clean_rows(who.settings, who.catalog, who.tastes, self.visits, plays)
         shown = impressions_frame(who.settings, who.catalog, who.tastes, self.visits, plays)
         before = pl.lit(until * 1000).cast(pl.Datetime("us", "UTC"))
-        told = feedback_frame(who.settings, who.catalog, who.tastes, self.visits, plays)
+        feedback = feedback_frame(who.settings, who.catalog, who.tastes, self.visits, plays)
         return Logged(
             listens=rows.select(*COLUMNS).sort("ts", "user", "track"),
             impressions=shown.filter(pl.col("shown_at") < before),
-            feedback=told.filter(pl.col("at") < before),
+            feedback=feedback.filter(pl.col("at") < before),
         )
 
     def morning(self) -> State:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.simulation.catalog import Catalog
+from transforms.simulation.catalog import SimulatedCatalog
 from transforms.simulation.draws import child, geometric, normal, root, uniform
 from transforms.simulation.listening import CENTRE, SCALE, sigmoid
 from transforms.simulation.live_settings import LiveSettings
@@ -82,7 +82,7 @@ class Listeners:
 
     settings: SimulationSettings
     live: LiveSettings
-    catalog: Catalog
+    catalog: SimulatedCatalog
     tastes: Tastes
     worth: Worth
     tracks: int

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from transforms.simulation.catalog import MARKETS, Catalog
+from transforms.simulation.catalog import MARKETS, SimulatedCatalog
 from transforms.simulation.draws import child, uniform
 from transforms.simulation.settings import DAY_MS, SimulationSettings
 from transforms.simulation.tastes import MACHINES, Tastes
@@ -24,13 +24,13 @@ PLAYS = {"regular_gaps": 300, "round_the_clock": 420, "one_track": 330, "breadth
 DAYS = 3
 
 
-def machine_rows(settings: SimulationSettings, catalog: Catalog, tastes: Tastes) -> pl.DataFrame:
+def machine_rows(settings: SimulationSettings, catalog: SimulatedCatalog, tastes: Tastes) -> pl.DataFrame:
     """What the block's machines add to the log, under the service's column names, with `key` and `late`."""
     parts = [_of_kind(settings, catalog, tastes, kind) for kind in range(len(MACHINES))]
     return pl.concat(parts)
 
 
-def _of_kind(settings: SimulationSettings, catalog: Catalog, tastes: Tastes, kind: int) -> pl.DataFrame:
+def _of_kind(settings: SimulationSettings, catalog: SimulatedCatalog, tastes: Tastes, kind: int) -> pl.DataFrame:
     name = MACHINES[kind]
     mine, days, plays = np.flatnonzero(tastes.machine == kind), min(DAYS, settings.days), PLAYS[name]
     row = np.repeat(mine, days * plays)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from transforms.simulation.catalog import MARKETS, Catalog
+from transforms.simulation.catalog import MARKETS, SimulatedCatalog
 from transforms.simulation.draws import child, pick, uniform
 from transforms.simulation.listening import Plays
 from transforms.simulation.settings import DAY_MS, SimulationSettings
@@ -55,7 +55,7 @@ BROKEN_KINDS = 6
 
 
 def clean_rows(
-    settings: SimulationSettings, catalog: Catalog, tastes: Tastes, visits: Visits, plays: Plays
+    settings: SimulationSettings, catalog: SimulatedCatalog, tastes: Tastes, visits: Visits, plays: Plays
 ) -> pl.DataFrame:
     """The plays under the service's column names, with columns `key` (uint64) and `late` (bool) for what follows."""
     session, row = plays.session, plays.row
@@ -100,7 +100,7 @@ def clean_rows(
     )
 
 
-def bot_rows(settings: SimulationSettings, catalog: Catalog, tastes: Tastes) -> pl.DataFrame:
+def bot_rows(settings: SimulationSettings, catalog: SimulatedCatalog, tastes: Tastes) -> pl.DataFrame:
     """What the block's bots add: on up to three days, one track after another of a single artist, several at a time."""
     bots = np.flatnonzero(tastes.bot)
     days = min(3, settings.days)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.simulation.catalog import DIMENSIONS, MARKETS, Catalog, unit
+from transforms.simulation.catalog import DIMENSIONS, MARKETS, SimulatedCatalog, unit
 from transforms.simulation.draws import child, geometric, ids, normal, normals, pick, root, uniform
 from transforms.simulation.settings import SimulationSettings
 
@@ -89,7 +89,7 @@ class Tastes:
         return self.favourites[row, interest, np.where(rank < 2, rank, moved)]
 
 
-def draw_tastes(settings: SimulationSettings, catalog: Catalog, index: np.ndarray) -> Tastes:
+def draw_tastes(settings: SimulationSettings, catalog: SimulatedCatalog, index: np.ndarray) -> Tastes:
     """The listeners with these indices: each a function of seed and own index only."""
     key = child(root(settings.seed, "listener"), index)
     n = len(index)
@@ -169,7 +169,7 @@ def draw_tastes(settings: SimulationSettings, catalog: Catalog, index: np.ndarra
 
 def affinity(
     settings: SimulationSettings,
-    catalog: Catalog,
+    catalog: SimulatedCatalog,
     tastes: Tastes,
     *,
     row: np.ndarray,

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
-from transforms.common.clock import by_part, told
+from transforms.common.clock import as_counters, by_part
 from transforms.tables.runs import Run, Written
 from transforms.tables.usage import busy, highest_mb, machine, node, passed
 from transforms.tables.warehouse import Warehouse
@@ -74,7 +74,7 @@ def used() -> Written:
         "milliseconds": int((time.monotonic() - _BEGAN) * 1000),
         "cpu_milliseconds": int(busy() * 1000),
         "peak_kb": int(highest_mb() * 1024),
-        **told(),
+        **as_counters(),
     }
     return Written(USED, f"{host}-{_PROCESS}", counts=counts)
 

@@ -79,8 +79,8 @@ def _remedy(marked: Sequence[Manifest], command: str) -> str:
     by_table: dict[str, list[str]] = {}
     for m in marked:
         by_table.setdefault(m.table, []).append(m.date.isoformat())
-    told = "; ".join(f"{table} of {', '.join(dates)}" for table, dates in by_table.items())
-    return f"waiting to be made again: {told}; make it with `{command}`"
+    named = "; ".join(f"{table} of {', '.join(dates)}" for table, dates in by_table.items())
+    return f"waiting to be made again: {named}; make it with `{command}`"
 
 
 def to_fold_again(warehouse: Warehouse, first: date, last: date) -> list[date]:
@@ -143,9 +143,9 @@ def mend(warehouse: Warehouse, fault: Fault) -> str:
     elif fault.table in INGESTED:
         hashes = {f.path: f.sha256 for f in manifest.files}
         lost = [path for path in hashes if any(path in words for words in fault.words)]
-        told = ", ".join(f"{path} (sha256 {hashes[path]})" for path in lost)
+        named = ", ".join(f"{path} (sha256 {hashes[path]})" for path in lost)
         return (
-            f"{fault.table} of {fault.day} came from outside and cannot be made again: bring back {told} from a copy, "
+            f"{fault.table} of {fault.day} came from outside and cannot be made again: bring back {named} from a copy, "
             "or ingest the log into a new warehouse"
         )
     marked = _built_on(warehouse, manifest)

@@ -18,7 +18,7 @@ from transforms.tables.warehouse import Warehouse, reading
 
 
 def roster_size(
-    place: Warehouse, library: Sequence[Manifest], listeners: Manifest | None, day: date, enough: int
+    warehouse: Warehouse, library: Sequence[Manifest], listeners: Manifest | None, day: date, enough: int
 ) -> int:
     """Listeners of the library as of `day`, and those of `listeners` who had joined by then.
 
@@ -38,28 +38,28 @@ def roster_size(
         return most
     shards = min(m.shards for m in read)
     total = 0
-    for spec in specs(place, shards, {"library": library, "listeners": [listeners] if listeners else []}):
+    for spec in specs(warehouse, shards, {"library": library, "listeners": [listeners] if listeners else []}):
         parts = [
             ids
             for table, files in spec.parts.items()
             for part in files
-            for ids in _ids(place, part.path, day if table == "listeners" else None)
+            for ids in _ids(warehouse, part.path, day if table == "listeners" else None)
         ]
         total += pl.concat(parts).n_unique() if parts else 0
     return total
 
 
-def _ids(place: Warehouse, path: str, joined_by: date | None) -> Iterator[pl.Series]:
+def _ids(warehouse: Warehouse, path: str, joined_by: date | None) -> Iterator[pl.Series]:
     """Distinct listener ids of a file, row group by row group."""
     if joined_by is not None:
         with reading(path):
-            rows = pl.DataFrame(pl.from_arrow(place.open_parquet(path).read(columns=["listener_id", "joined_on"])))
+            rows = pl.DataFrame(pl.from_arrow(warehouse.open_parquet(path).read(columns=["listener_id", "joined_on"])))
         joined = pl.col("joined_on").is_null() | (pl.col("joined_on") <= joined_by)
         yield rows.filter(joined)["listener_id"].cast(pl.String)
         return
-    meta = place.open_parquet(path).metadata
+    meta = warehouse.open_parquet(path).metadata
     # a row group has few listeners: its dictionary is all there is to look at
-    source = place.store.open(path)
+    source = warehouse.store.open(path)
     file = pq.ParquetFile(source, metadata=meta, read_dictionary=["listener_id"], page_checksum_verification=True)
     for group in range(meta.num_row_groups):
         with reading(path):

@@ -213,10 +213,10 @@ def standing(url: str) -> Warehouse:
     Raises:
         UserError: there is none.
     """
-    place = Warehouse(url)
-    if not any(place.store.folders(table) for table in ("listens", *TABLES)):
+    warehouse = Warehouse(url)
+    if not any(warehouse.store.folders(table) for table in ("listens", *TABLES)):
         raise UserError(
             f"no warehouse here: {url} holds no tables; name the folder of yours with --warehouse, or begin one with "
             "`nightshelf ingest`"
         )
-    return place
+    return warehouse

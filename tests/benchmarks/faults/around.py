@@ -88,8 +88,8 @@ def taken(make: str, case: Case) -> str:
         path = path.rename(renamed)
     said = case.run("ingest", log=path)
     assert case.codes[-1] == 0, said
-    place = Warehouse(str(case.url))
-    assert sum(place.need("listens", d).rows for d in place.dates("listens")) == len(rows)
+    warehouse = Warehouse(str(case.url))
+    assert sum(warehouse.need("listens", d).rows for d in warehouse.dates("listens")) == len(rows)
     case.run(["features", "--from", str(FIRST), "--to", str(END), "--warehouse", str(case.url)])
     assert case.codes[-1] == 0
     case.run("status")

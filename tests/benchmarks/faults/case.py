@@ -134,9 +134,9 @@ class Case:
         Raises:
             AssertionError: it is not, or a table cannot be read.
         """
-        place, whole = Warehouse(str(self.url)), Warehouse(str(self.made[stage]))
-        assert_readable(place)
-        made, expected = hashes(place), hashes(whole)
+        warehouse, whole = Warehouse(str(self.url)), Warehouse(str(self.made[stage]))
+        assert_readable(warehouse)
+        made, expected = hashes(warehouse), hashes(whole)
         assert made.keys() == expected.keys(), f"tables {sorted(made.keys() ^ expected.keys())}"
         other = [key for key in expected if made[key] != expected[key]]
         assert not other, f"{', '.join(other[:3])} differ"

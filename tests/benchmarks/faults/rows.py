@@ -18,8 +18,8 @@ def same_rows(url: Path, whole: Path) -> None:
     here, there = Warehouse(str(url)), Warehouse(str(whole))
     assert here.dates("listens") == there.dates("listens")
     for day in there.dates("listens"):
-        one, other = (place.read("listens", day).sort("listen_id") for place in (here, there))
+        one, other = (warehouse.read("listens", day).sort("listen_id") for warehouse in (here, there))
         assert one.equals(other), f"listens of {day} differ"
     for table, key in (("tracks", "track_id"), ("listeners", "listener_id")):
-        one, other = (place.read_newest(table, there.dates("listens")[-1]).sort(key) for place in (here, there))
+        one, other = (warehouse.read_newest(table, there.dates("listens")[-1]).sort(key) for warehouse in (here, there))
         assert one.select(pl.col(key)).equals(other.select(pl.col(key))), f"{table} differ"

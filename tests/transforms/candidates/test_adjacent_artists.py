@@ -70,8 +70,8 @@ def test_tracks_of_near_artists_are_found_but_not_those_of_ones_own() -> None:
 
 def test_the_reason_is_the_most_played_track_of_the_artist_that_speaks_for_it() -> None:
     why = source(fitted()).explain(BLOCK, np.int32([ANN, CAT, EVE]), np.int32([item(CATALOG, t) for t in "dhd"]))
-    told = [CATALOG.track_ids[i] for i in why]
-    assert told[0] in ("a", "b") and told[1] in ("f", "g") and told[2] == ""
+    seeds = [CATALOG.track_ids[i] for i in why]
+    assert seeds[0] in ("a", "b") and seeds[1] in ("f", "g") and seeds[2] == ""
 
 
 def test_it_is_saved_with_the_rest_and_serves_a_later_catalog(tmp_path: Path) -> None:

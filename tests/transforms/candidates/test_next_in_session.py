@@ -72,8 +72,8 @@ def test_a_track_heard_before_may_come_next_and_the_ranker_does_not_weigh_it(wor
     assert mine.filter("heard_before")["track_id"].sort().to_list() == ["a", "b", "c"]
     made = features(block, catalog, found, learned_from(listens(), catalog), [source_of(catalog, sample)], as_of=NIGHT)
     assert not [c for c in made.columns if c.startswith("f_") and "next_in_session" in c]
-    told = explain(block, catalog, [source_of(catalog, sample)], mine.filter(pl.col("track_id") == "c"))
-    assert (told["reason"][0], told["reason_ref"][0]) == ("follows", "b")
+    explained = explain(block, catalog, [source_of(catalog, sample)], mine.filter(pl.col("track_id") == "c"))
+    assert (explained["reason"][0], explained["reason_ref"][0]) == ("follows", "b")
 
 
 def test_without_repeats_no_version_of_a_track_of_the_session_comes_next() -> None:

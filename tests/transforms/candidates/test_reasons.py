@@ -25,24 +25,24 @@ def said(*acts: tuple[str, str, str]) -> pl.DataFrame:
     return pl.DataFrame(acts, schema=["listener_id", "kind", "target"], orient="row")
 
 
-def told(track: str, feedback: pl.DataFrame | None = None, listener: str = "ann") -> dict[str, object]:
+def reason_of(track: str, feedback: pl.DataFrame | None = None, listener: str = "ann") -> dict[str, object]:
     shown = FOUND.filter(listener_id=listener, track_id=track)
     return explain(BLOCK, CATALOG, SOURCES, shown, feedback).row(0, named=True)
 
 
 def test_the_strongest_track_is_cited() -> None:
-    assert (told("d")["reason"], told("d")["reason_ref"]) == ("played_together_with", "b")
+    assert (reason_of("d")["reason"], reason_of("d")["reason_ref"]) == ("played_together_with", "b")
 
 
 @pytest.mark.parametrize("kind", ["dislike", "block_track"])
 def test_a_track_that_was_disliked_or_blocked_is_never_cited(kind: str) -> None:
-    found = told("d", said(("ann", kind, "b")))
+    found = reason_of("d", said(("ann", kind, "b")))
     assert found["reason_ref"] not in (None, "b")
-    assert told("d", said(("bob", kind, "b")))["reason_ref"] == "b"  # another listener's word
+    assert reason_of("d", said(("bob", kind, "b")))["reason_ref"] == "b"  # another listener's word
 
 
 def test_with_nothing_left_to_cite_the_reason_names_nothing() -> None:
-    found = told("d", said(*(("ann", "dislike", t) for t in "abc")))
+    found = reason_of("d", said(*(("ann", "dislike", t) for t in "abc")))
     assert found["reason_ref"] is None
 
 

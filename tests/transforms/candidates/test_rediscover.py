@@ -66,8 +66,8 @@ def test_it_adds_heard_tracks_beyond_those_of_the_library_and_names_no_other() -
     found = retrieve_block(block, CATALOG, default_sources(learned, CATALOG, LATER), k=1)
     ann = found.filter(pl.col("listener_id") == "ann", pl.col("rank_rediscover").is_not_null())
     assert ann["track_id"].to_list() == ["a"] and ann["heard_before"].all()
-    told = explain(block, CATALOG, default_sources(learned, CATALOG, LATER), ann)
-    assert told.select("source", "reason", "reason_ref").row(0) == ("rediscover", "not_heard_lately", "a")
+    explained = explain(block, CATALOG, default_sources(learned, CATALOG, LATER), ann)
+    assert explained.select("source", "reason", "reason_ref").row(0) == ("rediscover", "not_heard_lately", "a")
 
 
 def test_beside_what_is_played_all_the_time_it_gives_no_reason_for_what_the_library_found_too() -> None:
@@ -77,11 +77,11 @@ def test_beside_what_is_played_all_the_time_it_gives_no_reason_for_what_the_libr
     found = found.filter(listener_id="ann").with_columns(rank_library=pl.lit(2, pl.Int32))
     alone = found.with_columns(pl.lit(None, pl.Int32).alias(c) for c in found.columns if c == "rank_library")
 
-    def told(rows: pl.DataFrame, rests: bool) -> str:
+    def explained(rows: pl.DataFrame, rests: bool) -> str:
         return explain(block, CATALOG, sources, rows.with_columns(rests=pl.lit(rests))).row(0, named=True)["source"]
 
-    assert told(found, rests=False) == "library" and told(found, rests=True) == "rediscover"
-    assert told(alone, rests=False) == "rediscover", "nothing else found it"
+    assert explained(found, rests=False) == "library" and explained(found, rests=True) == "rediscover"
+    assert explained(alone, rests=False) == "rediscover", "nothing else found it"
 
 
 def test_a_limit_and_a_switch() -> None:

@@ -164,8 +164,8 @@ def test_reasons_come_from_the_source_that_ranks_a_candidate_highest() -> None:
     learned = learned_from(plays, catalog)
     block = blocks_of(plays, catalog)[0]
     sources = default_sources(learned, catalog, NIGHT)
-    told = explain(block, catalog, sources, retrieve_block(block, catalog, sources, 10))
-    d, f, a = pair(told, "ann", "d"), pair(told, "eve", "f"), pair(told, "ann", "a")
+    explained = explain(block, catalog, sources, retrieve_block(block, catalog, sources, 10))
+    d, f, a = pair(explained, "ann", "d"), pair(explained, "eve", "f"), pair(explained, "ann", "a")
     assert (d["source"], d["reason"], d["reason_ref"]) == ("co_sessions", "played_together_with", "b")
     assert (f["source"], f["reason"], f["reason_ref"]) == ("popular", "popular_in", None)
     assert (a["source"], a["reason"], a["reason_ref"]) == (
@@ -229,9 +229,9 @@ def test_only_popularity_speaks_for_a_listener_of_whom_nothing_is_known_and_the_
     assert popular_alone(unweighed, SOURCES).equals(popular_alone(found, SOURCES)), (
         "what no ranker weighs is nothing to rank by"
     )
-    told = clock.drain()
-    assert {f"source {s.name}.rows" for s in sources} <= set(told)
-    assert told["source popular.rows"] == len(block)
+    explained = clock.drain()
+    assert {f"source {s.name}.rows" for s in sources} <= set(explained)
+    assert explained["source popular.rows"] == len(block)
 
 
 def test_the_blend_sums_score_and_rank_of_its_sources() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transforms.common.clock import TOOK, Clock, by_part, others, told
+from transforms.common.clock import TOOK, Clock, as_counters, by_part, others
 
 
 def spend() -> None:
@@ -38,10 +38,10 @@ def test_counters_come_back_as_parts_and_the_others_stay() -> None:
 
 
 def test_a_process_tells_the_sum_of_all_its_clocks() -> None:
-    before = told().get(f"{TOOK}.only here.rows", 0)
+    before = as_counters().get(f"{TOOK}.only here.rows", 0)
     for _ in range(2):
         clock = Clock()
         with clock.part("only here", 5):
             pass
         clock.drain()
-    assert told()[f"{TOOK}.only here.rows"] == before + 10
+    assert as_counters()[f"{TOOK}.only here.rows"] == before + 10

@@ -10,7 +10,7 @@ import pytest
 
 from transforms.common.sample import in_sample
 from transforms.evaluation.measure import (
-    Facts,
+    MeasureFacts,
     add_popularity,
     credits_of,
     history_segment,
@@ -25,7 +25,7 @@ from transforms.tables.schema import TABLES
 
 NIGHT = date(2026, 1, 10)
 RECORDINGS = pl.DataFrame({"track_id": ["a", "a-remaster", "b", "c", "d"], "recording_id": ["A", "A", "B", "C", "D"]})
-FACTS = Facts(
+FACTS = MeasureFacts(
     recordings=RECORDINGS,
     popularity=pl.DataFrame({"item": ["A", "B", "C"], "listeners": [1, 3, 1]}),
     credits=pl.DataFrame({"item": ["A", "B", "C"], "artist_id": ["x", "y", "y"]}),
@@ -108,8 +108,8 @@ def test_lists_of_ranker_blend_sources_and_shelves() -> None:
 
 
 def test_over_new_and_old_together_the_ranker_stands_by_its_probabilities() -> None:
-    told = CANDIDATES.with_columns(p_listened=pl.Series([0.1, 0.2, 0.3, 0.4, 0.5]))
-    lists = night_lists(told, None)
+    scored = CANDIDATES.with_columns(p_listened=pl.Series([0.1, 0.2, 0.3, 0.4, 0.5]))
+    lists = night_lists(scored, None)
     assert lists["ranker", "all"].filter(listener_id="ann")["track_id"].to_list() == ["b", "a", "c"]
     assert lists["ranker", "unheard"].rows() == [("ann", "c", 1), ("ann", "a", 2)]
 

@@ -34,8 +34,8 @@ def put(emulator: Emulator, table: str, frame: pl.DataFrame) -> None:
     client, data = emulator.client(), io.BytesIO()
     frame.write_parquet(data)
     schema = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).schema
-    kinds = {"large_string": "STRING", "int64": "INTEGER", "timestamp[us, tz=UTC]": "TIMESTAMP"}
-    fields = [bigquery.SchemaField(f.name, kinds[str(f.type)]) for f in schema]
+    types = {"large_string": "STRING", "int64": "INTEGER", "timestamp[us, tz=UTC]": "TIMESTAMP"}
+    fields = [bigquery.SchemaField(f.name, types[str(f.type)]) for f in schema]
     client.create_table(bigquery.Table(table, schema=fields))
     config = bigquery.LoadJobConfig(source_format="PARQUET")
     client.load_table_from_file(data, table, rewind=True, job_config=config).result()
@@ -53,23 +53,35 @@ def test_a_table_is_ingested_counted_known_again_and_leaves_no_copy(
 ) -> None:
     mapping = tmp_path / "mapping.yaml"
     mapping.write_text(MAPPING)
-    place = Warehouse(str(tmp_path / "warehouse"))
+    warehouse = Warehouse(str(tmp_path / "warehouse"))
     client = emulator.client()
     catalog = f"{table}_catalog"
     put(emulator, catalog, pl.DataFrame({"track_id": ["s0", "s1"], "title": ["One", "Two"]}))
     done = ingest(
-        place.url, "bigquery", [table], mapping=str(mapping), tracks=f"bigquery:{catalog}", end_date=END, client=client
+        warehouse.url,
+        "bigquery",
+        [table],
+        mapping=str(mapping),
+        tracks=f"bigquery:{catalog}",
+        end_date=END,
+        client=client,
     )
     assert (done.rows, done.listens, done.rejects, done.reasons) == (11, 10, 1, {"empty_listener": 1})
-    stored = place.read("listens", FIRST.date()).sort("started_at")
+    stored = warehouse.read("listens", FIRST.date()).sort("started_at")
     assert stored["started_at"].to_list() == plays(10)["at"].to_list() and stored["ms_played"].unique().to_list() == [
         60_000
     ]
-    titles = place.read_newest("tracks", END).filter(pl.col("title").is_not_null())
+    titles = warehouse.read_newest("tracks", END).filter(pl.col("title").is_not_null())
     assert dict(titles.select("track_id", "title").iter_rows()) == {"s0": "One", "s1": "Two"}
-    assert place.store.paths(source.FOLDER) == []
+    assert warehouse.store.paths(source.FOLDER) == []
     again = ingest(
-        place.url, "bigquery", [table], mapping=str(mapping), tracks=f"bigquery:{catalog}", end_date=END, client=client
+        warehouse.url,
+        "bigquery",
+        [table],
+        mapping=str(mapping),
+        tracks=f"bigquery:{catalog}",
+        end_date=END,
+        client=client,
     )
     assert again.batch is None and set(again.known) == {table, catalog}
 
@@ -78,11 +90,11 @@ def test_a_table_of_two_roles_is_read_in_both(emulator: Emulator, tmp_path: Path
     name = f"{PROJECT}.{emulator.dataset()}.both"
     put(emulator, name, plays(3).rename({"song": "track_id"}).with_columns(title=pl.lit("One")))
     (tmp_path / "mapping.yaml").write_text(MAPPING.replace("song", "track_id"))
-    place = Warehouse(str(tmp_path / "warehouse"))
+    warehouse = Warehouse(str(tmp_path / "warehouse"))
     given = {"mapping": str(tmp_path / "mapping.yaml"), "tracks": f"bigquery:{name}", "end_date": END}
-    done = ingest(place.url, "bigquery", [name], client=emulator.client(), **given)  # type: ignore[arg-type]
-    assert done.listens == 3 and done.tables["tracks"]["rows"] == 3 and place.store.paths(source.FOLDER) == []
-    again = ingest(place.url, "bigquery", [name], client=emulator.client(), **given)  # type: ignore[arg-type]
+    done = ingest(warehouse.url, "bigquery", [name], client=emulator.client(), **given)  # type: ignore[arg-type]
+    assert done.listens == 3 and done.tables["tracks"]["rows"] == 3 and warehouse.store.paths(source.FOLDER) == []
+    again = ingest(warehouse.url, "bigquery", [name], client=emulator.client(), **given)  # type: ignore[arg-type]
     assert again.batch is None and again.known == (name, name)
 
 

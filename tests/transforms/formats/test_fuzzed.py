@@ -19,7 +19,7 @@ from transforms.formats.base import Options
 from transforms.formats.containers import opened
 from transforms.formats.files import InputFile
 from transforms.formats.formats import parse_log, pieces
-from transforms.formats.text import Block, blocks, delimited
+from transforms.formats.text import LineBlock, blocks, delimited
 
 
 def test_two_thousand_mutated_inputs_are_refused_in_a_sentence_or_accounted_for(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_lost_row_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_line_that_cannot_be_read_never_takes_its_neighbours_along(evil: bytes, last: bool) -> None:
     lines = [b"t1,u1", b'"a ""b""",u2', b't"3,u3', evil, *([] if last else [b'"t4",u4', b"t5,u5"])]
     for end in (b"\n", b""):
-        table = delimited(Block("log.csv", 1, b"\n".join(lines) + end), ["t", "u"], ",")
+        table = delimited(LineBlock("log.csv", 1, b"\n".join(lines) + end), ["t", "u"], ",")
         assert table.broken["line"].to_list() == [4]
         tracks = dict(table.frame.select("line", "u").iter_rows())
         assert tracks == {1: "u1", 2: "u2", 3: "u3"} | ({} if last else {5: "u4", 6: "u5"})

@@ -19,7 +19,7 @@ from transforms.formats.files import identify
 from transforms.formats.formats import check, pieces
 from transforms.formats.mapping import load_mapping
 from transforms.formats.tables import check_columns, rows_of
-from transforms.formats.text import Block
+from transforms.formats.text import LineBlock
 
 END = date(2026, 1, 31)
 AT = datetime(2026, 1, 5, 10, tzinfo=UTC)
@@ -28,7 +28,7 @@ SECONDS = int(AT.timestamp())
 
 def brainz(*listens: Any, listener: str | None = None) -> Parsed:
     lines = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in listens]
-    return listenbrainz.parse(Block("f", 1, b"\n".join(lines) + b"\n"), Options(END, listener=listener))
+    return listenbrainz.parse(LineBlock("f", 1, b"\n".join(lines) + b"\n"), Options(END, listener=listener))
 
 
 def listen(**over: Any) -> dict[str, Any]:
@@ -192,14 +192,14 @@ def test_two_folders_of_one_name_are_not_one_person() -> None:
 
 
 def test_a_play_without_a_network_began_when_it_says_and_not_when_it_was_told() -> None:
-    told = "2026-01-09T18:00:00Z"
+    said_time = "2026-01-09T18:00:00Z"
     result = spotify(
-        entry(ts=told, offline=True, offline_timestamp=SECONDS),
-        entry(ts=told, offline=True, offline_timestamp=(SECONDS + 300) * 1000),
-        entry(ts=told, offline=True, offline_timestamp=0),
-        entry(ts=told, offline=True, offline_timestamp=None),
-        entry(ts=told, offline=True, offline_timestamp=SECONDS * 2),
-        entry(ts=told, offline=False, offline_timestamp=SECONDS),
+        entry(ts=said_time, offline=True, offline_timestamp=SECONDS),
+        entry(ts=said_time, offline=True, offline_timestamp=(SECONDS + 300) * 1000),
+        entry(ts=said_time, offline=True, offline_timestamp=0),
+        entry(ts=said_time, offline=True, offline_timestamp=None),
+        entry(ts=said_time, offline=True, offline_timestamp=SECONDS * 2),
+        entry(ts=said_time, offline=False, offline_timestamp=SECONDS),
     )
     by_the_end = datetime(2026, 1, 9, 17, 56, 30, tzinfo=UTC)
     assert result.plays["started_at"].to_list() == [AT, AT + timedelta(minutes=5), *[by_the_end] * 4]

@@ -16,7 +16,7 @@ from transforms.formats import csv, lastfm_1k, sessions
 from transforms.formats.base import REASONS, Options, Parsed, hashed
 from transforms.formats.containers import opened
 from transforms.formats.mapping import IDENTITY, load_mapping
-from transforms.formats.text import Block, blocks, delimited
+from transforms.formats.text import LineBlock, blocks, delimited
 
 END = date(2026, 1, 31)
 MAPPING = load_mapping("columns: {listener_id: u, track_id: t, started_at: at, ms_played: ms, artist: a}", "m.yaml")
@@ -26,7 +26,7 @@ NAMES = ["u", "t", "at", "ms", "a"]
 
 def parsed(text: str | bytes, options: Options = OPTIONS) -> Parsed:
     data = text if isinstance(text, bytes) else text.encode()
-    return csv.parse(Block("log.csv", 2, data), NAMES, options)
+    return csv.parse(LineBlock("log.csv", 2, data), NAMES, options)
 
 
 def refusals(result: Parsed) -> list[tuple[int, str]]:
@@ -110,14 +110,14 @@ def test_unix_times(unit: str, text: str) -> None:
 
 def test_without_a_mapping_the_columns_are_called_like_ours() -> None:
     result = csv.parse(
-        Block("f", 2, b"t1,ann,2026-01-05,x\n"), ["track_id", "listener_id", "started_at", "more"], Options(END)
+        LineBlock("f", 2, b"t1,ann,2026-01-05,x\n"), ["track_id", "listener_id", "started_at", "more"], Options(END)
     )
     assert result.plays.columns == ["line", "listener_id", "track_id", "started_at"]
 
 
 def test_a_column_that_is_not_there() -> None:
     with pytest.raises(UserError, match=r"f: expected a column 'u' as the mapping says, found 'user', 't'"):
-        csv.parse(Block("f", 2, b"a,b\n"), ["user", "t"], OPTIONS)
+        csv.parse(LineBlock("f", 2, b"a,b\n"), ["user", "t"], OPTIONS)
 
 
 @pytest.mark.parametrize(
@@ -139,14 +139,14 @@ def test_a_file_of_one_column_without_a_header_hints_too() -> None:
 def test_an_artists_id_is_read_before_the_name() -> None:
     mapping = load_mapping("columns: {listener_id: u, track_id: t, started_at: s, artist: a, artist_id: i}", "m")
     names = ["u", "t", "s", "a", "i"]
-    result = csv.parse(Block("f", 2, b"ann,t1,2026-01-05,Low,x1;x2\n"), names, Options(END, mapping))
+    result = csv.parse(LineBlock("f", 2, b"ann,t1,2026-01-05,Low,x1;x2\n"), names, Options(END, mapping))
     assert result.catalog["artist_ids"].to_list() == [["x1", "x2"]]
 
 
 def test_a_file_without_a_header_is_mapped_by_number() -> None:
     mapping = load_mapping("columns: {listener_id: 1, track_id: 3, started_at: 2}\nheader: false\ntime: unix_s", "m")
     names = csv.header_of(b"ann,1767607200,t1", mapping, "f")
-    assert csv.parse(Block("f", 1, b"ann,1767607200,t1\n"), names, Options(END, mapping)).plays[
+    assert csv.parse(LineBlock("f", 1, b"ann,1767607200,t1\n"), names, Options(END, mapping)).plays[
         "track_id"
     ].to_list() == ["t1"]
 
@@ -176,7 +176,7 @@ def test_lastfm_1k() -> None:
         "user_2\t2009-05-03T13:54:10Z\t\tLow\t\t\n"
         "user_2\t2009-05-03T13:54:10Z\tbroken\n"
     )
-    result = lastfm_1k.parse(Block("f", 1, lines.encode()), Options(END))
+    result = lastfm_1k.parse(LineBlock("f", 1, lines.encode()), Options(END))
     first, second, third = result.plays["track_id"].to_list()
     assert first == "tm1" and second == third and len(second) == 16
     assert refusals(result) == [(4, "empty_track"), (5, "broken_line")]
@@ -188,7 +188,7 @@ def test_lastfm_1k() -> None:
 
 
 def session_plays(text: str, options: Options) -> tuple[pl.DataFrame, pl.DataFrame]:
-    rows, broken = sessions.read_lines(Block("f", 1, text.encode()), 0)
+    rows, broken = sessions.read_lines(LineBlock("f", 1, text.encode()), 0)
     result = sessions.plays_of(sessions.invent_times(rows, options), options)
     return result.plays, pl.concat([broken, result.rejects])
 
@@ -260,7 +260,7 @@ def test_however_a_file_is_cut_every_line_is_a_play_or_a_reject(lines: list[str]
     data = "\n".join(lines).encode() + b"\n"
     stream = opened(io.BytesIO(gzip.compress(data) if zipped else data), "f")
     whole = parsed(data)
-    parts = [csv.parse(Block("f", b.first_line + 1, b.data), NAMES, OPTIONS) for b in blocks(stream, "f", size)]
+    parts = [csv.parse(LineBlock("f", b.first_line + 1, b.data), NAMES, OPTIONS) for b in blocks(stream, "f", size)]
     assert pl.concat([p.plays for p in parts]).equals(whole.plays)
     assert pl.concat([p.rejects for p in parts]).equals(whole.rejects)
     assert sum(p.rows for p in parts) == whole.rows == whole.plays.height + whole.rejects.height
@@ -279,5 +279,5 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column() -> None:
 
 
 def test_delimited_without_quotes() -> None:
-    table = delimited(Block("f", 1, b'a"\tb\n'), ["x", "y"], "\t", quote=None)
+    table = delimited(LineBlock("f", 1, b'a"\tb\n'), ["x", "y"], "\t", quote=None)
     assert table.frame.rows() == [('a"', "b", 1)]

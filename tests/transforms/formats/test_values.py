@@ -17,7 +17,7 @@ from transforms.formats import csv, parquet
 from transforms.formats.base import Options
 from transforms.formats.mapping import load_mapping
 from transforms.formats.tables import rows_of
-from transforms.formats.text import Block
+from transforms.formats.text import LineBlock
 from transforms.formats.times import read_time
 from transforms.formats.values import read_bool, read_date, read_list, unread, well_formed_isrc, well_formed_mbid
 
@@ -159,7 +159,7 @@ def test_songs_without_an_id_have_one_made_of_artist_and_title() -> None:
     )
     names = ["user", "uts", "artist", "track", "track_mbid"]
     data = b"ann,1767607200,Low,Monkey,\nann,1767607500,Low,Monkey,\nann,1767607800,Low,,\nann,1767607900,Low,Sunflower,x1\n"
-    parsed = csv.parse(Block("log.csv", 2, data), names, Options(END, mapping))
+    parsed = csv.parse(LineBlock("log.csv", 2, data), names, Options(END, mapping))
     one, again, other = parsed.plays["track_id"].to_list()
     assert one == again != other and len(one) == 16
     assert parsed.rejects.select("line", "reason").rows() == [(4, "empty_track")]
@@ -167,7 +167,7 @@ def test_songs_without_an_id_have_one_made_of_artist_and_title() -> None:
         "columns: {listener_id: user, track_id: track_mbid, started_at: uts, title: track, artist: artist}\ntime: unix_s",
         "m",
     )
-    found = csv.parse(Block("log.csv", 2, data), names, Options(END, with_id))
+    found = csv.parse(LineBlock("log.csv", 2, data), names, Options(END, with_id))
     assert found.plays["track_id"].to_list() == [one, one, "x1"]
     assert found.artists.rows() == [("Low", "Low", 3)]
 
@@ -176,14 +176,14 @@ def test_a_log_of_one_person_needs_no_column_of_listeners() -> None:
     mapping = load_mapping("columns: {track_id: t, started_at: at}", "m")
     data = b"t1,2026-01-05T10:00:00Z\n"
     assert (
-        csv.parse(Block("f", 2, data), ["t", "at"], Options(END, mapping, listener="ann")).plays["listener_id"][0]
+        csv.parse(LineBlock("f", 2, data), ["t", "at"], Options(END, mapping, listener="ann")).plays["listener_id"][0]
         == "ann"
     )
     with pytest.raises(UserError, match="or --listener NAME"):
-        csv.parse(Block("f", 2, data), ["t", "at"], Options(END, mapping))
+        csv.parse(LineBlock("f", 2, data), ["t", "at"], Options(END, mapping))
     both = load_mapping("columns: {listener_id: u, track_id: t, started_at: at}", "m")
     with pytest.raises(UserError, match="leave --listener out"):
-        csv.parse(Block("f", 2, b"bob," + data), ["u", "t", "at"], Options(END, both, listener="ann"))
+        csv.parse(LineBlock("f", 2, b"bob," + data), ["u", "t", "at"], Options(END, both, listener="ann"))
 
 
 def test_names_stand_beside_the_ids_of_artists() -> None:
@@ -195,7 +195,7 @@ def test_names_stand_beside_the_ids_of_artists() -> None:
         b"ann,t3,2026-01-05T10:15:00Z,q;b,Queen and David Bowie\n"
         b"ann,t4,2026-01-05T10:20:00Z,,Low\n"
     )
-    parsed = csv.parse(Block("log.csv", 2, data), names, Options(END))
+    parsed = csv.parse(LineBlock("log.csv", 2, data), names, Options(END))
     assert parsed.artists.rows() == [("Low", "Low", 1), ("b", "David Bowie", 1), ("q", "QUEEN", 1), ("q", "Queen", 2)]
 
 
@@ -206,7 +206,7 @@ def test_cells_of_a_csv_log_that_cannot_be_read_are_counted_by_column() -> None:
         b"ann,t2,2026-01-05T10:05:00Z,perhaps,99999999999,X1, ;\n"
         b"ann,t3,2026-01-05T10:10:00Z,,,N/A,\n"
     )
-    parsed = csv.parse(Block("log.csv", 2, data), names, Options(END))
+    parsed = csv.parse(LineBlock("log.csv", 2, data), names, Options(END))
     assert parsed.plays["skipped"].to_list() == [True, None, None]
     assert parsed.unread == {"skipped": 1, "duration_ms": 1, "isrc": 1}
     tracks = {row["track_id"]: row for row in parsed.catalog.to_dicts()}

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from transforms.gates.batch import BatchFacts, judge
+from transforms.gates.batch import BatchFacts, check_batch
 from transforms.gates.check import Check
 from transforms.gates.settings import BatchGates, GateSettings
 
@@ -27,16 +27,16 @@ HEALTHY = BatchFacts(
 
 
 def found(name: str, facts: BatchFacts, settings: GateSettings = SETTINGS) -> Check:
-    return next(c for c in judge(facts, settings) if c.name == name)
+    return next(c for c in check_batch(facts, settings) if c.name == name)
 
 
 def test_a_healthy_batch_passes() -> None:
-    assert {c.state for c in judge(HEALTHY, SETTINGS)} == {"PASS"}
+    assert {c.state for c in check_batch(HEALTHY, SETTINGS)} == {"PASS"}
 
 
 def test_a_first_batch_is_held_to_its_own_lines_only() -> None:
     first = replace(HEALTHY, stored={}, unknown=None, unknown_before=())
-    assert {c.name: c.state for c in judge(first, SETTINGS)} == {
+    assert {c.name: c.state for c in check_batch(first, SETTINGS)} == {
         "volume": "SKIP",
         "rejects": "PASS",
         "duplicates": "PASS",

@@ -11,7 +11,7 @@ import pytest
 from transforms.gates import measure
 from transforms.gates.check import Check, failed, refuse
 from transforms.gates.measure import Measured
-from transforms.gates.night import Facts, judge
+from transforms.gates.night import GateFacts, check_night
 from transforms.gates.settings import GateSettings, NightGates
 from transforms.tables.schema import TABLES
 
@@ -46,10 +46,10 @@ GOOD = {
     "score linear 1": 100,
 }
 BEFORE = [DAY - timedelta(n) for n in range(7, 0, -1)]
-HEALTHY = Facts(
+HEALTHY = GateFacts(
     day=DAY,
     fit_date=DAY,
-    kinds=2,
+    shelf_count=2,
     measured=Measured(GOOD),
     listens={d: 100 for d in [*BEFORE, DAY]},
     nulls={d: {"rows": 100, "null country": 5} for d in [*BEFORE, DAY]},
@@ -58,31 +58,31 @@ HEALTHY = Facts(
 )
 
 
-def found(name: str, facts: Facts, settings: GateSettings = SETTINGS) -> Check:
-    return next(c for c in judge(facts, settings) if c.name == name)
+def found(name: str, facts: GateFacts, settings: GateSettings = SETTINGS) -> Check:
+    return next(c for c in check_night(facts, settings) if c.name == name)
 
 
-def counted(**counts: int) -> Facts:
+def counted(**counts: int) -> GateFacts:
     """A night that differs from a healthy one in some counts (underscores stand for spaces)."""
     changed = {name.replace("_", " "): n for name, n in counts.items()}
     return replace(HEALTHY, measured=Measured({**GOOD, **changed}))
 
 
 def test_a_healthy_night_passes_every_check() -> None:
-    assert {c.state for c in judge(HEALTHY, SETTINGS)} == {"PASS"}
+    assert {c.state for c in check_night(HEALTHY, SETTINGS)} == {"PASS"}
 
 
 def test_a_first_night_is_held_to_what_needs_no_history() -> None:
     first = replace(HEALTHY, listens={DAY: 100}, nulls={DAY: {"rows": 100}}, nights=[])
-    states = {c.name: c.state for c in judge(first, SETTINGS)}
+    states = {c.name: c.state for c in check_night(first, SETTINGS)}
     assert "FAIL" not in states.values()
     skipped = {name for name, state in states.items() if state == "SKIP"}
     assert skipped == {"volume", "nulls", "roster", "personal shelves", "score shift"}
-    assert all(c.detail for c in judge(first, SETTINGS) if c.state == "SKIP"), "a check that is not made says why"
+    assert all(c.detail for c in check_night(first, SETTINGS) if c.state == "SKIP"), "a check that is not made says why"
 
 
 def test_in_a_small_world_shares_and_volumes_say_nothing_but_faults_do() -> None:
-    states = {c.name: c.state for c in judge(counted(not_finite=1, unknown_plays=99), GateSettings())}
+    states = {c.name: c.state for c in check_night(counted(not_finite=1, unknown_plays=99), GateSettings())}
     assert states["volume"] == states["unknown tracks"] == states["score shift"] == "SKIP"
     assert states["finite scores"] == "FAIL"
 
@@ -112,7 +112,7 @@ def test_in_a_small_world_shares_and_volumes_say_nothing_but_faults_do() -> None
         ("score shift", counted(**{"score_linear_90": 900}), "0.75 apart from the scores of 3 nights"),
     ],
 )  # fmt: skip
-def test_a_sick_night_fails_and_says_by_how_much(name: str, sick: Facts, says: str) -> None:
+def test_a_sick_night_fails_and_says_by_how_much(name: str, sick: GateFacts, says: str) -> None:
     check = found(name, sick)
     assert check.state == "FAIL" and says in str(check), str(check)
 
@@ -137,7 +137,7 @@ def test_a_gap_is_no_alarm_in_a_log_that_has_gaps() -> None:
     assert found("freshness", rare, always).state == "FAIL"
 
 
-def silent(days: int, log: list[date]) -> Facts:
+def silent(days: int, log: list[date]) -> GateFacts:
     """A night so many days after a log's newest listens, with what a warehouse knows of it then."""
     night = log[-1] + timedelta(days)
     return replace(HEALTHY, day=night, fit_date=night, listens={d: 100 for d in log[-7:]}, nulls={}, listened=log)
@@ -181,7 +181,7 @@ def test_shelves_that_do_not_change_on_a_quiet_date_are_no_alarm() -> None:
 
 
 def test_a_night_that_was_not_measured_is_not_judged_by_what_is_in_it() -> None:
-    states = {c.name: c.state for c in judge(replace(HEALTHY, measured=None), SETTINGS)}
+    states = {c.name: c.state for c in check_night(replace(HEALTHY, measured=None), SETTINGS)}
     assert "FAIL" not in states.values() and states["coverage"] == "SKIP" and states["volume"] == "PASS"
 
 
@@ -191,7 +191,7 @@ def test_thresholds_are_settings() -> None:
 
 
 def test_the_error_names_the_failed_checks_their_numbers_and_what_to_do() -> None:
-    checks = judge(counted(not_finite=7, rows=19), SETTINGS)
+    checks = check_night(counted(not_finite=7, rows=19), SETTINGS)
     error = refuse("the night of 2026-01-20", checks, "nothing was committed; mend the data and run again")
     assert error.exit_code == 3
     assert str(error).startswith("the night of 2026-01-20 failed 2 of 18 checks (coverage: 95.0%")
@@ -286,5 +286,5 @@ def test_counts_of_chunks_add_up_in_any_order() -> None:
 
 def test_a_night_with_nobody_at_all_is_judged_and_its_roster_fails() -> None:
     nobody = replace(HEALTHY, measured=Measured())
-    assert "roster" in [check.name for check in failed(judge(nobody, SETTINGS))]
+    assert "roster" in [check.name for check in failed(check_night(nobody, SETTINGS))]
     assert found("coverage", nobody).state == found("unknown tracks", nobody).state == "SKIP"

@@ -46,8 +46,8 @@ def counts(
 ) -> dict[str, int]:
     item = pl.Struct({"track_id": pl.String, "reason": pl.String, "reason_ref": pl.String})
     rows = {"listener_id": ["ann"], "shelf_id": ["s"], "items": [[(track, reason, ref)]], "spares": [[]]}
-    kinds = {"listener_id": pl.String, "shelf_id": pl.String, "items": pl.List(item), "spares": pl.List(item)}
-    shelves = pl.DataFrame(rows, schema=kinds, strict=False)
+    schema = {"listener_id": pl.String, "shelf_id": pl.String, "items": pl.List(item), "spares": pl.List(item)}
+    shelves = pl.DataFrame(rows, schema=schema, strict=False)
     return reasons(shelves, library, feedback, TRACKS, NIGHT, 28).counts
 
 

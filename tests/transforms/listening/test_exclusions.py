@@ -25,14 +25,14 @@ LOG = listens(
 SESSIONS = sessionize(LOG, through=DAY1 + timedelta(2))
 
 
-def told(*targets: str) -> pl.DataFrame:
+def asked(*targets: str) -> pl.DataFrame:
     rows = [("ann", "exclude_from_taste", target, DAY1 + timedelta(4)) for target in targets]
     rows.append(("ann", "save", "phone", DAY1))
     return acts(pl.DataFrame(rows, schema=["listener_id", "kind", "target", "date"], orient="row"))
 
 
 def starts(*targets: str) -> list[tuple]:
-    return covered(LOG, SESSIONS, told(*targets)).select("listener_id", "track_id", "started_at").rows()
+    return covered(LOG, SESSIONS, asked(*targets)).select("listener_id", "track_id", "started_at").rows()
 
 
 def test_a_device_covers_all_that_its_listener_played_on_it():
@@ -52,14 +52,14 @@ def test_a_time_range_covers_what_starts_in_it():
 
 
 def test_what_two_acts_cover_is_out_once():
-    both = covered(LOG, SESSIONS, told("speaker", "2026-01-01/2026-01-02"))
+    both = covered(LOG, SESSIONS, asked("speaker", "2026-01-01/2026-01-02"))
     assert both["track_id"].to_list() == ["a", "b", "c"]
     assert_frame_equal(union([both, both.reverse()]), both)
     assert dict(both.schema) == TABLES["exclusions"].polars
 
 
 def test_what_was_heard_stays_known_but_is_no_taste():
-    out = covered(LOG, SESSIONS, told("speaker"))
+    out = covered(LOG, SESSIONS, asked("speaker"))
     left = taste(day_library(LOG), out)
     assert left.select("listener_id", "track_id", "plays", "heard", "completions", "known").rows() == [
         ("ann", "a", 1, 1, 0, True),
@@ -101,7 +101,7 @@ def test_older_plays_left_alone_by_eight_excluded_ones_are_aged_by_what_is_known
 
 
 def test_a_session_keeps_its_other_plays_and_goes_without_any():
-    out = covered(LOG, SESSIONS, told("phone", "2026-01-02/2026-01-03"))
+    out = covered(LOG, SESSIONS, asked("phone", "2026-01-02/2026-01-03"))
     left = without_plays(SESSIONS, out)
     tracks = [(r["listener_id"], [p["track_id"] for p in r["tracks"]], r["plays"], r["skips"]) for r in left.to_dicts()]
     assert tracks == [("ann", ["a"], 1, 0), ("bob", ["a"], 1, 0)]

@@ -136,8 +136,8 @@ def test_what_the_log_cannot_know_is_null_and_never_false() -> None:
     assert got["listened"].to_list() == [False, True]
     for label in ("completed", "skipped", "saved", "returned"):
         assert got[label].null_count() == 2
-    told = join_outcomes(NIGHT, 1, candidates(hit=False, cold=False), bare, RECORDINGS, known=Known(completed=True))
-    assert dict(zip(told["track_id"], told["completed"], strict=True)) == {"cold": False, "hit": None}
+    joined = join_outcomes(NIGHT, 1, candidates(hit=False, cold=False), bare, RECORDINGS, known=Known(completed=True))
+    assert dict(zip(joined["track_id"], joined["completed"], strict=True)) == {"cold": False, "hit": None}
 
 
 def test_a_night_that_stopped_after_its_candidates() -> None:

@@ -15,11 +15,11 @@ from transforms.tables.warehouse import Warehouse
 
 
 def test_the_list_knows_who_is_on_it_and_nobody_can_read_it(tmp_path: Path) -> None:
-    place = Warehouse(str(tmp_path))
-    assert not the_list.forgotten(place) and not the_list.forgotten(place).mask(pl.Series(["ann"])).any()
-    the_list.add(place, ["ann", "bob"])
-    the_list.add(place, ["bob"])
-    known = the_list.forgotten(place)
+    warehouse = Warehouse(str(tmp_path))
+    assert not the_list.forgotten(warehouse) and not the_list.forgotten(warehouse).mask(pl.Series(["ann"])).any()
+    the_list.add(warehouse, ["ann", "bob"])
+    the_list.add(warehouse, ["bob"])
+    known = the_list.forgotten(warehouse)
     assert known.mask(pl.Series(["ann", None, "cyd", "bob", "Ann"])).tolist() == [True, False, False, True, False]
     assert len(known.hashes) == 2 and "ann" not in (tmp_path / the_list.LIST).read_text()
 
@@ -30,10 +30,10 @@ def test_two_warehouses_hash_the_same_listener_differently(tmp_path: Path) -> No
 
 
 def test_readmitting_takes_off_the_list(tmp_path: Path) -> None:
-    place = Warehouse(str(tmp_path))
-    the_list.add(place, ["ann", "bob"])
-    assert the_list.readmit(place, ["ann", "cyd"]) == 1
-    assert the_list.forgotten(place).among(["ann", "bob"]) == {"bob"}
+    warehouse = Warehouse(str(tmp_path))
+    the_list.add(warehouse, ["ann", "bob"])
+    assert the_list.readmit(warehouse, ["ann", "cyd"]) == 1
+    assert the_list.forgotten(warehouse).among(["ann", "bob"]) == {"bob"}
 
 
 def test_a_damaged_list_stops_everything(tmp_path: Path) -> None:

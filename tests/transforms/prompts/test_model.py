@@ -84,14 +84,14 @@ class Server:
 
     def __init__(self, *script: Any) -> None:
         self.script, self.seen, self.lock = list(script), list[dict](), threading.Lock()
-        told = self
+        server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with told.lock:
-                    told.seen.append({**body, "key": self.headers.get("Authorization")})
-                    step = told.script.pop(0) if len(told.script) > 1 else told.script[0]
+                with server.lock:
+                    server.seen.append({**body, "key": self.headers.get("Authorization")})
+                    step = server.script.pop(0) if len(server.script) > 1 else server.script[0]
                 if isinstance(step, float):
                     time.sleep(step)
                     step = "{}"
@@ -170,8 +170,8 @@ def test_through_beam_each_text_is_asked_once_within_budget_and_a_failure_is_no_
     servers.append(Server(401))
     with beam.Pipeline(runner="FnApiRunner") as root:
         assert_that(root | beam.Create(texts) | AskModel(servers[1].settings()), equal_to([]))
-    told = capfd.readouterr()
-    assert SECRET not in caplog.text + told.out + told.err
+    server = capfd.readouterr()
+    assert SECRET not in caplog.text + server.out + server.err
 
 
 class Canned(ModelHandler[str, PredictionResult, None]):

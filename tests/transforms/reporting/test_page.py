@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import polars as pl
 
-from transforms.reporting.facts import Job, Ledger, Model, Night, Sample, Shelf, ShelfItem, TableRows
+from transforms.reporting.facts import Job, Ledger, Model, NightFacts, Sample, Shelf, ShelfItem, TableRows
 from transforms.reporting.page import cards, reject_marks, render
 from transforms.reporting.quality import kind_of, quality
 from transforms.tables.schema import TABLES
@@ -69,7 +69,7 @@ def evaluation() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=TABLES["evaluation"].polars)
 
 
-NIGHT = Night(
+NIGHT = NightFacts(
     day=DAY,
     warehouse="./warehouse",
     evaluation=evaluation(),
@@ -171,7 +171,7 @@ def test_it_tells_metrics_with_intervals_rejects_rows_shelves_and_models() -> No
 
 
 def test_a_night_with_nothing_but_a_date_is_a_page_too() -> None:
-    page = render(Night(day=DAY, warehouse="w"))
+    page = render(NightFacts(day=DAY, warehouse="w"))
     parsed(page)
     assert "How good it was" not in page and "Models" not in page
 

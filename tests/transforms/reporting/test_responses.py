@@ -7,7 +7,7 @@ from datetime import date
 
 import polars as pl
 
-from transforms.reporting.facts import Night
+from transforms.reporting.facts import NightFacts
 from transforms.reporting.page import render
 from transforms.reporting.responses import policy_tables
 from transforms.tables.schema import TABLES
@@ -26,8 +26,8 @@ def evaluation(*parts: list[dict]) -> pl.DataFrame:
     return pl.DataFrame([r for part in parts for r in part], schema=TABLES["evaluation"].polars)
 
 
-def page(told: pl.DataFrame) -> str:
-    return render(replace(Night(day=date(2026, 1, 24), warehouse="w"), evaluation=told, evaluated_days=7))
+def page(estimates: pl.DataFrame) -> str:
+    return render(replace(NightFacts(day=date(2026, 1, 24), warehouse="w"), evaluation=estimates, evaluated_days=7))
 
 
 def test_a_policy_that_no_drawn_slot_speaks_of_has_a_sentence_and_no_number() -> None:

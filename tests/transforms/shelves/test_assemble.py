@@ -29,7 +29,7 @@ from tests.transforms.shelves.worlds import (
     tracks,
 )
 from transforms.shelves.output import Assembled
-from transforms.shelves.settings import Night, ShelfSettings, ShelvesSettings
+from transforms.shelves.settings import NightContext, ShelfSettings, ShelvesSettings
 from transforms.tables.schema import TABLES
 
 SMALL = ShelvesSettings(
@@ -47,7 +47,7 @@ BLOCKS = pl.concat([blocks(("block_artist", "a3"), ("block_track", "t5"), listen
 def night_of(seed: int, **inputs: Any) -> Assembled:
     """A random block's shelves."""
     inputs = {"roster": roster(*PEOPLE, explicit_ok=False), "popular": random_popular(seed), "blocks": BLOCKS, **inputs}
-    return make(random_block(seed), Night(MONDAY, "v1", seed=seed), settings=SMALL, **inputs)
+    return make(random_block(seed), NightContext(MONDAY, "v1", seed=seed), settings=SMALL, **inputs)
 
 
 def placed(made: Assembled) -> pl.DataFrame:
@@ -245,7 +245,7 @@ def test_greedy_is_the_rankers_order_without_caps() -> None:
     same = {"artist_ids": ["nina"]}
     block = frame(candidate("a", 0.9, **same), candidate("b", 0.8, **same), candidate("c", 0.7))
     assert tracks(make(block, settings=one_shelf(artist_cap=1))) == ["a", "c"]
-    assert tracks(make(block, Night(MONDAY, greedy=True), settings=one_shelf(artist_cap=1))) == ["a", "b", "c"]
+    assert tracks(make(block, NightContext(MONDAY, greedy=True), settings=one_shelf(artist_cap=1))) == ["a", "b", "c"]
 
 
 def test_candidates_may_come_without_optional_columns() -> None:
@@ -321,7 +321,7 @@ def test_caps_hold_for_every_credited_artist_and_no_recording_repeats_on_a_surfa
 @given(seed=st.integers(0, 10_000))
 def test_order_of_rows_and_make_up_of_blocks_do_not_matter(seed: int) -> None:
     """One block of everyone, shuffled, gives each listener what they get alone."""
-    block, night = random_block(seed), Night(MONDAY, "v1", seed=seed)
+    block, night = random_block(seed), NightContext(MONDAY, "v1", seed=seed)
     whole = night_of(seed)
     shuffled = make(
         block.sample(fraction=1, shuffle=True, seed=seed),

@@ -9,14 +9,14 @@ import pytest
 
 from tests.transforms.shelves.worlds import MONDAY, candidate, frame, make, one_shelf, roster, shelf, tracks
 from transforms.shelves.cadence import Clock
-from transforms.shelves.settings import Night
+from transforms.shelves.settings import NightContext
 
 SUNDAY = MONDAY - dt.timedelta(days=1)
 ZONES = ["Asia/Tokyo", "America/New_York", None, "Nowhere/Atlantis"]
 
 
 def clock(date: dt.date) -> Clock:
-    return Clock(date, Night(date).data_cutoff, ZONES)
+    return Clock(date, NightContext(date).data_cutoff, ZONES)
 
 
 def at(day: dt.date, hour: int) -> dt.datetime:
@@ -50,15 +50,15 @@ def test_a_monday_shelf_changes_in_the_night_that_ends_on_the_listeners_monday()
     people = pl.concat([roster("ann", "bob").with_columns(time_zone=pl.Series(["Asia/Tokyo", "America/New_York"]))])
     old = [candidate(name, score, listener_id=who) for who in ("ann", "bob") for name, score in (("a", 2), ("b", 1))]
     new = [*old, candidate("new", 9, listener_id="ann"), candidate("new", 9, listener_id="bob")]
-    friday = make(frame(*old), Night(SUNDAY - dt.timedelta(days=2)), settings=weekly, roster=people).shelves
-    sunday = make(frame(*new), Night(SUNDAY), settings=weekly, roster=people, previous=friday)
+    friday = make(frame(*old), NightContext(SUNDAY - dt.timedelta(days=2)), settings=weekly, roster=people).shelves
+    sunday = make(frame(*new), NightContext(SUNDAY), settings=weekly, roster=people, previous=friday)
     assert (tracks(sunday), tracks(sunday, listener="bob")) == (["new", "a"], ["a", "b"])
     assert shelf(sunday)["valid_until"] == at(MONDAY + dt.timedelta(days=7), 0), (
         "until Sunday's night of next week is out"
     )
     assert shelf(sunday, listener="bob")["valid_until"] == at(MONDAY + dt.timedelta(days=1), 0)
     monday = make(
-        frame(*new), Night(MONDAY), settings=weekly, roster=people, previous=pl.concat([friday, sunday.shelves])
+        frame(*new), NightContext(MONDAY), settings=weekly, roster=people, previous=pl.concat([friday, sunday.shelves])
     )
     assert shelf(monday)["refresh_date"] == SUNDAY, "never twice in one local week"
     assert (tracks(monday), tracks(monday, listener="bob")) == (["new", "a"], ["new", "a"])

@@ -21,12 +21,12 @@ from tests.transforms.shelves.worlds import (
     tracks,
 )
 from transforms.shelves.cadence import last_refresh, next_refresh
-from transforms.shelves.settings import Night
+from transforms.shelves.settings import NightContext
 
 WEEKLY = one_shelf(size=3, spares=2, refresh="monday")
 MON = frame(*(candidate(name, score) for name, score in zip("abcdef", (6, 5, 4, 3, 2, 1), strict=True)))
 NEW = frame(candidate("new", 99.0), *MON.to_dicts())
-TUE = Night(TUESDAY, "v2")
+TUE = NightContext(TUESDAY, "v2")
 DAY = dt.timedelta(days=1)
 
 
@@ -46,20 +46,20 @@ def test_between_refresh_days_the_shelf_stays_though_better_candidates_came() ->
 
 
 def test_on_the_refresh_day_it_is_chosen_anew() -> None:
-    made = make(NEW, Night(MONDAY + 7 * DAY), settings=WEEKLY, previous=monday())
+    made = make(NEW, NightContext(MONDAY + 7 * DAY), settings=WEEKLY, previous=monday())
     assert tracks(made) == ["new", "a", "b"]
     assert shelf(made)["refresh_date"] == MONDAY + 7 * DAY
 
 
 def test_a_missed_refresh_day_is_made_up_for() -> None:
-    made = make(NEW, Night(MONDAY + 9 * DAY), settings=WEEKLY, previous=monday())
+    made = make(NEW, NightContext(MONDAY + 9 * DAY), settings=WEEKLY, previous=monday())
     assert tracks(made)[0] == "new"
 
 
 def test_carrying_goes_through_the_whole_week_night_by_night() -> None:
     previous = first = monday()
     for days in range(1, 7):
-        made = make(NEW, Night(MONDAY + days * DAY), settings=WEEKLY, previous=previous)
+        made = make(NEW, NightContext(MONDAY + days * DAY), settings=WEEKLY, previous=previous)
         previous = pl.concat([previous, made.shelves])
         assert shelf(made)["items"] == shelf(first)["items"]
 
@@ -151,21 +151,21 @@ def test_a_daily_shelf_is_never_carried() -> None:
 
 def test_greedy_carries_and_cools_nothing() -> None:
     cooled = one_shelf(size=3, spares=2, refresh="monday", rules={"cool_down": {"days": 28}})
-    made = make(NEW, Night(TUESDAY, greedy=True), settings=cooled, previous=monday())
+    made = make(NEW, NightContext(TUESDAY, greedy=True), settings=cooled, previous=monday())
     assert tracks(made) == ["new", "a", "b"]
 
 
 @pytest.mark.parametrize(("weeks", "expected"), [(1, ["new", "d", "e"]), (5, ["new", "a", "b"])])
 def test_what_was_shown_stays_away_for_the_cool_down(weeks: int, expected: list[str]) -> None:
     cooled = one_shelf(size=3, spares=2, refresh="monday", rules={"cool_down": {"days": 28}})
-    assert tracks(make(NEW, Night(MONDAY + weeks * 7 * DAY), settings=cooled, previous=monday())) == expected
+    assert tracks(make(NEW, NightContext(MONDAY + weeks * 7 * DAY), settings=cooled, previous=monday())) == expected
 
 
 def test_another_version_of_what_was_shown_stays_away_too() -> None:
     cooled = one_shelf(size=3, rules={"cool_down": {"days": 28}})
     later = frame(candidate("a-live", 9.0, recording_id="r-a"), candidate("z", 1.0))
     catalog = pl.DataFrame({"track_id": ["a"], "recording_id": ["r-a"]})
-    made = make(later, Night(MONDAY + 7 * DAY), settings=cooled, previous=monday(), catalog=catalog)
+    made = make(later, NightContext(MONDAY + 7 * DAY), settings=cooled, previous=monday(), catalog=catalog)
     assert tracks(made) == ["z"]
 
 

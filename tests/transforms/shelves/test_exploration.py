@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.transforms.shelves.worlds import MONDAY, candidate, frame, make, one_shelf, shelf, tracks
 from transforms.common.hashing import stable_hash
 from transforms.shelves.exploration import draw, draw_state, open_positions, probabilities
-from transforms.shelves.settings import ExplorationSettings, Night
+from transforms.shelves.settings import ExplorationSettings, NightContext
 
 
 def test_probabilities_by_hand() -> None:
@@ -134,14 +134,14 @@ def test_a_short_shelf_has_no_gap_and_no_draw() -> None:
 
 
 def test_greedy_draws_nothing() -> None:
-    made = make(_FIVE, Night(MONDAY, "v1", greedy=True), settings=_SETTINGS)
+    made = make(_FIVE, NightContext(MONDAY, "v1", greedy=True), settings=_SETTINGS)
     assert tracks(made) == ["a", "b", "c"]
     assert made.draws.is_empty()
 
 
 def test_another_date_or_seed_draws_anew() -> None:
-    nights = [Night(MONDAY, "v1", seed=seed) for seed in range(12)]
-    later = [Night(MONDAY + dt.timedelta(days=days), "v1") for days in range(12)]
+    nights = [NightContext(MONDAY, "v1", seed=seed) for seed in range(12)]
+    later = [NightContext(MONDAY + dt.timedelta(days=days), "v1") for days in range(12)]
     for some in (nights, later):
         assert len({make(_FIVE, night, settings=_SETTINGS).draws["track_id"][0] for night in some}) > 1
 

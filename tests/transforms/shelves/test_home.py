@@ -9,7 +9,7 @@ from tests.transforms.shelves.worlds import MONDAY, candidate, frame, make, rost
 from transforms.common.errors import UserError
 from transforms.shelves.home import home_order
 from transforms.shelves.reasons import sentence
-from transforms.shelves.settings import Night, ShelfSettings, ShelvesSettings
+from transforms.shelves.settings import NightContext, ShelfSettings, ShelvesSettings
 
 FOUR = tuple(ShelfSettings(shelf_id=name, title=name) for name in "abcd")
 MANY = [f"l{i}" for i in range(6000)]
@@ -48,7 +48,9 @@ def test_each_surface_has_an_order_of_its_own() -> None:
 
 def test_greedy_swaps_nothing() -> None:
     block = frame(candidate("a", 1.0))
-    made = make(block, Night(MONDAY, greedy=True), settings=ShelvesSettings(home_swap=1.0), roster=roster(*MANY[:50]))
+    made = make(
+        block, NightContext(MONDAY, greedy=True), settings=ShelvesSettings(home_swap=1.0), roster=roster(*MANY[:50])
+    )
     first = made.shelves.filter(pl.col("home_position") == 1, pl.col("surface") == "home")
     assert first["shelf_id"].unique().to_list() == ["discover-weekly"]
 

@@ -23,7 +23,7 @@ from tests.transforms.shelves.worlds import (
 )
 from transforms.shelves.carry import repair
 from transforms.shelves.explaining import texts_of_shown
-from transforms.shelves.facts import Facts
+from transforms.shelves.facts import TrackFacts
 from transforms.shelves.fallback import NO_HISTORY, NOTHING_LEFT, fill_fallback, in_order_of_fallback
 from transforms.shelves.filling import EMPTY, FALLBACK, PERSONAL, Board
 from transforms.shelves.gathering import CANDIDATE, CARRIED, POPULAR, Inputs, Rows, gather
@@ -32,7 +32,7 @@ from transforms.shelves.known import Known, known_of
 from transforms.shelves.pools import pool
 from transforms.shelves.popularity import Popular
 from transforms.shelves.rules.registry import RULES, Parameters, Rule, add
-from transforms.shelves.settings import Night, ShelvesSettings
+from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.tracks import Tracks
 
 WANTED = ["heard_before", "plays", "saved", "listeners", "ranker_score", "score_next_tracks"]
@@ -45,12 +45,12 @@ class Block:
         self,
         candidates: pl.DataFrame,
         settings: ShelvesSettings | None = None,
-        night: Night | None = None,
+        night: NightContext | None = None,
         pops: pl.DataFrame | None = None,
         listeners: pl.DataFrame | None = None,
         **inputs: Any,
     ) -> None:
-        self.settings, self.night = settings or one_shelf(), night or Night(MONDAY)
+        self.settings, self.night = settings or one_shelf(), night or NightContext(MONDAY)
         tracks = Tracks.build(catalog_of(candidates, pops), candidates["track_id"])
         given = {"blocks": None, "previous": None, "library": None, **inputs}
         self.inputs = Inputs.of_the_roster(
@@ -60,7 +60,7 @@ class Block:
             self.inputs, self.settings.shelves, self.night, WANTED, np.zeros(len(self.inputs.roster), np.int64)
         )
         self.known: Known = known_of(self.inputs, self.rows)
-        self.judge = Judge(Facts(self.inputs, self.rows, self.known, self.night))
+        self.judge = Judge(TrackFacts(self.inputs, self.rows, self.known, self.night))
         self.board = Board(self.rows, self.judge, self.settings, self.night)
 
     def ids(self, rows: np.ndarray) -> list[str]:
@@ -79,7 +79,7 @@ def test_gathering_lays_three_sections_end_to_end_each_by_listener() -> None:
     block = Block(
         frame(candidate("b", 1), candidate("a", 2), candidate("x", 1, listener_id="bob")),
         weekly,
-        Night(TUESDAY),
+        NightContext(TUESDAY),
         popular("p", "a"),
         roster("bob", "ann"),
         previous=monday,
@@ -102,9 +102,9 @@ def test_gathering_lays_three_sections_end_to_end_each_by_listener() -> None:
 def test_texts_come_back_in_the_order_asked() -> None:
     block = Block(frame(candidate("a", 2, source="als"), candidate("b", 1, source="ease")), pops=popular("p"))
     by_track = {track: row for row, track in enumerate(block.ids(np.arange(len(block.rows))))}
-    told = block.rows.texts_of(np.array([by_track["p"], by_track["b"], by_track["a"]]))
-    assert told["source"].to_list() == ["popular", "ease", "als"]
-    assert told["reason_ref"].to_list() == ["DE", None, None]
+    texts = block.rows.texts_of(np.array([by_track["p"], by_track["b"], by_track["a"]]))
+    assert texts["source"].to_list() == ["popular", "ease", "als"]
+    assert texts["reason_ref"].to_list() == ["DE", None, None]
 
 
 def test_judging_names_the_first_rule_that_removes_a_row() -> None:

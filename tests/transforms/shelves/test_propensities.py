@@ -17,7 +17,7 @@ from transforms.common.hashing import stable_hash
 from transforms.shelves.assemble import Given, assemble
 from transforms.shelves.history import Embeddings, TrackSide
 from transforms.shelves.output import Assembled
-from transforms.shelves.settings import Night, ShelvesSettings
+from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.tracks import Tracks
 
 N = 4000
@@ -64,7 +64,7 @@ def made() -> Assembled:
     block = one.drop("listener_id").join(people, how="cross")
     roster = people.with_columns(market=pl.lit("DE"), explicit_ok=pl.lit(True))
     return assemble(
-        block, roster, Given(tracks, side=side, plays=plays), night=Night(MONDAY, "v1", 7), settings=SHELVES
+        block, roster, Given(tracks, side=side, plays=plays), night=NightContext(MONDAY, "v1", 7), settings=SHELVES
     )
 
 

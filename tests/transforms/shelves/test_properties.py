@@ -27,7 +27,7 @@ from transforms.shelves.assemble import Given, assemble
 from transforms.shelves.history import Embeddings, TrackSide
 from transforms.shelves.output import Assembled
 from transforms.shelves.popularity import Popular
-from transforms.shelves.settings import Night, ShelvesSettings
+from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.tracks import Tracks
 
 PEOPLE = ("l0", "l1", "l2", "l3", "new")
@@ -98,7 +98,7 @@ def night(seed: int, people: tuple[str, ...] = PEOPLE, previous: pl.DataFrame | 
         schema_overrides={"time_zone": pl.String},
     )
     given_ = Given(**{**of["given"].__dict__, "previous": previous})
-    when = Night(MONDAY if previous is None else TUESDAY, "v", seed)
+    when = NightContext(MONDAY if previous is None else TUESDAY, "v", seed)
     return assemble(of["rows"], roster, given_, night=when, settings=ALL_ON)
 
 

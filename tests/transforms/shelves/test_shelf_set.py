@@ -24,7 +24,7 @@ from transforms.shelves.assemble import Given, assemble
 from transforms.shelves.history import Embeddings, TrackSide
 from transforms.shelves.output import Assembled
 from transforms.shelves.popularity import Popular
-from transforms.shelves.settings import Night, ShelvesSettings
+from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.tracks import Tracks
 
 ROCK, JAZZ, FOLK = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]
@@ -66,13 +66,13 @@ def sessions() -> pl.DataFrame:
         at = dt.datetime.combine(day, dt.time(hour), tzinfo=dt.UTC)
         part = "morning" if hour < 12 else "evening"
         rows.append({"listener_id": "ann", "started_at": at, "daypart": part, "tracks": [{"track_id": track}]})
-    age = (Night(MONDAY).data_cutoff - pl.col("started_at")).dt.total_seconds() / 86_400
+    age = (NightContext(MONDAY).data_cutoff - pl.col("started_at")).dt.total_seconds() / 86_400
     return pl.DataFrame(rows).with_columns(age_days=age)
 
 
 def made(
     rows: pl.DataFrame | None = None,
-    night: Night | None = None,
+    night: NightContext | None = None,
     listeners: dict[str, float] | None = None,
     **inputs: Any,
 ) -> Assembled:
@@ -95,7 +95,7 @@ def made(
         rows,
         roster("ann"),
         given,
-        night=night or Night(MONDAY, "v1"),
+        night=night or NightContext(MONDAY, "v1"),
         settings=ShelvesSettings(shelves=small, home_swap=0),
     )
 
@@ -113,7 +113,7 @@ def test_a_new_track_of_a_followed_artist_stands_there_though_no_source_found_it
     catalog = world()
     known = Tracks.build(catalog_of(catalog), catalog["track_id"])
     given = Given(known, blocks=blocks(("follow_artist", "flo")), library=found.filter("heard_before"))
-    item = shelf(assemble(found, roster("ann"), given, night=Night(MONDAY, "v1")), "release-radar")["items"][0]
+    item = shelf(assemble(found, roster("ann"), given, night=NightContext(MONDAY, "v1")), "release-radar")["items"][0]
     assert (item["track_id"], item["reason"]) == ("flo-3", "new_from_followed")
 
 
@@ -139,7 +139,7 @@ def test_a_mix_keeps_its_number_when_another_taste_grows_above_it() -> None:
     """The day after, jazz is played most. From scratch it would be mix 1; beside yesterday's mixes it stays mix 2."""
     loud = pl.col("track_id").replace_strict({"jo-0": 50.0, "jo-1": 50.0, "jim-0": 40.0, "jim-1": 40.0}, default=None)
     louder = world().with_columns(decayed_plays=pl.coalesce(loud, "decayed_plays"))
-    yesterday, today = made().shelves, Night(MONDAY + DAY, "v2")
+    yesterday, today = made().shelves, NightContext(MONDAY + DAY, "v2")
     assert shelf(made(louder, today), "daily-mix-1")["subtitle"] == "jo and jim"
     carried = made(louder, today, previous=yesterday)
     assert [shelf(carried, f"daily-mix-{n}")["subtitle"] for n in (1, 2)] == ["rita and ron", "jo and jim"]
@@ -151,7 +151,7 @@ def test_a_daypart_has_what_is_played_at_such_hours_and_on_such_days_first() -> 
     assert tracks(night, "daypart-morning") == ["rita-0", "jim-0"]
     assert tracks(night, "daypart-evening") == ["jo-0"]
     assert shelf(night, "daypart-night")["status_reason"] == "no session lately began at night"
-    sunday = made(night=Night(MONDAY + 5 * DAY, "v1"))  # ends when a Sunday begins
+    sunday = made(night=NightContext(MONDAY + 5 * DAY, "v1"))  # ends when a Sunday begins
     assert tracks(sunday, "daypart-morning") == ["jim-0", "rita-0"]
 
 
@@ -161,7 +161,7 @@ def test_the_hours_of_a_daypart_are_the_listeners() -> None:
 
 
 def test_artist_radio_is_of_a_top_artist_and_what_is_like_them_and_turns_with_the_days() -> None:
-    named = {shelf(made(night=Night(MONDAY + n * DAY, "v1")), "artist-radio")["subtitle"] for n in range(4)}
+    named = {shelf(made(night=NightContext(MONDAY + n * DAY, "v1")), "artist-radio")["subtitle"] for n in range(4)}
     assert named == set(HEARD)
     row = shelf(made(), "artist-radio")
     sound = SOUND[row["subtitle"]]

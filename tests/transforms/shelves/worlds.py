@@ -12,7 +12,7 @@ import polars as pl
 from transforms.shelves.assemble import Given, assemble
 from transforms.shelves.output import Assembled
 from transforms.shelves.popularity import Popular
-from transforms.shelves.settings import Night, ShelfSettings, ShelvesSettings
+from transforms.shelves.settings import NightContext, ShelfSettings, ShelvesSettings
 from transforms.shelves.tracks import COLUMNS, Tracks
 
 MONDAY = dt.date(2024, 5, 6)
@@ -122,7 +122,7 @@ def catalog_of(*frames: pl.DataFrame | None) -> pl.DataFrame:
     return every.unique("track_id", keep="first", maintain_order=True)
 
 
-def make(candidates: pl.DataFrame, night: Night | None = None, **inputs: Any) -> Assembled:
+def make(candidates: pl.DataFrame, night: NightContext | None = None, **inputs: Any) -> Assembled:
     """`assemble` with ann as the only listener and Monday as the night, unless told otherwise.
 
     The catalog is what candidates and popular tracks say of themselves. A `catalog` that is given lists all there is:
@@ -139,7 +139,7 @@ def make(candidates: pl.DataFrame, night: Night | None = None, **inputs: Any) ->
     own = {name: inputs.pop(name) for name in names if name in inputs}
     people = inputs.pop("roster")
     given = Given(tracks, Popular.of(pops, tracks), **inputs)
-    return assemble(candidates, people, given, night=night or Night(MONDAY, "v1"), **own)
+    return assemble(candidates, people, given, night=night or NightContext(MONDAY, "v1"), **own)
 
 
 def _shown(previous: pl.DataFrame) -> pl.Series:

@@ -11,8 +11,8 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.simulation.block import Block, simulate_block
-from transforms.simulation.catalog import MARKETS, Catalog, csr
+from transforms.simulation.block import SimulatedBlock, simulate_block
+from transforms.simulation.catalog import MARKETS, SimulatedCatalog, csr
 from transforms.simulation.catalog_build import build_catalog
 from transforms.simulation.catalog_table import tracks_frame, true_tracks_frame
 from transforms.simulation.draws import child, geometric, pick, poisson, root, uniform, zipf_rank
@@ -36,11 +36,11 @@ SETTINGS = SimulationSettings(listeners=400, tracks=2000, days=28, seed=3)
 class World:
     """All listeners of a small world in one go."""
 
-    catalog: Catalog
+    catalog: SimulatedCatalog
     tastes: Tastes
     visits: Visits
     plays: Plays
-    blocks: list[Block]
+    blocks: list[SimulatedBlock]
 
     def rows(self, name: str) -> pl.DataFrame:
         return pl.concat(getattr(block, name) for block in self.blocks)

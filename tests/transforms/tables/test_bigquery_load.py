@@ -16,11 +16,11 @@ from transforms.tables.warehouse import Warehouse
 DAY = date(2026, 1, 31)
 
 
-def made(place: Warehouse, count: int) -> Manifest:
+def made(warehouse: Warehouse, count: int) -> Manifest:
     folder = "shelves/date=2026-01-31/run=5f1c-1"
     files = tuple(FileEntry(path=f"{folder}/s{n}.parquet", shard=n, rows=1, bytes=1, sha256="x") for n in range(count))
     for file in files:
-        place.store.write(file.path, b"x")
+        warehouse.store.write(file.path, b"x")
     return Manifest(
         table="shelves",
         date=DAY,
@@ -35,18 +35,18 @@ def made(place: Warehouse, count: int) -> Manifest:
 
 def test_beyond_what_a_job_may_name_a_folder_is_one_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bigquery_load, "MOST_SOURCES", 3)
-    place = Warehouse(str(tmp_path))
-    few, many = made(place, 3), made(place, 4)
-    assert len(sources_of(place, few)) == 3
-    assert sources_of(place, many) == [f"{place.store.root}/shelves/date=2026-01-31/run=5f1c-1/*.parquet"]
+    warehouse = Warehouse(str(tmp_path))
+    few, many = made(warehouse, 3), made(warehouse, 4)
+    assert len(sources_of(warehouse, few)) == 3
+    assert sources_of(warehouse, many) == [f"{warehouse.store.root}/shelves/date=2026-01-31/run=5f1c-1/*.parquet"]
 
 
 def test_a_pattern_must_not_load_what_the_manifest_does_not_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bigquery_load, "MOST_SOURCES", 3)
-    place = Warehouse(str(tmp_path))
-    many = made(place, 4)
-    place.store.write("shelves/date=2026-01-31/run=5f1c-1/of-an-attempt.parquet", b"x")
+    warehouse = Warehouse(str(tmp_path))
+    many = made(warehouse, 4)
+    warehouse.store.write("shelves/date=2026-01-31/run=5f1c-1/of-an-attempt.parquet", b"x")
     with pytest.raises(UserError, match="1 more"):
-        sources_of(place, many)
+        sources_of(warehouse, many)

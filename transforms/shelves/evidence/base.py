@@ -15,7 +15,7 @@ from transforms.shelves.cadence import Clock
 from transforms.shelves.gathering import Inputs, Rows
 from transforms.shelves.history import History
 from transforms.shelves.known import Known
-from transforms.shelves.settings import Night
+from transforms.shelves.settings import NightContext
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Scene:
     known: Known
     history: History
     clock: Clock
-    night: Night
+    night: NightContext
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from transforms.shelves.evidence.base import Evidence, Found, Scene
 from transforms.shelves.feedback import FOLLOWED_ARTIST
 from transforms.shelves.gathering import Inputs
 from transforms.shelves.history import History
-from transforms.shelves.settings import Night
+from transforms.shelves.settings import NightContext
 
 NEW_FOR_DAYS, HALF_LIFE_DAYS = 90, 30.0
 NEAR = ("rank_adjacent_artists", "rank_content")
@@ -27,7 +27,7 @@ SOURCE, REASON = "new_releases", "new_from_followed"
 MOST = 200  # new tracks of followed artists a listener
 
 
-def followed_releases(inputs: Inputs, night: Night) -> pl.DataFrame:
+def followed_releases(inputs: Inputs, night: NightContext) -> pl.DataFrame:
     """(listener, track, source, reason) of new tracks by artists whom a listener follows, the newest `MOST` of each."""
     tracks = inputs.tracks
     follows = inputs.blocks.filter(pl.col("kind") == FOLLOWED_ARTIST)
@@ -109,7 +109,7 @@ def _add(
             plays[codes[a]] = plays[codes[a]] + weight[k] if times else 0.0
 
 
-def _age(released: np.ndarray, night: Night) -> np.ndarray:
+def _age(released: np.ndarray, night: NightContext) -> np.ndarray:
     """Days from a release to the night; negative where unknown or later."""
     today = (night.date - dt.date(1970, 1, 1)).days
     return np.where(released < -1_000_000, -1, today - released.astype(np.int64))

@@ -23,9 +23,9 @@ from pydantic import BaseModel
 from transforms.common import plugins
 
 if TYPE_CHECKING:
-    from transforms.shelves.facts import Facts
+    from transforms.shelves.facts import TrackFacts
 
-Removes = Callable[["Facts", Any, str], np.ndarray]
+Removes = Callable[["TrackFacts", Any, str], np.ndarray]
 
 
 class Parameters(BaseModel, frozen=True, extra="forbid"):
