@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -88,25 +87,14 @@ def room(module: str, path: Path) -> str:
     return ".".join((parts if path.name == "__init__.py" else parts[:-1])[:2])
 
 
-def runs(node: ast.AST) -> bool:
-    """Whether a statement runs: what stands under `if TYPE_CHECKING` is read by the type checker alone."""
-    return not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING")
-
-
 def graph() -> dict[str, set[str]]:
-    """Module -> the modules of ours that it imports, at its top or inside a function."""
+    """Module -> the modules of ours that it imports: at its top, inside a function, or for the type checker alone."""
     known = modules()
-
-    def walked(node: ast.AST) -> Iterator[ast.AST]:
-        for child in ast.iter_child_nodes(node):
-            if runs(child):
-                yield child
-                yield from walked(child)
 
     out: dict[str, set[str]] = {}
     for name, path in known.items():
         found: set[str] = set()
-        for node in walked(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:

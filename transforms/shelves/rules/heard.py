@@ -11,15 +11,11 @@ in_taste        not heard only in sessions that the listener took out of their t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from pydantic import Field
 
+from transforms.shelves.rules.reads import Facts
 from transforms.shelves.rules.registry import Parameters, rule
-
-if TYPE_CHECKING:
-    from transforms.shelves.facts import TrackFacts
 
 DAY_US = 86_400_000_000
 
@@ -50,26 +46,26 @@ class Plays(Parameters):
 
 
 @rule("unheard", "heard before, or sampled lately", Unheard, again=True)
-def unheard(facts: TrackFacts, parameters: Unheard, shelf_id: str) -> np.ndarray:
+def unheard(facts: Facts, parameters: Unheard, shelf_id: str) -> np.ndarray:
     """Decided by recording."""
     since = facts.cutoff_us - parameters.sampled_days * DAY_US
     return facts.heard | (facts.sampled >= since)
 
 
 @rule("heard", "never heard")
-def heard(facts: TrackFacts, _: Parameters, shelf_id: str) -> np.ndarray:
+def heard(facts: Facts, _: Parameters, shelf_id: str) -> np.ndarray:
     """Recordings of which no track was heard."""
     return ~facts.heard
 
 
 @rule("unheard_artist", "one of its artists was heard before", again=True)
-def unheard_artist(facts: TrackFacts, _: Parameters, shelf_id: str) -> np.ndarray:
+def unheard_artist(facts: Facts, _: Parameters, shelf_id: str) -> np.ndarray:
     """Any credit counts."""
     return facts.artist_heard
 
 
 @rule("rest", "heard too lately", Rest)
-def rest(facts: TrackFacts, parameters: Rest, shelf_id: str) -> np.ndarray:
+def rest(facts: Facts, parameters: Rest, shelf_id: str) -> np.ndarray:
     """A track whose last play is unknown does not pass; nor does one of fewer than `days` where no history is known."""
     wanted = np.clip(facts.history_days * parameters.share, min(parameters.least, parameters.days), parameters.days)
     wanted = np.where(np.isnan(wanted), parameters.days, wanted)[facts.listener]
@@ -77,12 +73,12 @@ def rest(facts: TrackFacts, parameters: Rest, shelf_id: str) -> np.ndarray:
 
 
 @rule("min_plays", "played too seldom", Plays)
-def min_plays(facts: TrackFacts, parameters: Plays, shelf_id: str) -> np.ndarray:
+def min_plays(facts: Facts, parameters: Plays, shelf_id: str) -> np.ndarray:
     """Plays of the very track."""
     return ~((facts.column("plays") >= parameters.plays) | (facts.column("saved") > 0))
 
 
 @rule("in_taste", "heard only in sessions that the listener took out of their taste")
-def in_taste(facts: TrackFacts, _: Parameters, shelf_id: str) -> np.ndarray:
+def in_taste(facts: Facts, _: Parameters, shelf_id: str) -> np.ndarray:
     """Recordings heard of which no play is left in the listener's taste."""
     return facts.heard & ~((facts.column("plays") > 0) | (facts.column("saved") > 0))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from pydantic import Field
 
+from transforms.shelves.rules.reads import Facts
 from transforms.shelves.rules.registry import Parameters, rule
 from transforms.shelves.tracks import UNKNOWN_DATE
-
-if TYPE_CHECKING:
-    from transforms.shelves.facts import TrackFacts
 
 
 class Seconds(Parameters):
@@ -34,20 +30,20 @@ class Audience(Parameters):
 
 
 @rule("duration", "too short or too long", Seconds, again=True)
-def duration(facts: TrackFacts, limits: Seconds, shelf_id: str) -> np.ndarray:
+def duration(facts: Facts, limits: Seconds, shelf_id: str) -> np.ndarray:
     """Skits and hour-long mixes."""
     length = facts.tracks.duration[facts.track]
     return (length >= 0) & ((length < limits.least * 1000) | (length > limits.most * 1000))
 
 
 @rule("released_within", "released too long ago", Age)
-def released_within(facts: TrackFacts, age: Age, shelf_id: str) -> np.ndarray:
+def released_within(facts: Facts, age: Age, shelf_id: str) -> np.ndarray:
     """What is not new any more."""
     released = facts.tracks.released[facts.track]
     return (released == UNKNOWN_DATE) | (released <= facts.night_number - age.days)
 
 
 @rule("few_listeners", "too many have heard it", Audience)
-def few_listeners(facts: TrackFacts, audience: Audience, shelf_id: str) -> np.ndarray:
+def few_listeners(facts: Facts, audience: Audience, shelf_id: str) -> np.ndarray:
     """What is known well already."""
     return facts.column("listeners") > audience.most

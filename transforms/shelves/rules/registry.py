@@ -15,17 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
 from transforms.common import plugins
+from transforms.shelves.rules.reads import Facts
 
-if TYPE_CHECKING:
-    from transforms.shelves.facts import TrackFacts
-
-Removes = Callable[["TrackFacts", Any, str], np.ndarray]
+Removes = Callable[[Facts, Any, str], np.ndarray]
 
 
 class Parameters(BaseModel, frozen=True, extra="forbid"):

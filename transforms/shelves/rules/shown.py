@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from pydantic import Field
 
+from transforms.shelves.rules.reads import Facts
 from transforms.shelves.rules.registry import Parameters, rule
-
-if TYPE_CHECKING:
-    from transforms.shelves.facts import TrackFacts
 
 
 class CoolDown(Parameters):
@@ -20,6 +16,6 @@ class CoolDown(Parameters):
 
 
 @rule("cool_down", "shown on this shelf lately", CoolDown, of_shelf=True)
-def cool_down(facts: TrackFacts, parameters: CoolDown, shelf_id: str) -> np.ndarray:
+def cool_down(facts: Facts, parameters: CoolDown, shelf_id: str) -> np.ndarray:
     """Decided by recording, on nights before this one."""
     return facts.shown(shelf_id, parameters.days)
