@@ -29,9 +29,10 @@ from transforms.prompts.server import ModelServer
 from transforms.tables.as_of import AsOf, as_of
 from transforms.tables.chunks import Chunk, shard_of
 from transforms.tables.manifest import Manifest
-from transforms.tables.runs import Written, finish, plan, write_frame
+from transforms.tables.runs import Written, finish, plan
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
+from transforms.tables.writing import write_frame
 
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings

@@ -36,9 +36,10 @@ from transforms.tables.chunks import Spec, specs, split
 from transforms.tables.manifest import Manifest
 from transforms.tables.records import used
 from transforms.tables.roster import roster_size
-from transforms.tables.runs import Run, Written, plan, write_frame
+from transforms.tables.runs import Run, Written, plan
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse
+from transforms.tables.writing import write_frame
 
 TABLES = ("session_sample", "track_embeddings", "models")  # in commit order: the night enters at the models
 

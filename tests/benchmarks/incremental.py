@@ -22,8 +22,9 @@ import polars as pl
 from pipelines.features import features
 from pipelines.runtime.config import Settings
 from transforms.tables.chunks import split
-from transforms.tables.runs import Written, finish, plan, write_frame
+from transforms.tables.runs import Written, finish, plan
 from transforms.tables.warehouse import Warehouse, folder
+from transforms.tables.writing import write_frame
 
 DAY1 = date(2026, 1, 1)
 MADE = ("sessions", "track_stats", "co_listens", "library")

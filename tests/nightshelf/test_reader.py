@@ -16,9 +16,10 @@ from pyarrow import fs
 from nightshelf.reader import NotFound, open_night, shard_of
 from transforms.tables.chunks import shard_of as shards_of
 from transforms.tables.chunks import split
-from transforms.tables.runs import Written, finish, keep, plan, write_frame
+from transforms.tables.runs import Written, finish, keep, plan
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
+from transforms.tables.writing import write_frame
 
 NIGHT = dt.date(2026, 1, 31)
 IDS = [f"listener-{n:03}" for n in range(500)]

@@ -20,9 +20,10 @@ from transforms.listening.sessions import sessionize
 from transforms.tables.as_of import as_of
 from transforms.tables.chunks import split
 from transforms.tables.manifest import canonical
-from transforms.tables.runs import Written, finish, plan, write_frame
+from transforms.tables.runs import Written, finish, plan
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
+from transforms.tables.writing import write_frame
 
 DAYS = dates_of(1, 5)
 SETTINGS = Settings(shards=4, library=LibrarySettings(max_deltas=2))

@@ -30,10 +30,11 @@ from transforms.privacy.forget import holders, prints, redact, swap
 from transforms.privacy.forgotten import add, forgotten
 from transforms.tables.chunks import shard_of
 from transforms.tables.manifest import Manifest
-from transforms.tables.runs import RUN_MANIFEST, Written, finish, plan, write_frame
+from transforms.tables.runs import RUN_MANIFEST, Written, finish, plan
 from transforms.tables.schema import TABLES
 from transforms.tables.upkeep import RetentionSettings, check_table, states
 from transforms.tables.warehouse import Warehouse
+from transforms.tables.writing import write_frame
 
 TODAY = date(2026, 2, 1)
 

@@ -18,8 +18,9 @@ from tests.pipelines.test_forget import TODAY, rows_of, tiny
 from tests.pipelines.tiny import LISTENERS, listens_of, put
 from tests.pipelines.tiny import NIGHT as TINY_NIGHT
 from transforms.common.errors import LostRace, UserError
-from transforms.tables.runs import Written, finish, plan, write_frame
+from transforms.tables.runs import Written, finish, plan
 from transforms.tables.warehouse import Warehouse
+from transforms.tables.writing import write_frame
 
 __all__ = ["tiny"]
 

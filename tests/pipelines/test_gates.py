@@ -24,9 +24,10 @@ from transforms.gates import measure
 from transforms.gates.history import MEASURED
 from transforms.gates.settings import GateSettings
 from transforms.tables.chunks import split
-from transforms.tables.runs import Written, finish, plan, with_extra, write_frame
+from transforms.tables.runs import Written, finish, plan, with_extra
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
+from transforms.tables.writing import write_frame
 
 NEXT = NIGHT + timedelta(1)
 STRICT = SETTINGS.model_copy(update={"gates": GateSettings(min_rows=100)})

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pipelines.ingest import ingest
 from pipelines.runtime.config import Settings
 from transforms.ingest import beam as ingest_beam
+from transforms.ingest import commit as ingest_commit
 from transforms.ingest import rejects as ingest_rejects
 from transforms.ingest.result import Ingested
 from transforms.tables.chunks import shard_of
@@ -102,15 +103,15 @@ def test_refused_lines_stand_by_shard_and_every_one_is_there(world: Path, monkey
 
 
 def test_a_step_that_is_tried_again_keeps_no_refused_line_twice(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write, tries = ingest_beam.WriteRejects.process, []
+    write, tries = ingest_commit.WriteRejects.process, []
 
-    def tried_twice(self: ingest_beam.WriteRejects, keyed: tuple[str, Iterable[bytes]]) -> Iterator[Written]:
+    def tried_twice(self: ingest_commit.WriteRejects, keyed: tuple[str, Iterable[bytes]]) -> Iterator[Written]:
         blocks = list(keyed[1])
         for order in (blocks, blocks[::-1]):
             tries.append(len(order))
             yield from write(self, (keyed[0], order))
 
-    monkeypatch.setattr(ingest_beam.WriteRejects, "process", tried_twice)
+    monkeypatch.setattr(ingest_commit.WriteRejects, "process", tried_twice)
     done = run(
         world, log(world / "a.csv", *ROWS, broken=3), log(world / "b.csv", broken=2), shards=1, accept_gates=True
     )

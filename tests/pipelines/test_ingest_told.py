@@ -11,7 +11,7 @@ import pytest
 from pipelines.ingest import ingest
 from tests.pipelines.test_ingest import END, close, log, run, world  # noqa: F401  (a fixture)
 from transforms.common.errors import UserError
-from transforms.ingest import beam as ingest_beam
+from transforms.ingest import commit as ingest_commit
 from transforms.ingest.batch import account
 from transforms.ingest.result import Ingested
 from transforms.tables.warehouse import Warehouse
@@ -58,7 +58,7 @@ def test_a_ledger_without_roles_knows_its_files_in_every_role(world: Path, monke
     def without_roles(*args: Any) -> dict[str, Any]:
         return {k: v for k, v in made(*args).items() if k != "roles"}
 
-    monkeypatch.setattr(ingest_beam, "account", without_roles)
+    monkeypatch.setattr(ingest_commit, "account", without_roles)
     run(world, log(world / "a.csv", ROW))
     assert run(world, str(world / "a.csv"), tracks=str(world / "a.csv")).known == ("a.csv", "a.csv")
 

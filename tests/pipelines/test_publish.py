@@ -29,9 +29,10 @@ from transforms.tables import bigquery_views
 from transforms.tables import warehouse as warehouse_module
 from transforms.tables.chunks import split
 from transforms.tables.manifest import Manifest
-from transforms.tables.runs import Written, finish, plan, write_frame
+from transforms.tables.runs import Written, finish, plan
 from transforms.tables.store import LocalStore
 from transforms.tables.warehouse import Warehouse
+from transforms.tables.writing import write_frame
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 NEXT = date(2026, 1, 21)

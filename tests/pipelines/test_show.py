@@ -20,8 +20,9 @@ from transforms.common.errors import UserError
 from transforms.shelves.settings import Night
 from transforms.tables.chunks import split
 from transforms.tables.manifest import Manifest
-from transforms.tables.runs import Written, finish, plan, write_frame
+from transforms.tables.runs import Written, finish, plan
 from transforms.tables.warehouse import Warehouse
+from transforms.tables.writing import write_frame
 
 PEOPLE = ("ann", "bob", "cid", "dora")
 WEEKLY = one_shelf(size=2, spares=1, refresh="monday")

@@ -12,9 +12,10 @@ from transforms.evaluation.measure import EvaluationSettings
 from transforms.listening.library import day_library
 from transforms.outcomes.join import OutcomeSettings
 from transforms.tables.chunks import split
-from transforms.tables.runs import Written, finish, plan, with_extra, write_frame
+from transforms.tables.runs import Written, finish, plan, with_extra
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
+from transforms.tables.writing import write_frame
 
 NIGHT = date(2026, 1, 20)
 LISTENERS = [f"listener-{n}" for n in range(12)]

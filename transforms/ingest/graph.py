@@ -13,6 +13,7 @@ import apache_beam as beam
 from transforms.formats.formats import pieces
 from transforms.ingest import beam as steps
 from transforms.ingest.batch import Batch
+from transforms.ingest.commit import CommitBatch, WriteCatalog, WriteListeners, WriteRejects, no_listeners
 from transforms.tables.records import job_at_commit
 
 
@@ -50,19 +51,19 @@ def write_rejects(parsed: Any, cleaned: Any, batch: Batch) -> beam.PCollection:
         | "All rejects" >> beam.Flatten()
         | "Keyed rejects" >> beam.Map(lambda kv: kv).with_output_types(tuple[str, bytes])
         | "Rejects by shard" >> beam.GroupByKey()
-        | "Write rejects" >> beam.ParDo(steps.WriteRejects(batch))
+        | "Write rejects" >> beam.ParDo(WriteRejects(batch))
     )
 
 
 def write_listeners(root: beam.Pipeline, cleaned: Any, batch: Batch) -> beam.PCollection:
     """Table `listeners`, written whole, so that shards the batch says nothing of are there too."""
-    everywhere = root | "Every shard" >> beam.Create(steps.no_listeners(batch), reshuffle=False)
+    everywhere = root | "Every shard" >> beam.Create(no_listeners(batch), reshuffle=False)
     return (
         (cleaned[steps.LISTENERS], everywhere)
         | "All listeners" >> beam.Flatten()
         | "Keyed listeners" >> beam.Map(lambda kv: kv).with_output_types(tuple[str, bytes])
         | "Listeners by shard" >> beam.GroupByKey()
-        | "Write listeners" >> beam.ParDo(steps.WriteListeners(batch), _listed(cleaned.written))
+        | "Write listeners" >> beam.ParDo(WriteListeners(batch), _listed(cleaned.written))
     )
 
 
@@ -73,7 +74,7 @@ def write_catalog(root: beam.Pipeline, parsed: Any, cleaned: Any, batch: Batch) 
     return (
         root
         | "Catalog" >> beam.Create([0], reshuffle=False)
-        | "Write catalog" >> beam.ParDo(steps.WriteCatalog(batch), *sides)
+        | "Write catalog" >> beam.ParDo(WriteCatalog(batch), *sides)
     )
 
 
@@ -84,5 +85,5 @@ def commit(root: beam.Pipeline, parsed: Any, cleaned: Any, written: tuple[Any, .
     _ = (
         root
         | "Batch" >> beam.Create([0], reshuffle=False)
-        | "Commit" >> beam.ParDo(steps.CommitBatch(batch, job_at_commit()), _listed(every), _listed(counts))
+        | "Commit" >> beam.ParDo(CommitBatch(batch, job_at_commit()), _listed(every), _listed(counts))
     )

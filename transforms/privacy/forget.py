@@ -29,9 +29,10 @@ from transforms.common.errors import UserError
 from transforms.privacy.forgotten import PRINTS, Forgotten, prints_of
 from transforms.privacy.traces import Traces
 from transforms.tables.manifest import FileEntry, Manifest, Redaction
-from transforms.tables.runs import RUN_MANIFEST, rewrite
+from transforms.tables.runs import RUN_MANIFEST
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import CURRENT, Warehouse
+from transforms.tables.writing import rewrite
 
 _SHARD = re.compile(r"/shard-(\d+)-of-(\d+)-\w+\.parquet$")
 _RUN_FILE = re.compile(r"(?P<folder>\w+/date=[\d-]{10})/run=[^/]+/shard-[^/]+\.parquet")

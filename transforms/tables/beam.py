@@ -26,9 +26,10 @@ from transforms.common.background import Background
 from transforms.tables.chunks import CHUNK_BYTES, Chunk, Spec, read_chunks
 from transforms.tables.order import by_date
 from transforms.tables.records import job_at_commit, record_commit, used
-from transforms.tables.runs import Run, Written, finish_all, write_frame
+from transforms.tables.runs import Run, Written, finish_all
 from transforms.tables.stands import Stands, still_stands
 from transforms.tables.warehouse import Warehouse
+from transforms.tables.writing import write_frame
 
 
 class ChunkCoder(Coder):

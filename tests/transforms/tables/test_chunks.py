@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.common.errors import UserError
-from transforms.tables import runs
+from transforms.tables import writing
 from transforms.tables.chunks import Chunk, read_chunks, shard_of, specs, split
-from transforms.tables.runs import Written, finish, plan, write_frame
+from transforms.tables.runs import Written, finish, plan
 from transforms.tables.warehouse import Warehouse
+from transforms.tables.writing import write_frame
 
 DAY = date(2026, 1, 1)
 LISTENERS = st.lists(st.text(alphabet="abcdé雪 ", min_size=1, max_size=3), min_size=1, max_size=60)
@@ -71,7 +72,7 @@ def test_the_lockstep_walk_yields_every_listener_once_and_whole(
 ) -> None:
     warehouse = Warehouse(str(tmp_path_factory.mktemp("w")))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "ROW_GROUP", 3)
+        patch.setattr(writing, "ROW_GROUP", 3)
         put(warehouse, "listeners", people(sorted(set(some))), stored)
         put(warehouse, "feedback", acts(others), stored)
     seen: list[str] = []
@@ -88,7 +89,7 @@ def test_the_lockstep_walk_yields_every_listener_once_and_whole(
 def test_small_chunks_really_are_several(tmp_path: Path) -> None:
     warehouse = Warehouse(str(tmp_path))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "ROW_GROUP", 10)
+        patch.setattr(writing, "ROW_GROUP", 10)
         put(warehouse, "listeners", people([f"p{n:03d}" for n in range(100)]), 1)
     assert len(walk(warehouse, 1, chunk_bytes=1)) > 5
 

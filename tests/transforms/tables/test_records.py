@@ -9,8 +9,9 @@ from pathlib import Path
 import polars as pl
 
 from transforms.tables.records import USED, Record, at_commit, job_at_commit, record_commit, used, with_workers
-from transforms.tables.runs import Run, Written, finish, plan, write_frame
+from transforms.tables.runs import Run, Written, finish, plan
 from transforms.tables.warehouse import Warehouse
+from transforms.tables.writing import write_frame
 
 DAY = date(2026, 1, 5)
 

@@ -11,11 +11,12 @@ import pytest
 from transforms.common.errors import LostRace, UserError
 from transforms.tables import upkeep
 from transforms.tables.manifest import Manifest
-from transforms.tables.runs import Run, Written, finish, plan, write_frame
+from transforms.tables.runs import Run, Written, finish, plan
 from transforms.tables.schema import TABLES
 from transforms.tables.store import LocalStore, Token
 from transforms.tables.upkeep import RetentionSettings
 from transforms.tables.warehouse import Warehouse
+from transforms.tables.writing import write_frame
 
 DAY = date(2026, 1, 1)
 
