@@ -79,7 +79,7 @@ COMMANDS = (
             *EVERY,
             Option("format", FORMAT, "What the log is.", required=True, more="docs/mapping.md lists the formats."),
             Option("inputs", FILES, "Files, patterns or BigQuery tables; commas.", "input", required=True, many=True),
-            Option("mapping", FILE, "YAML: which column is what (csv, parquet, bigquery)."),
+            Option("mapping", FILE, "YAML: which column is what; docs/mapping.md says for which formats."),
             Option("tracks", FILE_OR_TABLE, "Catalog in the columns of table tracks."),
             Option("listeners_file", FILE_OR_TABLE, "In the columns of table listeners."),
             Option("feedback", FILE_OR_TABLE, "In the columns of table feedback."),
