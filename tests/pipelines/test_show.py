@@ -17,7 +17,7 @@ from pipelines.cli.show import found_by, moved_by, of_listener, ranker_contribut
 from pipelines.recommender.artefacts import store_folder
 from tests.transforms.shelves.worlds import MONDAY, TUESDAY, candidate, frame, make, one_shelf, popular, roster
 from transforms.common.errors import UserError
-from transforms.shelves.settings import Night
+from transforms.shelves.settings import NightContext
 from transforms.tables.chunks import split
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import Written, finish, plan
@@ -44,8 +44,8 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Monday and Tuesday for four people, the last of them new."""
     warehouse = Warehouse(str(tmp_path_factory.mktemp("warehouse")))
     inputs = {"settings": WEEKLY, "roster": roster(*PEOPLE), "popular": popular("p", "q")}
-    monday = make(CANDIDATES, Night(MONDAY, "v1"), **inputs)
-    tuesday = make(CANDIDATES, Night(TUESDAY, "v2"), previous=monday.shelves, **inputs)
+    monday = make(CANDIDATES, NightContext(MONDAY, "v1"), **inputs)
+    tuesday = make(CANDIDATES, NightContext(TUESDAY, "v2"), previous=monday.shelves, **inputs)
     store(warehouse, "shelves", MONDAY, monday.shelves)
     store(warehouse, "shelves", TUESDAY, tuesday.shelves)
     considered = CANDIDATES.select(
