@@ -10,6 +10,9 @@ from __future__ import annotations
 import os
 import sys
 
+from transforms.common.allocation import keep_freed
+
+keep_freed()
 for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
     os.environ[name] = "1"
 if "numpy" in sys.modules:  # its library has looked at the environment already
