@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from transforms.shelves.cadence import Clock, next_refresh
 from transforms.shelves.filling import STATUS, Made
@@ -171,11 +172,11 @@ def _lists(
 
 
 def as_lists(values: pl.Series, sizes: np.ndarray) -> pl.Series:
-    """The values as lists of these sizes, one after the other; a list may be empty."""
-    group = pl.Series("group", np.repeat(np.arange(len(sizes)), sizes))
-    lists = pl.DataFrame([group, values.alias("value")]).group_by("group", maintain_order=True).agg("value")
-    every = pl.DataFrame({"group": np.arange(len(sizes))}).join(lists, on="group", how="left", maintain_order="left")
-    return every["value"].fill_null([])
+    """The values as lists of these sizes, one after the other; a list may be empty. Nothing is copied."""
+    offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    held = values.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
+    lists = pl.Series("value", pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), held)))
+    return lists.cast(pl.List(values.dtype))
 
 
 def draws_frame(rows: Rows, made: Sequence[Made], settings: ShelvesSettings, night: NightContext) -> pl.DataFrame:
