@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 from scipy.sparse import csr_matrix
 
-from models.settings import HistorySettings
+from models.settings import HistorySettings, by_audience
 from transforms.common.hashing import stable_hash
 
 DEFAULTS = HistorySettings()
@@ -83,10 +83,11 @@ def examples(
         .filter(pl.col("age") < settings.cuts)
     )
     order = stable_hash(sessions["listener"], sessions["session"], seed=seed, purpose="history examples")
+    most = by_audience(settings.examples, settings.examples_each, plays["listener"].n_unique(), settings.examples_most)
     sessions = (
         sessions.with_columns(hash=pl.Series(order, dtype=pl.UInt64))
         .sort("hash", "listener", "session")
-        .head(settings.examples)
+        .head(most)
         .with_columns(example=pl.int_range(pl.len(), dtype=pl.Int32))
     )
     begin, earliest = sessions["begin"].to_numpy(), sessions["listener_begin"].to_numpy()

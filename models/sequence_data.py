@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from models.settings import SequenceSettings
+from models.settings import SequenceSettings, by_audience
 
 GAPS = 12
 _SESSION_GAP_S = 1800
@@ -119,6 +119,7 @@ class Batches:
     def __init__(self, sequences: Sequences, n_items: int, settings: SequenceSettings, seed: int) -> None:
         self.sequences, self.n_items, self.settings, self.seed = sequences, n_items, settings, seed
         self.full = n_items <= settings.full_softmax
+        self.most = by_audience(settings.windows, settings.windows_each, len(sequences), settings.windows_most)
         count = np.bincount(sequences.items, minlength=n_items).astype(np.float64)
         count[0] = 0
         popular = count**0.75
@@ -130,14 +131,14 @@ class Batches:
     def steps(self) -> int:
         """Batches of the first epoch; later ones differ by few."""
         begins, _ = self.sequences.windows(self.settings.length, np.random.default_rng((self.seed, 0)))
-        return -(-min(len(begins), self.settings.windows) // self.settings.batch)
+        return -(-min(len(begins), self.most) // self.settings.batch)
 
     def __call__(self, epoch: int) -> Iterator[dict[str, Any]]:
         """One epoch: windows of like length together, batches in random order."""
         s, rng = self.settings, np.random.default_rng((self.seed, epoch))
         begins, ends = self.sequences.windows(s.length, rng)
-        if len(begins) > s.windows:
-            drawn = np.sort(rng.permutation(len(begins))[: s.windows])
+        if len(begins) > self.most:
+            drawn = np.sort(rng.permutation(len(begins))[: self.most])
             begins, ends = begins[drawn], ends[drawn]
         order = np.lexsort((rng.random(len(begins)), (ends - begins) // 16))
         batches = [order[i : i + s.batch] for i in range(0, len(order), s.batch)]

@@ -10,6 +10,15 @@ Kind = Literal["blend", "linear", "cross", "average"]
 Choice = Literal["best", "blend", "linear", "cross", "average"]
 
 
+def by_audience(least: int, each: float, listeners: int, most: int) -> int:
+    """How much a model trains on: with the listeners from some audience on, and never beyond the budget.
+
+    >>> [by_audience(20_000, 2.0, listeners, 2_000_000) for listeners in (500, 50_000, 5_000_000)]
+    [20000, 100000, 2000000]
+    """
+    return max(least, min(int(each * listeners), most))
+
+
 class AlsSettings(BaseModel, frozen=True, extra="forbid"):
     """Settings of iALS."""
 
@@ -46,8 +55,14 @@ class HistorySettings(BaseModel, frozen=True, extra="forbid"):
     half_life: float = Field(50.0, gt=0, description="tracks after which a track's weight has halved")
     cuts: int = Field(40, ge=1, description="most training examples of a listener, the latest sessions first")
     examples: int = Field(
-        20_000, ge=1, description="most training examples, a hashed sample beyond; more pay with a larger audience"
+        20_000,
+        ge=1,
+        description="most training examples of a small audience, a hashed sample beyond; more pay with a larger",
     )
+    examples_each: float = Field(
+        2.0, ge=0, description="training examples a listener, where these are more than `examples`"
+    )
+    examples_most: int = Field(2_000_000, ge=1, description="most training examples of any audience: the budget")
 
 
 class LinearSettings(BaseModel, frozen=True, extra="forbid"):
@@ -125,7 +140,11 @@ class SequenceSettings(BaseModel, frozen=True, extra="forbid"):
     )
     learning_rate: float = Field(1e-3, gt=0, description="Adam's peak rate; it falls linearly to zero")
     warm_up: int = Field(200, ge=0, description="steps over which the rate rises")
-    windows: int = Field(1_000_000, ge=1, description="most sequences of one epoch, drawn anew each epoch")
+    windows: int = Field(
+        1_000_000, ge=1, description="most sequences of one epoch of a small audience, drawn anew each epoch"
+    )
+    windows_each: float = Field(0.3, ge=0, description="sequences a listener, where these are more than `windows`")
+    windows_most: int = Field(1_000_000, ge=1, description="most sequences of an epoch, of any audience: the budget")
     negatives: int = Field(2048, ge=1, description="shared negatives of a step beyond full_softmax")
     full_softmax: int = Field(20_000, ge=0, description="catalogs up to this size need no sampling")
     weight_decay: float = Field(1e-5, ge=0, description="L2 on kernels")

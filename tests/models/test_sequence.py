@@ -164,6 +164,15 @@ def test_an_epoch_reads_at_most_so_many_windows_and_other_ones_the_next_time() -
     assert not np.array_equal(*map(np.sort, firsts))
 
 
+def test_an_epoch_grows_with_the_audience_up_to_its_budget() -> None:
+    each = QUICK.model_copy(update={"windows": 20, "windows_each": 0.5, "windows_most": 70})
+    read = []
+    for listeners in (30, 100, 200):
+        batches = Batches(round_the_clock(listeners, length=8), 13, each, 0)
+        read.append(sum(len(b["items"]) for b in batches(0)))
+    assert read == [20, 50, 70]
+
+
 def test_it_starts_from_given_vectors() -> None:
     """With hardly any training, tracks of like vectors stay alike, and unplayed tracks are silent."""
     s = round_the_clock(20, items=12)

@@ -48,6 +48,18 @@ def test_training_and_scoring_read_a_history_the_same_way() -> None:
         assert np.allclose(x[i].toarray(), whole.toarray())
 
 
+def test_examples_grow_with_the_audience_up_to_their_budget() -> None:
+    settings = HistorySettings(examples=20, examples_each=0.5, examples_most=70)
+    made = []
+    for listeners in (30, 100, 200):
+        plays = pl.DataFrame(
+            {"listener": np.repeat(np.arange(listeners), 3), "session": np.tile(np.arange(3), listeners)}
+        )
+        plays = plays.with_columns(item=(pl.col("session") + 1).cast(pl.Int32))  # each session brings a new track
+        made.append(histories.examples(plays, 5, settings)[0].shape[0])
+    assert made == [20, 50, 70]
+
+
 def two_tastes(n_items: int = 41, listeners: int = 120) -> tuple[csr_matrix, csr_matrix]:
     """Even listeners hear even tracks, odd ones odd tracks; track 0 is the unknown one."""
     rng = np.random.default_rng(0)
