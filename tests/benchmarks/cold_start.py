@@ -45,7 +45,8 @@ from tests.benchmarks.real_tables import cold_markdown
 from transforms.common.hashing import stable_hash, uniform
 from transforms.evaluation.baseline_tuning import with_sessions
 from transforms.evaluation.baselines import Training, most_popular, recommend
-from transforms.evaluation.measure import MeasureFacts, night_lists, of_target, popularity_partial, wanted
+from transforms.evaluation.facts import MeasureFacts
+from transforms.evaluation.measure import night_lists, of_target, popularity_partial, wanted
 from transforms.formats.columns import PLAY_COLUMNS
 from transforms.listening.library import day_library, first_plays, merge, saved_library
 from transforms.listening.plays import is_heard

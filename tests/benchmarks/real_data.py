@@ -44,8 +44,8 @@ from tests.benchmarks.real_splits import (
 from tests.benchmarks.real_tables import markdown
 from transforms.evaluation.baseline_tuning import with_sessions
 from transforms.evaluation.baselines import Training
+from transforms.evaluation.facts import MeasureFacts
 from transforms.evaluation.measure import (
-    MeasureFacts,
     history_segment,
     night_lists,
     of_target,

@@ -23,7 +23,6 @@ number, `shelf:discover-weekly` the same as published, with what variety and exp
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from functools import reduce
 from itertools import pairwise
@@ -35,6 +34,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from transforms.common.hashing import stable_hash
 from transforms.evaluation.baselines import BaselineSettings, Target
+from transforms.evaluation.coding import Codes
+from transforms.evaluation.facts import MeasureFacts
+from transforms.evaluation.places import lister
 from transforms.metrics import beyond
 from transforms.metrics.intervals import DRAWS, intervals
 from transforms.metrics.policies import DEFAULT_POLICIES, PolicySettings
@@ -69,23 +71,6 @@ class EvaluationSettings(BaseModel):
     policies: dict[str, PolicySettings] = Field(
         default=DEFAULT_POLICIES, description="ways of drawing open slots that are estimated from what was shown"
     )
-
-
-@dataclass(frozen=True)
-class MeasureFacts:
-    """What was known of tracks by the night, over all listeners.
-
-    Attributes:
-        recordings: track_id, recording_id.
-        popularity: item (recording), listeners who had played it.
-        credits: item, artist_id.
-        listeners: how many had played anything.
-    """
-
-    recordings: pl.DataFrame
-    popularity: pl.DataFrame
-    credits: pl.DataFrame
-    listeners: int
 
 
 def credits_of(tracks: pl.DataFrame) -> pl.DataFrame:
@@ -189,8 +174,8 @@ def night_lists(
         out a model that lists nothing for anyone).
     """
     candidates = candidates.with_columns(_hash=stable_hash(candidates["track_id"]))
-    # sorted once by what breaks ties; the stable sorts below then compare numbers only
-    candidates = candidates.sort("listener_id", "_hash", "track_id").with_columns(_row=pl.col("listener_id").rle_id())
+    # sorted once by what breaks ties
+    listed = lister(candidates.sort("listener_id", "_hash", "track_id"), top)
     orders: dict[str, pl.Expr] = {}
     if "ranker_score" in candidates.columns:
         orders[PRIMARY] = -pl.col("ranker_score")
@@ -202,28 +187,16 @@ def night_lists(
         orders[f"source:{name.removeprefix('rank_')}"] = pl.col(name)
     lists: Lists = {}
     for model, order in orders.items():
-        ordered = _sorted_by(candidates, order)
-        for target in TARGETS:
-            kind = ordered if target == "all" else ordered.filter(heard_before=target == "repeat")
-            lists[model, target] = _first_places(kind, top)
+        made = listed(order)
+        lists |= {(model, target): made[target] for target in TARGETS}
     if PRIMARY in orders and "p_listened" in candidates.columns and candidates["p_listened"].is_not_null().any():
         # a ranker's scores compare within equal heard_before only; its probabilities compare over all
-        lists[PRIMARY, "all"] = _first_places(_sorted_by(candidates, -pl.col("p_listened")), top)
+        lists[PRIMARY, "all"] = listed(-pl.col("p_listened"))["all"]
     if shelves is not None:
         for shelf, rows in sorted(shelves.partition_by("shelf_id", as_dict=True).items()):
-            listed = shelf_list(rows)
-            lists[f"shelf:{shelf[0]}", SHELF_TARGETS.get(str(shelf[0]), "all")] = listed.filter(pl.col("rank") <= top)
+            stood = shelf_list(rows)
+            lists[f"shelf:{shelf[0]}", SHELF_TARGETS.get(str(shelf[0]), "all")] = stood.filter(pl.col("rank") <= top)
     return lists
-
-
-def _sorted_by(candidates: pl.DataFrame, order: pl.Expr) -> pl.DataFrame:
-    rows = candidates.select("_row", "listener_id", "track_id", "heard_before", _order=order)
-    return rows.filter(pl.col("_order").is_not_null()).sort("_row", "_order", maintain_order=True)
-
-
-def _first_places(ordered: pl.DataFrame, top: int) -> pl.DataFrame:
-    place = pl.int_range(1, pl.len() + 1).over("_row")
-    return ordered.select("listener_id", "track_id", rank=place).filter(pl.col("rank") <= top)
 
 
 def shelf_list(shelves: pl.DataFrame) -> pl.DataFrame:
@@ -255,21 +228,21 @@ def measure(
     Returns:
         One row a listener, model and target with its metrics; and model, target, item, exposures.
     """
+    codes = Codes.of(targets["listener_id"], lists.values(), facts, heard["item"], targets["item"])
+    relevant = {target: codes.coded(of_target(targets, target)) for target in TARGETS}
+    popularity, credits = codes.items_of(facts.popularity), codes.items_of(facts.credits)
+    played = beyond.played_artists(codes.coded(heard), credits)
     rows, shown = [], []
     for (model, target), listed in lists.items():
-        relevant = of_target(targets, target)
-        if "item" not in listed.columns:
-            listed = with_recording(listed, facts.recordings).rename({"recording_id": "item"})  # noqa: PLW2901
-        listed = listed.join(relevant, on="listener_id", how="semi")  # noqa: PLW2901
-        scored = score_lists(listed, relevant)
-        scored = scored.join(
-            beyond.novelty(listed, facts.popularity, facts.listeners, TOP), on="listener_id", how="left"
-        )
-        new = beyond.new_artist_share(listed, facts.credits, heard, TOP)
-        scored = scored.join(new, on="listener_id", how="left")
+        mine = codes.coded(listed).join(relevant[target], on="listener_id", how="semi")
+        scored = score_lists(mine, relevant[target])
+        first = beyond.first_places(mine, TOP)
+        novelty = beyond.novelty(first, popularity, facts.listeners, TOP)
+        new = beyond.new_artist_share(first, credits, played, TOP)
+        scored = scored.join(novelty, on="listener_id", how="left").join(new, on="listener_id", how="left")
         named = (pl.lit(model).alias("model"), pl.lit(target).alias("target"))
-        rows.append(scored.drop("relevant").with_columns(*named))
-        shown.append(beyond.exposures(listed, TOP).with_columns(*named))
+        rows.append(codes.named(scored.drop("relevant")).with_columns(*named))
+        shown.append(codes.named(beyond.exposures(first)).with_columns(*named))
     rows += [_about_targets(targets, target) for target in TARGETS]
     frame = pl.concat(rows, how="diagonal_relaxed").join(segments, on="listener_id", how="left")
     empty = pl.DataFrame(schema={"item": pl.String, "exposures": pl.Int64, "model": pl.String, "target": pl.String})

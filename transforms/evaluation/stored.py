@@ -20,10 +20,10 @@ import polars as pl
 from transforms.common.sample import in_sample
 from transforms.evaluation.baseline_tuning import choose, with_sessions
 from transforms.evaluation.baselines import Target, Training, all_baselines, recommend
+from transforms.evaluation.facts import MeasureFacts
 from transforms.evaluation.measure import (
     TOP,
     EvaluationSettings,
-    MeasureFacts,
     add_popularity,
     credits_of,
     history_segment,

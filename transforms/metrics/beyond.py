@@ -31,9 +31,9 @@ def first_places(ranked: pl.DataFrame, k: int) -> pl.DataFrame:
     )
 
 
-def exposures(ranked: pl.DataFrame, k: int) -> pl.DataFrame:
-    """In how many listeners' first k places each item stands: item, exposures (int64), sorted by item."""
-    return first_places(ranked, k).group_by("item").agg(pl.len().cast(pl.Int64).alias("exposures")).sort("item")
+def exposures(first: pl.DataFrame) -> pl.DataFrame:
+    """In how many listeners' `first_places` each item stands: item, exposures (int64), sorted by item."""
+    return first.group_by("item").agg(pl.len().cast(pl.Int64).alias("exposures")).sort("item")
 
 
 def gini(counts: np.ndarray) -> float:
@@ -66,11 +66,11 @@ def artist_gini(shown: pl.DataFrame, credits: pl.DataFrame) -> float:
     return gini(per_artist["exposures"].to_numpy())
 
 
-def novelty(ranked: pl.DataFrame, popularity: pl.DataFrame, listeners: int, k: int) -> pl.DataFrame:
-    """Mean self-information of each listener's first k items.
+def novelty(first: pl.DataFrame, popularity: pl.DataFrame, listeners: int, k: int) -> pl.DataFrame:
+    """Mean self-information of each listener's first items.
 
     Args:
-        ranked: listener_id, item, rank.
+        first: of `first_places`, k of them.
         popularity: item, listeners (how many had it by the night); an item without a row had none.
         listeners: how many listeners there were.
 
@@ -79,32 +79,37 @@ def novelty(ranked: pl.DataFrame, popularity: pl.DataFrame, listeners: int, k: i
     """
     share = (pl.col("listeners").fill_null(0) + 1) / (listeners + 1)
     return (
-        first_places(ranked, k)
-        .join(popularity.select("item", "listeners"), on="item", how="left")
+        first.join(popularity.select("item", "listeners"), on="item", how="left")
         .group_by("listener_id")
         .agg((-share.log(2.0)).sort().mean().alias(f"novelty@{k}"))
         .sort("listener_id")
     )
 
 
-def new_artist_share(ranked: pl.DataFrame, credits: pl.DataFrame, played: pl.DataFrame, k: int) -> pl.DataFrame:
-    """Share of each listener's first k items by artists new to the listener; items without known artists do not count.
+def played_artists(played: pl.DataFrame, credits: pl.DataFrame) -> pl.DataFrame:
+    """listener_id, artist_id of every artist that a listener had played.
 
     Args:
-        ranked: listener_id, item, rank.
-        credits: item, artist_id.
         played: listener_id, item; what the listener had played by the night.
+        credits: item, artist_id.
+    """
+    return played.join(credits, on="item").select("listener_id", "artist_id").unique()
+
+
+def new_artist_share(first: pl.DataFrame, credits: pl.DataFrame, known: pl.DataFrame, k: int) -> pl.DataFrame:
+    """Share of each listener's first items by artists new to the listener; items without known artists do not count.
+
+    Args:
+        first: of `first_places`, k of them.
+        credits: item, artist_id; each pair once.
+        known: of `played_artists`.
 
     Returns:
         listener_id and `new_artist_share@k`, sorted by listener_id.
     """
-    credits = credits.select("item", "artist_id").unique()
-    known = played.join(credits, on="item").select("listener_id", "artist_id").unique()
-    known = known.with_columns(known=pl.lit(True))
     return (
-        first_places(ranked, k)
-        .join(credits, on="item")
-        .join(known, on=["listener_id", "artist_id"], how="left")
+        first.join(credits, on="item")
+        .join(known.with_columns(known=pl.lit(True)), on=["listener_id", "artist_id"], how="left")
         .group_by("listener_id", "item")
         .agg(new=pl.col("known").is_null().all())
         .group_by("listener_id")

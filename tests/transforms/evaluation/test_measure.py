@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from transforms.common.sample import in_sample
+from transforms.evaluation.facts import MeasureFacts
 from transforms.evaluation.measure import (
-    MeasureFacts,
     add_popularity,
     credits_of,
     history_segment,
