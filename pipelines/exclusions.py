@@ -18,8 +18,9 @@ from pipelines.runtime.jobs import launch
 from transforms.listening.exclusion_files import excluded_plays, plan_exclusions
 from transforms.tables.as_of import as_of
 from transforms.tables.beam import Commit, WriteChunks
-from transforms.tables.chunks import Chunk, Spec, specs
+from transforms.tables.chunks import Chunk, Spec
 from transforms.tables.runs import plan
+from transforms.tables.specs import specs
 from transforms.tables.upkeep import inputs_of
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from transforms.experiments.exposure import COLUMNS, Reading, readouts_of, versi
 from transforms.experiments.moments import Moments, added
 from transforms.tables.as_of import as_of
 from transforms.tables.beam import Commit, ReadChunks, WriteChunks
-from transforms.tables.chunks import Chunk, specs
+from transforms.tables.chunks import Chunk
 from transforms.tables.runs import plan
+from transforms.tables.specs import specs
 from transforms.tables.upkeep import inputs_of
 
 if TYPE_CHECKING:

@@ -25,10 +25,11 @@ from transforms.listening.library import LibrarySettings
 from transforms.listening.suspects import SuspectSettings
 from transforms.shelves.settings import ShelvesSettings
 from transforms.tables.as_of import AsOf, all_tracks
-from transforms.tables.chunks import Spec, specs
+from transforms.tables.chunks import Spec
 from transforms.tables.manifest import Manifest
 from transforms.tables.roster import roster_size
 from transforms.tables.runs import Run, plan
+from transforms.tables.specs import specs
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse
 

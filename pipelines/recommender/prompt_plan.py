@@ -19,10 +19,11 @@ from pipelines.recommender.settings import ModelSettings
 from transforms.common.errors import UserError
 from transforms.prompts.settings import PromptSettings
 from transforms.tables.as_of import AsOf, all_tracks
-from transforms.tables.chunks import Spec, specs
+from transforms.tables.chunks import Spec
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import Run, plan
 from transforms.tables.schema import TABLES
+from transforms.tables.specs import specs
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse
 

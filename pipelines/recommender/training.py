@@ -32,11 +32,12 @@ from transforms.listening.suspects import SuspectSettings
 from transforms.listening.track_stats import TrackStatsSettings
 from transforms.next_in_session.sample import newest
 from transforms.tables.as_of import AsOf, all_tracks, known_by
-from transforms.tables.chunks import Spec, specs, split
+from transforms.tables.chunks import Spec, split
 from transforms.tables.manifest import Manifest
 from transforms.tables.records import used
 from transforms.tables.roster import roster_size
 from transforms.tables.runs import Run, Written, plan
+from transforms.tables.specs import Manifests, specs
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse
 from transforms.tables.writing import write_frame
@@ -227,8 +228,8 @@ def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> 
             settings.co_listens,
             settings.track_stats,
             catalog,
-            read["co_listens"],
-            read["track_stats"],
+            Manifests.of(past.warehouse, read["co_listens"]),
+            Manifests.of(past.warehouse, read["track_stats"]),
         ),
     )
 

@@ -40,7 +40,7 @@ class _Fold(beam.DoFn):
     def process(self, chunk: Chunk) -> Iterator[Chunk]:
         known = None
         if self._asked:
-            files = [part.path for part in self._asked[chunk.shard]]
+            files = [part.path for part in self._asked[chunk.shard].parts["library"]]
             known = known_pairs(Warehouse(self._warehouse), files, chunk["listens"])
         yield Chunk(chunk.shard, fold(chunk.tables, self._work, self._durations, known))
 

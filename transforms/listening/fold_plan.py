@@ -19,9 +19,10 @@ from transforms.listening.sessions import SessionSettings
 from transforms.listening.suspects import UNTIMED, SuspectSettings
 from transforms.listening.track_stats import TrackStatsSettings
 from transforms.tables.as_of import AsOf
-from transforms.tables.chunks import Part, Spec, specs
+from transforms.tables.chunks import Spec
 from transforms.tables.manifest import Manifest
 from transforms.tables.runs import Run, plan, with_extra
+from transforms.tables.specs import Manifests, specs
 from transforms.tables.stands import Stands
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import days
@@ -66,7 +67,7 @@ class FoldPlan:
     Attributes:
         work: what a worker does with a chunk.
         specs: the shards and their files.
-        asked: by shard, the library files in which pairs are looked up; () where the library is read whole.
+        asked: by shard, the library files in which pairs are looked up; none where the library is read whole.
         tracks: the catalog, for durations; at most one.
         runs: of the tables to write, the library last.
         stands: what must not have moved when the dates are closed.
@@ -74,7 +75,7 @@ class FoldPlan:
 
     work: Fold
     specs: Sequence[Spec]
-    asked: Sequence[Sequence[Part]]
+    asked: Sequence[Spec]
     tracks: Sequence[Manifest]
     runs: Sequence[Run]
     stands: Stands
@@ -110,7 +111,7 @@ def plan_fold(
     tracks, library = found.pop("tracks"), found["library"]
     todo = specs(past.warehouse, settings.shards, {**found, "library": library if work.compacts else []})
     looked_up = [] if work.compacts else specs(past.warehouse, settings.shards, {"library": library})
-    return FoldPlan(work, todo, [s.parts["library"] for s in looked_up], tracks, runs, stands)
+    return FoldPlan(work, todo, looked_up, Manifests.of(past.warehouse, tracks), runs, stands)
 
 
 def begin(past: AsOf, date_from: date) -> tuple[Manifest | None, date]:

@@ -21,7 +21,6 @@ import numpy as np
 import polars as pl
 
 from transforms.common.errors import UserError
-from transforms.tables.manifest import Manifest
 from transforms.tables.order import ordered
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse, reading
@@ -107,19 +106,6 @@ def split(frame: pl.DataFrame, shards: int, by: str = "listener_id") -> list[tup
         "_shard", as_dict=True, include_key=False, maintain_order=True
     )
     return sorted(((int(key[0]), part) for key, part in parts.items()), key=lambda pair: pair[0])  # type: ignore[call-overload]
-
-
-def specs(warehouse: Warehouse, shards: int, tables: Mapping[str, Sequence[Manifest]]) -> list[Spec]:
-    """One spec a shard, for tables with M files read as N shards: file f of M holds shard s of N iff they agree mod min(M, N)."""
-    parts: list[dict[str, list[Part]]] = [{t: [] for t in tables} for _ in range(check_shards(shards))]
-    for table, manifest in ((t, m) for t, manifests in tables.items() for m in manifests):
-        step = min(manifest.shards, shards)
-        for file in manifest.files:
-            if file.rows:
-                part = Part(file.path, file.shard, manifest.shards, manifest.date)
-                for shard in range(file.shard % step, shards, step):
-                    parts[shard][table].append(part)
-    return [Spec(warehouse.url, s, shards, {t: tuple(p) for t, p in found.items()}) for s, found in enumerate(parts)]
 
 
 class _Stream:

@@ -12,8 +12,8 @@ from datetime import date
 import polars as pl
 import pyarrow.parquet as pq
 
-from transforms.tables.chunks import specs
 from transforms.tables.manifest import Manifest
+from transforms.tables.specs import specs
 from transforms.tables.warehouse import Warehouse, reading
 
 

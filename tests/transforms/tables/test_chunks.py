@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from transforms.common.errors import UserError
 from transforms.tables import writing
-from transforms.tables.chunks import Chunk, read_chunks, shard_of, specs, split
+from transforms.tables.chunks import Chunk, read_chunks, shard_of, split
 from transforms.tables.runs import Written, finish, plan
+from transforms.tables.specs import specs
 from transforms.tables.warehouse import Warehouse
 from transforms.tables.writing import write_frame
 

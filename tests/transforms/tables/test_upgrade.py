@@ -12,8 +12,9 @@ import pytest
 
 from tests.transforms.tables.test_chunks import people, put
 from transforms.tables import schema
-from transforms.tables.chunks import read_chunks, specs
+from transforms.tables.chunks import read_chunks
 from transforms.tables.schema import TABLES, Column
+from transforms.tables.specs import specs
 from transforms.tables.warehouse import Warehouse
 
 OLD, NEW = date(2026, 1, 1), date(2026, 1, 2)
