@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
+from pipelines.earlier_nights import make_earlier
 from pipelines.features import features
-from pipelines.nightly import make_earlier, night
+from pipelines.nightly import NIGHT, night
 from pipelines.outcomes import outcomes
 from pipelines.runtime.config import Settings
 from pipelines.runtime.progress import stage
@@ -35,7 +36,7 @@ def backfill(warehouse: str, first: date, last: date, settings: Settings, beam_a
                 outcomes(warehouse, day, settings=settings, horizons=horizons, beam_args=beam_args)
         if is_bootstrap(stored, day):
             whole = Night(warehouse, day, day, settings, settings.bootstrap.days_apart, beam_args)
-            make_earlier(whole.earlier(day))
+            make_earlier(NIGHT, [whole.earlier(day)])
         else:
             made = stored.current("shelves", day)
             asked = made.settings if made else {}

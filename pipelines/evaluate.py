@@ -18,13 +18,13 @@ from pipelines.recommender.registry import unranked_sources
 from pipelines.runtime import logs
 from pipelines.runtime.jobs import launch
 from transforms.common.errors import UserError
-from transforms.evaluation.beam import CountTracks, MeasureBaselines, MeasureNight, Summarise
+from transforms.evaluation.beam import MeasureBaselines, Summarise, counts_of, measures_of
 from transforms.evaluation.responses import responses_to, without_estimates
 from transforms.evaluation.stored import StoredNight, columns_of
 from transforms.tables.as_of import as_of, days_logged_after
-from transforms.tables.beam import Commit, ReadChunks, WriteChunks
-from transforms.tables.chunks import specs
+from transforms.tables.beam import Commit, WriteChunks
 from transforms.tables.runs import plan
+from transforms.tables.specs import Manifests, specs
 from transforms.tables.upkeep import inputs_of
 
 if TYPE_CHECKING:
@@ -33,10 +33,19 @@ if TYPE_CHECKING:
 STEP = "6"
 
 
-def evaluate(warehouse: str, day: date, ahead: int = 7, *, settings: Settings, beam_args: Sequence[str] = ()) -> None:
+def evaluate(
+    warehouse: str,
+    day: date,
+    ahead: int = 7,
+    *,
+    settings: Settings,
+    processes: int = 1,
+    beam_args: Sequence[str] = (),
+) -> None:
     """Measure the night of `day` against the listens of the `ahead` days after it, or of as many as the log holds.
 
-    What was measured over is recorded, in the manifest's settings, and said where it is fewer than asked.
+    What was measured over is recorded, in the manifest's settings, and said where it is fewer than asked. `processes` of this
+    machine share the shards where the runner is local.
 
     Raises:
         UserError: the night is not stored, or nothing was logged after it.
@@ -50,7 +59,7 @@ def evaluate(warehouse: str, day: date, ahead: int = 7, *, settings: Settings, b
         raise UserError(
             f"no listens from {day + timedelta(1)} to {future.last}; ingest them, or evaluate an earlier night"
         )
-    before, library = past.every("listens"), past.library()
+    before, library = Manifests.of(past.warehouse, past.every("listens")), past.library()
     catalog, answers = future.catalog(), responses_to(past, future) if shelves else {}
     if ahead < asked:
         held = f"the log holds {ahead} day{'' if ahead == 1 else 's'} after {day}"
@@ -76,10 +85,8 @@ def evaluate(warehouse: str, day: date, ahead: int = 7, *, settings: Settings, b
     night = StoredNight(warehouse, day, ahead, catalog, settings.evaluation, settings.seed, unranked)
 
     def define(root: beam.Pipeline) -> None:
-        library = root | "Library" >> ReadChunks(counting, {"library": ("listener_id", "track_id")})
-        counted = library | "Tracks" >> CountTracks(night)
-        chunks = root | "Night" >> ReadChunks(measuring, columns)
-        measured = chunks | "Measure" >> MeasureNight(night, counted, columns["candidates"])
+        counted = counts_of(root, night, counting, processes)
+        measured = measures_of(root, night, counted, measuring, columns, processes)
         simple = root | "Baselines" >> MeasureBaselines(night, counted, measured, before)
         rows = root | "Summarise" >> Summarise(night, counted, measured, simple)
         written = rows | "Evaluation" >> WriteChunks([run])

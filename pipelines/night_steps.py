@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import Any
 
 from pipelines.recommender.night import Asked
 from pipelines.runtime.check import require_listens
 from pipelines.runtime.config import Settings
+from pipelines.runtime.processes import at_once
 from pipelines.runtime.progress import stage
 from pipelines.runtime.schedule import Night, first_listens, is_bootstrap, to_join
+from transforms.common.processes import within
 from transforms.tables.repair import to_fold_again
 from transforms.tables.warehouse import Warehouse, days
+
+MANY = 2_000_000  # candidates of a night whose outcomes several processes join
 
 
 def check_log(night: Night) -> None:
@@ -54,14 +59,25 @@ def take_out(night: Night) -> None:
 
 
 def join_outcomes(night: Night) -> None:
-    """Outcomes of every stored night whose horizons have closed; a horizon that was added since is made up."""
+    """Outcomes of every stored night whose horizons have closed; a horizon that was added since is made up.
+
+    Several dates are joined at once, one of many candidates by several processes.
+    """
+    horizons = {*night.settings.outcomes.horizons, night.horizon}
+    todo = to_join(night.warehouse, night.day, horizons)
+    at_once(spare(night) if len(todo) > 1 else 1, [(join_date, (night, *one)) for one in todo.items()])
+
+
+def join_date(night: Night, closed: date, wanted: Sequence[int]) -> None:
+    """Outcomes of the nights whose horizons close on a date."""
     from pipelines.outcomes import outcomes
 
-    horizons = {*night.settings.outcomes.horizons, night.horizon}
-    for closed, wanted in to_join(night.warehouse, night.day, horizons).items():
-        with stage(f"outcomes {closed}", makes=True) as at:
-            outcomes(night.url, closed, settings=night.settings, horizons=wanted, beam_args=night.beam_args)
-            at.rows(night.warehouse.need("outcomes", closed).rows)
+    with stage(f"outcomes {closed}", makes=True) as at:
+        stored = night.warehouse.need("candidates", closed - timedelta(max(wanted)))
+        count = spare(night) if stored.rows >= MANY else 1
+        settings, args = night.settings, night.beam_args
+        outcomes(night.url, closed, settings=settings, horizons=wanted, processes=count, beam_args=args)
+        at.rows(night.warehouse.need("outcomes", closed).rows)
 
 
 def fit_models(night: Night) -> None:
@@ -90,7 +106,12 @@ def score_night(night: Night) -> None:
 
     asked, accept = Asked(night.fit, night.candidates_only, night.greedy), night.accept_gates
     with stage(f"score {night.day}", makes=True) as at:
-        settings, args = night.settings, night.beam_args
-        score(night.url, night.day, settings=settings, asked=asked, accept_gates=accept, beam_args=args)
+        more: dict[str, Any] = {"accept_gates": accept, "processes": spare(night), "beam_args": night.beam_args}
+        score(night.url, night.day, settings=night.settings, asked=asked, **more)
         manifest = night.warehouse.current("candidates", night.day)
         at.rows(manifest.rows if manifest else 0)
+
+
+def spare(night: Night) -> int:
+    """Processes for one step: its own alone where it is one of several nights' steps at once."""
+    return 1 if within() else night.processes

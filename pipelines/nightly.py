@@ -13,10 +13,13 @@ from collections.abc import Sequence
 from datetime import date
 
 from pipelines import night_steps as local
+from pipelines.earlier_nights import FOLDING, LEARNING, make_earlier, take
 from pipelines.night_prompts import answer_prompts
 from pipelines.runtime.config import Settings
+from pipelines.runtime.processes import processes_of
 from pipelines.runtime.schedule import Night, Step, bootstrap_nights, first_listens
 from transforms.common.errors import UserError
+from transforms.common.processes import warm
 from transforms.tables.warehouse import Warehouse
 
 OWN, ABOUT = ("library", "sessions"), ("tracks", "listeners")
@@ -83,17 +86,13 @@ def night(
         raise UserError(f"--fit-date {fit} is later than the night {day}; a night may only learn from its past")
     first = first_listens(Warehouse(warehouse), day)
     earlier, apart = bootstrap_nights(Warehouse(warehouse), first, fit, settings)
-    made = Night(warehouse, day, fit, settings, apart, beam_args, greedy=greedy, accept_gates=accept_gates)
-    for step in NIGHT:
-        if step.start is not None:
-            step.start(made)
-        if step.job == "check":
-            for past in earlier:  # only what is missing: a night is made once
-                make_earlier(made.earlier(past))
-
-
-def make_earlier(night: Night) -> None:
-    """A night for a ranker to learn from: everything as of its own date, up to the candidates."""
-    for step in NIGHT:
-        if step.earlier and step.start is not None:
-            step.start(night)
+    count = processes_of(settings, warehouse, day, beam_args)
+    made = Night(warehouse, day, fit, settings, apart, beam_args, False, greedy, accept_gates, count)
+    take(NIGHT[:1], made)
+    if count > 1 and Warehouse(warehouse).current("shelves", day) is None:
+        warm()
+    done: Sequence[str] = ()
+    if earlier:  # only what is missing: a night is made once
+        done = (*FOLDING, LEARNING) if count > 1 else ()
+        make_earlier(NIGHT, [made.earlier(past) for past in earlier], made if done else None)
+    take([step for step in NIGHT[1:] if step.job not in done], made)

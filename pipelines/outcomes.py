@@ -15,9 +15,10 @@ from pipelines.runtime.jobs import launch
 from transforms.outcomes.beam import JoinNights
 from transforms.outcomes.nights import COLUMNS, DATED, closing, read_of, tables_of, what_log_knows
 from transforms.tables.as_of import as_of
-from transforms.tables.beam import Commit, ReadChunks, WriteChunks
-from transforms.tables.chunks import Chunk, specs
+from transforms.tables.beam import Commit
+from transforms.tables.map_shards import MapShards
 from transforms.tables.runs import plan
+from transforms.tables.specs import specs
 from transforms.tables.upkeep import inputs_of
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def outcomes(
     *,
     settings: Settings,
     horizons: Sequence[int] | None = None,
+    processes: int = 1,
     beam_args: Sequence[str] = (),
 ) -> None:
     """Join the nights `day - h` with what was listened to since, for each horizon h whose night is stored.
@@ -40,6 +42,7 @@ def outcomes(
 
     Args:
         horizons: days; default: those of the settings.
+        processes: of this machine, that share the shards where the runner is local.
 
     Raises:
         UserError: no stored night closes on that date.
@@ -64,12 +67,7 @@ def outcomes(
     columns = {table: names for table, names in COLUMNS.items() if table in tables}
 
     def define(root: beam.Pipeline) -> None:
-        written = (
-            root
-            | "Nights" >> ReadChunks(work, columns, dated=DATED)
-            | "Join" >> beam.ParDo(join).with_output_types(Chunk)
-            | "Outcomes" >> WriteChunks([run])
-        )
-        _ = root | "Done" >> Commit([run], written)
+        written, _ = MapShards(work, join, [run], columns, DATED, processes).on(root, "Outcomes")
+        root | "Done" >> Commit([run], written)
 
     launch("outcomes", past.warehouse, define, beam_args, [run])

@@ -6,28 +6,25 @@ listeners, library, sessions, feedback, earlier shelves + models, ranker
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import apache_beam as beam
-from apache_beam.pvalue import TaggedOutput
 
-from pipelines.recommender import measured
-from pipelines.recommender.night import WHOLE_NIGHT, Asked, Scoring, plan_scoring
+from pipelines.recommender.night import WHOLE_NIGHT, Asked, plan_scoring
+from pipelines.recommender.score_step import ScoreStep
 from pipelines.runtime.jobs import launch
-from transforms.common.clock import count
 from transforms.gates.beam import Gate, GatedCommit
 from transforms.tables.as_of import as_of
-from transforms.tables.beam import Commit, ReadChunks, WriteChunks
-from transforms.tables.chunks import Chunk
+from transforms.tables.beam import Commit
+from transforms.tables.map_shards import MapShards
 from transforms.tables.runs import Run
 
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
 STEP = "21"
-MEASURED = "measured"
 
 
 def score(
@@ -37,6 +34,7 @@ def score(
     settings: Settings,
     asked: Asked = WHOLE_NIGHT,
     accept_gates: bool = False,
+    processes: int = 1,
     beam_args: Sequence[str] = (),
 ) -> list[Run]:
     """Score the night of `day`.
@@ -44,6 +42,7 @@ def score(
     Args:
         asked: the fit date, how far, and whether it is a preview; default: the whole night.
         accept_gates: commit the night even if a check fails; its manifest then says so.
+        processes: of this machine, that share the shards where the runner is local.
 
     Returns:
         the runs of a preview, which nobody commits; none where there was nothing to do.
@@ -59,36 +58,13 @@ def score(
     gate = Gate(settings.gates, asked.fit_date or day, len(settings.shelves.shelves), accept_gates)
 
     def define(root: beam.Pipeline) -> None:
-        scored = (
-            root
-            | "Listeners" >> ReadChunks(plan.specs)
-            | "Score" >> beam.ParDo(_Score(plan.work)).with_output_types(Chunk).with_outputs(MEASURED, main="chunks")
+        written, measured = MapShards(plan.specs, ScoreStep(plan.work), plan.runs, processes=processes).on(
+            root, "Score"
         )
-        written = scored.chunks | "Tables" >> WriteChunks(plan.runs)
         if asked.candidates_only:
             _ = root | "Done" >> Commit(plan.runs, written)
         elif not asked.preview:
-            _ = root | "Done" >> GatedCommit(plan.runs, written, scored[MEASURED], gate)
+            _ = root | "Done" >> GatedCommit(plan.runs, written, measured, gate)
 
     launch("score", past.warehouse, define, beam_args, plan.runs)
     return list(plan.runs) if asked.preview else []
-
-
-class _Score(beam.DoFn):
-    """Chunks of listeners to the night's tables; beside them what the gates measure, of a night with shelves."""
-
-    def __init__(self, work: Scoring) -> None:
-        self._work = work
-
-    def setup(self) -> None:
-        self._scorer = self._work.scorer()
-
-    def process(self, chunk: Chunk) -> Iterator[Any]:
-        shelves, before = self._work.what.shelves, self._work.before
-        if shelves:
-            yield TaggedOutput(MEASURED, measured.of_inputs(self._scorer, chunk).dumps())
-        for made in self._scorer.score(chunk):
-            count(self._scorer.clock.drain())
-            yield made
-            for found in measured.of_made(self._scorer, chunk, made, before) if shelves else ():
-                yield TaggedOutput(MEASURED, found.dumps())

@@ -25,6 +25,7 @@ def demo(listeners: int, tracks: int, days: int, out: str, seed: int, settings: 
     from pipelines.file_prompts import file_prompts
     from pipelines.ingest import ingest
     from pipelines.nightly import night
+    from pipelines.runtime.processes import processes_of
     from pipelines.simulate import simulate
     from transforms.simulation.files import log_of
 
@@ -48,7 +49,7 @@ def demo(listeners: int, tracks: int, days: int, out: str, seed: int, settings: 
     night(warehouse, day, settings)
     took = watch()
     with stage("evaluate"):
-        evaluate(warehouse, day, ahead, settings=settings)
+        evaluate(warehouse, day, ahead, settings=settings, processes=processes_of(settings, warehouse, day))
     with stage("report"):
         page = report(warehouse, day, settings.cost)
     roster = pl.read_parquet(world / "listeners.parquet", columns=["listener_id"])

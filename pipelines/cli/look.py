@@ -60,10 +60,13 @@ def evaluate(ctx: click.Context, config: str | None, warehouse: str, as_json: bo
     from pipelines.cli.summary import evaluation_lines, of_evaluation
     from pipelines.evaluate import evaluate as run
     from pipelines.runtime.jobs import described_only
+    from pipelines.runtime.processes import processes_of
     from transforms.tables.warehouse import standing
 
     stored = standing(warehouse)
-    run(warehouse, settings=settings_of(config), beam_args=ctx.args, **given)
+    settings = settings_of(config)
+    count = processes_of(settings, warehouse, given["day"], ctx.args)
+    run(warehouse, settings=settings, processes=count, beam_args=ctx.args, **given)
     if described_only(ctx.args) or stored.current("evaluation", given["day"]) is None:
         return  # the work is done elsewhere
     found = of_evaluation(stored, given["day"])

@@ -38,6 +38,9 @@ class Settings(BaseModel):
 
     seed: int = Field(20260131, ge=0, description="seed of everything random")
     shards: int = Field(4, ge=1, description="shards of a table, a power of two: a shard's day should stay below 64 MB")
+    processes: int | None = Field(
+        None, ge=1, description="processes of this machine that a local night works in; null = by cores and memory"
+    )
     ingest: IngestSettings = Field(IngestSettings(), description="cleaning of the log")
     sessions: SessionSettings = Field(SessionSettings(), description="listening sessions")
     suspects: SuspectSettings = Field(SuspectSettings(), description="listeners who are machines, by their behaviour")

@@ -18,6 +18,7 @@ from pipelines.runtime.foreseen import foreseen
 from pipelines.runtime.progress import made, working
 from transforms.common.clock import by_part, others
 from transforms.common.errors import JobFailed, Moved, UserError, interrupted
+from transforms.common.processes import taken
 from transforms.tables.records import Record, at_commit, with_workers, write_record
 from transforms.tables.runs import Run
 from transforms.tables.usage import Usage, passed
@@ -96,7 +97,7 @@ def launch(
             define(root)
         result = root.run()
         if described_only(beam_args):
-            return _noted(Record(job, run_ids=[r.run_id for r in runs], finished=False))
+            return noted(Record(job, run_ids=[r.run_id for r in runs], finished=False))
         result.wait_until_finish()
     except Exception as error:
         if interrupted(error):
@@ -118,11 +119,14 @@ def launch(
         parts=by_part(counted),
         run_ids=[r.run_id for r in runs],
     )
+    others_took = taken()  # processes that shared its shards
+    record.cpu_seconds = round(record.cpu_seconds + others_took.cpu_seconds, 3)
+    record.peak_mb = max(record.peak_mb, others_took.peak_mb)
     record.passed = passed(warehouse, runs, record.counters)
     if elsewhere(beam_args):
         record = with_workers(record, warehouse, runs)
     write_record(warehouse, record, runs)
-    return _noted(record)
+    return noted(record)
 
 
 Made = TypeVar("Made")
@@ -153,7 +157,8 @@ def watched() -> Iterator[list[Record]]:
         _WATCHED.reset(token)
 
 
-def _noted(record: Record) -> Record:
+def noted(record: Record) -> Record:
+    """Note what a job took, for the stage at work and for whoever watches."""
     made(record.run_ids)
     records = _WATCHED.get()
     if records is not None:

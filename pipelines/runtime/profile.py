@@ -5,8 +5,8 @@
     stacks.folded   one line a stack, `a;b;c 12`, as flame-graph tools read them
 
 Looking costs about a percent, where counting every call would change what is measured. A thread that waits (for a lock, a
-queue, another process) is not counted; time inside a library stands at the line that called it. What other processes do (a
-cluster's workers) is not seen.
+queue, another process) is not counted; time inside a library stands at the line that called it. Jobs in other processes of
+this machine are looked at there; what a cluster's workers do is not seen.
 """
 
 from __future__ import annotations
@@ -32,6 +32,14 @@ WAITING = {
     ("subprocess", "_try_wait"),
     ("grpc._channel", "_next"),
 }
+
+
+_AT_WORK: list[Sampler] = []
+
+
+def at_work() -> Sampler | None:
+    """Who looks now, if anybody does; the stacks of other processes are added to its own."""
+    return _AT_WORK[-1] if _AT_WORK else None
 
 
 class Sampler:
@@ -115,9 +123,11 @@ def profiled(folder: Path) -> Iterator[Sampler]:
     sampler = Sampler()
     with watched() as records:
         sampler.start()
+        _AT_WORK.append(sampler)
         try:
             yield sampler
         finally:
+            _AT_WORK.remove(sampler)
             sampler.stop()
             (folder / "jobs.json").write_text(jobs(records))
             (folder / "functions.txt").write_text(functions(sampler.stacks))

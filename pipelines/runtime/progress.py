@@ -3,7 +3,7 @@
     with stage("ingest") as at:
         at.rows(1_000_000)          # so far; may be called again
 
-On a terminal one line is redrawn while the stage is at work, and stays when it ends. Into a file or a
+On a terminal one line is redrawn while the stage is at work, and stays when it ends. Of stages side by side, and into a file or a
 scheduler's log go two plain lines a stage, and one a minute between them, so that a log shows where a run hangs; with
 `--log-format json` each is a JSON object with stage, state, rows, seconds and the runs it made. All of it goes to stderr:
 stdout belongs to what a command answers.
@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, TextIO
 
 from pipelines.runtime import logs
+from transforms.common.processes import within
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -125,7 +126,8 @@ def stage(
         every: seconds between the plain lines of a stage at work.
     """
     out = out if out is not None else sys.stderr
-    shown = _on_terminal if out.isatty() and not logs.as_json() else _in_lines
+    redrawn = out.isatty() and not logs.as_json() and not within()
+    shown = _on_terminal if redrawn else _in_lines
     with shown(name, out, clock, every, makes) as at:
         token = _AT.set(at)
         try:

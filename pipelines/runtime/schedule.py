@@ -23,6 +23,7 @@ class Night:
         fit: learn from other listeners only up to this date.
         horizon: days of the ranker's labels.
         candidates_only: it is made for the first ranker to learn from, and stops after its candidates.
+        processes: of this machine, that share what can be shared.
     """
 
     url: str
@@ -34,6 +35,7 @@ class Night:
     candidates_only: bool = False
     greedy: bool = False
     accept_gates: bool = False
+    processes: int = 1
 
     @property
     def warehouse(self) -> Warehouse:

@@ -24,13 +24,23 @@ STEPS = {
     "check": {"Nothing to do"},  # the launcher judges: it needs no rows
     "features": {"Chunks", "Fold", "By track/Partials", "By track/Sum", "Write by listener", "Write by track", "Done"},
     "exclusions": {"Nothing to do"},  # nobody of this small world takes anything out of taste
-    "outcomes": {"Nights", "Join", "Outcomes", "Done"},
+    "outcomes": {"Outcomes shards", "Outcomes", "Outcomes tables", "Done"},
     "train": {"Histories", "Examples", "One fit", "Fit", "Done"},
     "train_ranker": {"Ranker", "Fit", "Done"},
-    "score": {"Listeners", "Score", "Tables", "Done"},
+    "score": {"Score shards", "Score", "Score tables", "Done"},
     "file_prompts": {"File", "Prompts", "Table", "Done"},
     "prompt": {"Nothing to do"},  # nobody of this small world has asked for a playlist
-    "evaluate": {"Library", "Night", "Measure", "Baselines", "Summarise", "Evaluation", "Done"},
+    "evaluate": {
+        "Library shards",
+        "Library",
+        "Add up",
+        "Night shards",
+        "Night",
+        "Baselines",
+        "Summarise",
+        "Evaluation",
+        "Done",
+    },
     "publish": {"Night", "Publish"},
     "forget": {"Forget/Folders", "Forget/Files", "Forget/Redact", "Forget/Swap"},
 }

@@ -10,7 +10,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from pipelines.nightly import night
+from pipelines.runtime import processes as rule
 from tests.pipelines.world import END, NIGHT, SETTINGS, hashes, ingested, manifests
+from transforms.common import processes as at_once
+from transforms.common.processes import processes
+from transforms.tables import map_shards
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 
@@ -68,10 +72,21 @@ def another_future(text: str) -> str:
     return "\n".join([head, *moved, *kept]) + "\n"
 
 
-def test_two_fresh_warehouses_have_equal_files(world, tmp_path):
-    """Every table of every date, the models' files among them."""
+def test_two_fresh_warehouses_have_equal_files(world, tmp_path, monkeypatch):
+    """Every table of every date, the models' files among them; one night is made by one process, the other by two."""
+    asked = []
+
+    def seen(count, *shared):
+        asked.append(count)
+        return processes(count, *shared)
+
+    for module in (at_once, map_shards):
+        monkeypatch.setattr(module, "processes", seen)
+    monkeypatch.setattr(rule, "PLAYS", 1)
     warehouse = ingested(world.log, tmp_path / "second")
-    night(warehouse.url, NIGHT, SETTINGS)
+    night(warehouse.url, NIGHT, SETTINGS.model_copy(update={"processes": 2}))
+    # the earlier nights beside each other, the nights' outcomes, the ranker, the shelves
+    assert len(asked) >= 4 and set(asked) == {1, 2}
     one, other = hashes(world.warehouse), hashes(warehouse)
     assert one.keys() == other.keys()
     assert {key.split("@")[0] for key in one} == {*TABLES, "models", "rankers"} - NO_PART_OF_A_NIGHT

@@ -6,12 +6,12 @@ Facts of all tracks, metrics of all listeners and those of the baselines meet as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 
-from transforms.evaluation.measure import MeasureFacts
 from transforms.evaluation.stored import (
     StoredNight,
     add_counts,
@@ -20,19 +20,40 @@ from transforms.evaluation.stored import (
     measure_chunk,
     summary_of,
 )
-from transforms.tables.chunks import Chunk
+from transforms.tables.beam import ChunkCoder
+from transforms.tables.chunks import Chunk, Spec
 from transforms.tables.manifest import Manifest
+from transforms.tables.map_shards import MapShards
+from transforms.tables.shard_work import Made
 
 
-class _Count(beam.DoFn):
-    def __init__(self, night: StoredNight) -> None:
-        self._night = night
+@dataclass(frozen=True)
+class CountStep:
+    """Chunks of the library to popularity partials, encoded; see `transforms.tables.shard_work.Step`."""
 
-    def setup(self) -> None:
-        self._recordings = self._night.recordings()
+    night: StoredNight
 
-    def process(self, chunk: Chunk) -> Iterator[Chunk]:
-        yield count_chunk(chunk, self._recordings)
+    def load(self, known: Sequence[Any] = ()) -> Callable[[Chunk], Iterator[Made]]:
+        """The catalog's recordings in memory."""
+        recordings = self.night.recordings()
+        return lambda chunk: iter([ChunkCoder().encode(count_chunk(chunk, recordings))])
+
+
+@dataclass(frozen=True)
+class MeasureStep:
+    """Chunks of the stored night to metrics by listener, encoded.
+
+    Attributes:
+        columns: of candidates, whether or not a chunk has them.
+    """
+
+    night: StoredNight
+    columns: Sequence[str]
+
+    def load(self, known: Sequence[Any]) -> Callable[[Chunk], Iterator[Made]]:
+        """What was known of tracks, from the sums of `CountStep`."""
+        facts = self.night.facts(known)
+        return lambda chunk: iter([ChunkCoder().encode(measure_chunk(self.night, chunk, self.columns, facts))])
 
 
 class _Add(beam.CombineFn):
@@ -52,19 +73,9 @@ class _Add(beam.CombineFn):
         return so_far
 
 
-class _Measure(beam.DoFn):
-    def __init__(self, night: StoredNight, columns: Sequence[str]) -> None:
-        self._night, self._columns = night, tuple(columns)
-        self._facts: MeasureFacts | None = None
-
-    def process(self, chunk: Chunk, counted: Sequence[Chunk]) -> Iterator[Chunk]:
-        self._facts = self._facts or self._night.facts(list(counted))
-        yield measure_chunk(self._night, chunk, self._columns, self._facts)
-
-
 class _Baselines(beam.DoFn):
     def __init__(self, night: StoredNight, listens: Sequence[Manifest]) -> None:
-        self._night, self._listens = night, tuple(listens)
+        self._night, self._listens = night, listens
 
     def process(self, _: int, counted: Sequence[Chunk], measured: Sequence[Chunk]) -> Iterator[Chunk]:
         found = measure_baselines(self._night, self._listens, list(measured), self._night.facts(list(counted)))
@@ -84,40 +95,34 @@ class _Summarise(beam.DoFn):
             yield found
 
 
-@dataclass
-class CountTracks(beam.PTransform):
-    """Chunks of the library to one chunk of what was known of tracks by the night; none of an empty library."""
-
-    night: StoredNight
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    def expand(self, library: beam.PCollection[Chunk]) -> beam.PCollection[Chunk]:
-        counted = library | "Count" >> beam.ParDo(_Count(self.night)).with_output_types(Chunk)
-        summed = counted | "Add up" >> beam.CombineGlobally(_Add()).without_defaults()
-        return summed | "Sum" >> beam.FlatMap(lambda found: found).with_output_types(Chunk)
+def counts_of(
+    root: beam.Pipeline, night: StoredNight, library: Sequence[Spec], processes: int
+) -> beam.PCollection[Chunk]:
+    """One chunk of what was known of tracks by the night; none of an empty library."""
+    columns = {"library": ("listener_id", "track_id")}
+    told = MapShards(library, CountStep(night), columns=columns, processes=processes).on(root, "Library")[1]
+    partials = told | "Counts" >> beam.Map(ChunkCoder().decode).with_output_types(Chunk)
+    summed = partials | "Add up" >> beam.CombineGlobally(_Add()).without_defaults()
+    return summed | "Sum" >> beam.FlatMap(lambda found: found).with_output_types(Chunk)
 
 
-@dataclass
-class MeasureNight(beam.PTransform):
-    """Chunks of the stored night to metrics by listener.
+def measures_of(
+    root: beam.Pipeline,
+    night: StoredNight,
+    counted: beam.PCollection[Chunk],
+    stored: Sequence[Spec],
+    columns: Mapping[str, Sequence[str]],
+    processes: int,
+) -> beam.PCollection[Chunk]:
+    """Metrics by listener of the stored night's chunks.
 
-    Attributes:
-        counted: of CountTracks.
-        columns: of candidates.
+    Args:
+        counted: of `counts_of`.
+        columns: to read, by table.
     """
-
-    night: StoredNight
-    counted: beam.PCollection
-    columns: Sequence[str]
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    def expand(self, stored: beam.PCollection[Chunk]) -> beam.PCollection[Chunk]:
-        facts = beam.pvalue.AsIter(self.counted)
-        return stored | "Measure" >> beam.ParDo(_Measure(self.night, self.columns), facts).with_output_types(Chunk)
+    step = MeasureStep(night, columns["candidates"])
+    told = MapShards(stored, step, columns=columns, processes=processes, known=counted).on(root, "Night")[1]
+    return told | "Measured" >> beam.Map(ChunkCoder().decode).with_output_types(Chunk)
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """The gate in the graph: everything is written, nothing is current yet; judge, then commit all of it or none.
 
-measured = chunks | "Measure" >> ...          # Measured as JSON, one a chunk
+measured = chunks | "Measure" >> ...          # Measured as JSON in bytes, some a chunk
 root | GatedCommit(runs, written, measured, gate)
 """
 
@@ -43,7 +43,7 @@ class _GatedCommit(beam.DoFn):
     def __init__(self, gate: Gate, job: str | None) -> None:
         self._gate, self._job = gate, job
 
-    def process(self, runs: Sequence[Run], written: Sequence[Written], measured: Sequence[str]) -> Iterator[str]:
+    def process(self, runs: Sequence[Run], written: Sequence[Written], measured: Sequence[bytes]) -> Iterator[str]:
         gate, last = self._gate, runs[-1]
         warehouse = Warehouse(last.warehouse)
         by_target: dict[tuple[str, str], list[Written]] = {}

@@ -44,7 +44,7 @@ class Measured:
         return json.dumps([self.counts, self.examples], sort_keys=True)
 
     @classmethod
-    def loads(cls, text: str) -> Measured:
+    def loads(cls, text: str | bytes) -> Measured:
         """Back from `dumps`."""
         counts, examples = json.loads(text)
         return cls(counts, {kind: tuple(shown) for kind, shown in examples.items()})

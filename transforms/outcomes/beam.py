@@ -1,30 +1,35 @@
-"""The thin Beam shell of outcomes: chunks of nights and of what was logged since -> chunks of table `outcomes`."""
+"""Outcomes as a step over shards: chunks of nights and of what was logged since -> rows of table `outcomes`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-
-import apache_beam as beam
+from typing import Any
 
 from transforms.outcomes.join import Known
 from transforms.outcomes.nights import join_nights, recordings
 from transforms.tables.chunks import Chunk
 from transforms.tables.manifest import Manifest
+from transforms.tables.shard_work import Made
 
 
-class JoinNights(beam.DoFn):
-    """Joins each chunk's nights with what its listeners did since; see `join_nights` for the arguments."""
+@dataclass(frozen=True)
+class JoinNights:
+    """Joins each chunk's nights with what its listeners did since; see `join_nights` for what it is told. Picklable."""
 
-    def __init__(
-        self, warehouse: str, catalog: Manifest | None, nights: Mapping[int, date], known: Known, feedback: bool
-    ) -> None:
-        self._warehouse, self._catalog, self._nights = warehouse, catalog, dict(nights)
-        self._known, self._feedback = known, feedback
+    warehouse: str
+    catalog: Manifest | None
+    nights: Mapping[int, date]
+    known: Known
+    feedback: bool
 
-    def setup(self) -> None:
-        self._recordings = recordings(self._warehouse, self._catalog)
+    def load(self, known: Sequence[Any] = ()) -> Callable[[Chunk], Iterator[Made]]:
+        """The catalog's recordings in memory."""
+        recordings_of = recordings(self.warehouse, self.catalog)
 
-    def process(self, chunk: Chunk) -> Iterator[Chunk]:
-        found = join_nights(chunk, self._nights, self._recordings, self._known, self._feedback)
-        yield Chunk(chunk.shard, {"outcomes": found})
+        def joined(chunk: Chunk) -> Iterator[Made]:
+            found = join_nights(chunk, self.nights, recordings_of, self.known, self.feedback)
+            yield Chunk(chunk.shard, {"outcomes": found})
+
+        return joined

@@ -24,9 +24,9 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.common.background import Background
 from transforms.tables.chunks import CHUNK_BYTES, Chunk, Spec, read_chunks
-from transforms.tables.order import by_date
 from transforms.tables.records import job_at_commit, record_commit, used
 from transforms.tables.runs import Run, Written, finish_all
+from transforms.tables.shard_work import parts_of
 from transforms.tables.stands import Stands, still_stands
 from transforms.tables.warehouse import Warehouse
 from transforms.tables.writing import write_frame
@@ -123,7 +123,8 @@ class ReadChunks(beam.PTransform):
     def expand(self, root: beam.Pipeline) -> beam.PCollection[Chunk]:
         return (
             root
-            | "Specs" >> beam.Create(list(self.specs), reshuffle=False)
+            | "Specs" >> beam.Create([self.specs], reshuffle=False)
+            | "Shards" >> beam.FlatMap(list).with_output_types(Spec)
             | "Spread" >> beam.Reshuffle()
             | "Read" >> beam.ParDo(_Read(self.columns, self.dated, self.chunk_bytes)).with_output_types(Chunk)
         )
@@ -131,10 +132,7 @@ class ReadChunks(beam.PTransform):
 
 class _Write(beam.DoFn):
     def __init__(self, runs: Sequence[Run], batch: str | None) -> None:
-        self._runs: dict[str, dict[str, Run]] = {}
-        for run in runs:
-            self._runs.setdefault(run.table, {})[run.day.isoformat()] = run
-        self._batch = batch
+        self._runs, self._batch = tuple(runs), batch
         self._rows = Metrics.counter("write", "rows")
         self._bytes = Metrics.counter("write", "bytes")
 
@@ -144,19 +142,8 @@ class _Write(beam.DoFn):
     def process(self, chunk: Chunk) -> Iterator[Written]:
         # one chunk is being written while the next one is read and computed, never more
         yield from self._done()
-        for table, frame in chunk.tables.items():
-            runs = self._runs.get(table)
-            if not runs or not frame.height:
-                continue
-            if "date" not in frame.columns:
-                if len(runs) != 1:
-                    raise ValueError(f"table {table}: rows for {len(runs)} dates need a `date` column")
-                parts = {next(iter(runs)): frame}
-            else:
-                parts = {day.isoformat(): part for day, part in by_date(frame)}
-            for day, part in sorted(parts.items()):
-                if day in runs:
-                    self._beside.submit(_written, runs[day], chunk.shard, part, self._batch)
+        for run, part in parts_of(self._runs, chunk):
+            self._beside.submit(_written, run, chunk.shard, part, self._batch)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for item in self._done():
