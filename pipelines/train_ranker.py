@@ -1,9 +1,9 @@
 """The job `train_ranker`: candidates of stored nights + their outcomes -> rankers/date=D.
 
-Rankers share one interface. The kinds are fitted on all stored nights but the last and measured on the last; the one the
-settings name (or, for `best`, the one that did best there) is fitted again on all of them and committed, and the others'
-figures stand beside it in the manifest. If it is worse than the one that was at work on that night, that one is committed again
-(`pipelines.recommender.promotion`). The nights stand a horizon apart, so no day is both learned from and measured by.
+Rankers share one interface. Every stored night but the first is ordered by the kinds fitted on the nights before it and by the
+untrained blend; a kind that beats the blend there is fitted again on all nights and committed, else the ranker that was at work
+if that one does, else the blend (`pipelines.recommender.ranker_choice`, `pipelines.recommender.promotion`). The figures stand in
+the manifest. The nights stand a horizon apart, so no day is both learned from and measured by.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from transforms.tables.upkeep import inputs_of
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "5"
+STEP = "6"
 
 
 def train_ranker(

@@ -26,7 +26,13 @@ from transforms.common.errors import UserError
 from transforms.common.hashing import uniform
 
 
-def fit(examples: pl.DataFrame, feature_names: Sequence[str], settings: RankerSettings, seed: int = 0) -> Ranker:
+def fit(
+    examples: pl.DataFrame,
+    feature_names: Sequence[str],
+    settings: RankerSettings,
+    seed: int = 0,
+    repeats: str | None = None,
+) -> Ranker:
     """Fit the ranker that the settings name.
 
     Args:
@@ -35,6 +41,7 @@ def fit(examples: pl.DataFrame, feature_names: Sequence[str], settings: RankerSe
             listener), and for the cross ranker's attributed head `attributed` (bool), `attributed_weight` (1/propensity),
             `position` (from 1), all optional. Any order of rows.
         feature_names: the columns to read, in the order `score` will be given them.
+        repeats: kind for what was heard before, where that is a list of its own; None = the same.
 
     Returns:
         a ranker; without a single positive of `settings.label`, a blend whatever kind was asked for. Where `f_heard`
@@ -48,10 +55,10 @@ def fit(examples: pl.DataFrame, feature_names: Sequence[str], settings: RankerSe
         heard = data.features[:, list(feature_names).index(HEARD)] > 0.5
         if heard.any() and not heard.all():
             linear = settings.linear.model_copy(update={"loss": settings.linear.repeats})
-            repeats = settings.model_copy(update={"linear": linear})
+            again = settings.model_copy(update={"linear": linear, "kind": repeats or settings.kind})
             return ByHeard(
                 _fit_list(data.take(~heard), feature_names, settings, seed),
-                _fit_list(data.take(heard), feature_names, repeats, seed),
+                _fit_list(data.take(heard), feature_names, again, seed),
             )
     return _fit_list(data, feature_names, settings, seed)
 

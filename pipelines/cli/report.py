@@ -6,7 +6,7 @@ manifests, runs/*.json, evaluation, shelves, tracks of D -> reports/date=D/repor
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -73,6 +73,7 @@ def gather(warehouse: Warehouse, day: date, prices: CostSettings | None = None) 
         warehouse=warehouse.url,
         evaluation=warehouse.read_manifest(measured) if measured else None,
         evaluated_days=measured.settings.get("days") if measured else None,
+        ranker_note=ranker_note(used),
         quality_note="" if measured else _not_measured(day),
         open_slots_note=_open_slots(warehouse, measured, shelves),
         checks=[Check.from_dict(c) for c in shelves.extra.get(CHECKS, [])] if shelves else [],
@@ -89,6 +90,15 @@ def gather(warehouse: Warehouse, day: date, prices: CostSettings | None = None) 
         plugins=sorted({f"{name} {number}" for m in used for name, number in m.settings.get("plugins", {}).items()}),
         prices=prices or CostSettings(),
     )
+
+
+def ranker_note(used: Sequence[Manifest]) -> str:
+    """What the order of a night has to say of itself, from the manifests behind it."""
+    rankers = [m for m in used if m.table == "rankers"]
+    if not rankers:
+        return "No stored night has outcomes to learn from yet, so the sources' untrained blend orders this one"
+    told = promotion.sentence(max(rankers, key=lambda m: m.date).extra)
+    return f"Ranker of {max(m.date for m in rankers)}: {told}" if told else ""
 
 
 def _not_measured(day: date) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.recommender import promotion
 from transforms.tables.warehouse import Warehouse
 
 STATUSES = ("personal", "fallback", "empty")
@@ -38,11 +39,15 @@ def statuses(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
 
 
 def of_night(warehouse: Warehouse, day: date, took: str) -> dict[str, Any]:
-    """Listeners, and shelves by status, of a committed night; `took` is how long it was made."""
+    """Listeners, shelves by status and what the ranker has to say, of a committed night; `took` is how long it was made."""
     manifest = warehouse.need("shelves", day)
     counts: dict[str, int] = manifest.extra.get("measured", {}).get("counts", {})
     shelves = statuses(counts)
-    return {"night": str(day), "listeners": counts.get("listeners", 0), "took": took, "shelves": shelves}
+    when = next((key.partition("@")[2] for key in manifest.inputs if key.startswith("rankers@")), None)
+    ranker = warehouse.current("rankers", date.fromisoformat(when)) if when else None
+    note = promotion.sentence(ranker.extra) if ranker else None
+    told = {"night": str(day), "listeners": counts.get("listeners", 0), "took": took, "shelves": shelves}
+    return told | ({"ranker": note} if note else {})
 
 
 def night_lines(made: Mapping[str, Any], warehouse: str) -> list[str]:
@@ -59,6 +64,7 @@ def night_lines(made: Mapping[str, Any], warehouse: str) -> list[str]:
         f"night {made['night']}: {made['listeners']:,} listeners, made in {made['took']}",
         f"  {'shelf':<{width}}  {head}",
         *rows,
+        *([f"ranker  {made['ranker']}"] if made.get("ranker") else []),
         f"next  nightshelf show LISTENER --why{where}   (ids to try: nightshelf listeners --sample 5{where})",
     ]
 

@@ -111,26 +111,28 @@ def examples(
 def judged(
     warehouse: Warehouse, pair: tuple[Manifest, Manifest], horizon: int, most: int, seed: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What rankers are compared on: the whole lists of never heard candidates of one night, and what was heard then.
+    """What rankers are compared on: the whole lists of one night, and what their listeners heard then.
 
     Args:
         most: candidates, about; beyond, a hashed sample of the listeners whose lists were kept whole.
 
     Returns:
-        The candidates: `list` (int, the listener), `item`, features `f_*`, `heard_before`. And `list`, `item` of everything these
-        listeners heard for the first time in the horizon, whether it was a candidate or not: what NDCG is measured against.
+        The candidates: `list` (int, the listener, the same on every night), `item`, features `f_*`, `heard_before`. And `list`,
+        `item`, `heard_before` of everything these listeners heard in the horizon, whether it was a candidate or not: what NDCG
+        is measured against.
     """
     night, outcome = pair
     became = _outcomes(warehouse, outcome, night.date, horizon)
     share = min(1.0, most / max(night.rows, 1))
-    frames = [rows.filter(~pl.col("heard_before")) for rows in _whole_lists(warehouse, night, share, seed)]
+    frames = list(_whole_lists(warehouse, night, share, seed))
     if became is None or not frames:
-        return pl.DataFrame(schema={"list": pl.Int64, "item": pl.Int64}), pl.DataFrame(
-            schema={"list": pl.Int64, "item": pl.Int64}
-        )
+        nothing = pl.DataFrame(schema={"list": pl.Int64, "item": pl.Int64, "heard_before": pl.Boolean})
+        return nothing, nothing
     rows = pl.concat(frames, how="diagonal")
-    people = rows.select("listener_id").unique().sort("listener_id").with_row_index("list")
-    heard = became.filter("listened", ~pl.col("heard_before")).select("listener_id", "track_id")
+    people = rows.select("listener_id").unique().sort("listener_id")
+    people = people.with_columns(list=pl.Series(stable_hash(people["listener_id"])).reinterpret(signed=True))
+    heard = became.filter("listened").join(people, on="listener_id", how="semi")
+    heard = heard.select("listener_id", "track_id", "heard_before")
     tracks = (
         pl.concat([rows.select("track_id"), heard.select("track_id")]).unique().sort("track_id").with_row_index("item")
     )

@@ -9,7 +9,7 @@ It runs without Beam, in a notebook too:
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,9 +20,22 @@ import polars as pl
 from models.registry import read_entry, write_entry
 from pipelines.recommender import promotion
 from pipelines.recommender.artefacts import fetch, store_folder
-from pipelines.recommender.ranker_choice import Judged, choose, figure_of, source_figures
+from pipelines.recommender.ranker_choice import (
+    BLEND,
+    DISCOVERIES,
+    REPEATS,
+    SOURCE,
+    Choice,
+    Judged,
+    alone,
+    choose,
+    figures_of,
+    gain_of,
+    mean_of,
+)
 from pipelines.recommender.ranker_examples import examples, judged
 from transforms.common.clock import Clock, count
+from transforms.common.counters import add
 from transforms.tables.manifest import FileEntry, Manifest
 from transforms.tables.records import used
 from transforms.tables.runs import Run, Written
@@ -50,29 +63,56 @@ class RankerFit:
     replaced: Manifest | None
 
     def fit(self, run: Run) -> Iterator[Written]:
-        """Files of the run: the new ranker's, or those of the old one where promotion says so; then figures and counts."""
+        """Files of the run: those of what promotion decided on, new, old or the untrained blend; then figures and counts."""
         clock = Clock()
         with clock.part("examples"):
-            warehouse = Warehouse(self.warehouse)
-            data = examples(warehouse, self.pairs, self.horizon, self.settings.examples, self.seed)
-            last = Judged(*judged(warehouse, self.pairs[-1], self.horizon, self.settings.judged, self.seed))
+            data = examples(Warehouse(self.warehouse), self.pairs, self.horizon, self.settings.examples, self.seed)
         names = [c for c in data.columns if c.startswith("f_")]
-        with clock.part("choice of the ranker", last.candidates.height):
-            rest = data.filter(pl.col("night") < len(self.pairs) - 1)
-            kind, figures = choose(rest, last, names, self.settings, self.seed)
-        old, sources = self._old(run.day), source_figures(last) if figures else {}
-        before = figure_of(old[0], last) if old and figures and self._new_to(old[1]) else None
-        verdict = promotion.decide(figures.get(kind), before, sources, self.settings.promote_tolerance)
+        with clock.part("choice of the ranker", data.height):
+            choices = choose(data, self._night, names, self.settings, self.seed)
+        old = self._old(run.day)
+        with clock.part("promotion"):
+            used_one, before = self._decide(choices[DISCOVERIES], data, names, old)
         with clock.part("ranker", data.height):
-            entries = self._kept(run) if verdict.keep else self._fitted(run, data, names, kind, figures)
+            entries = self._kept(run) if used_one == "old" else self._fitted(run, data, names, choices)
         for entry in entries:
             yield Written(run.table, run.day.isoformat(), entry)
         count(clock.drain())
-        counts = {f"ndcg50_ppm_{name}": round(value * 1e6) for name, value in figures.items()}
-        counts |= promotion.counts(verdict, before, sources, old[1] if old else None)
-        counts |= {f"chosen_{kind}": 1, "rows": data.height}
-        yield Written(run.table, run.day.isoformat(), counts=counts)
+        said = promotion.counts(choices, used_one, before, old[1] if old else None)
+        add("ranker", said)
+        yield Written(run.table, run.day.isoformat(), counts={**said, "rows": data.height})
         yield used()
+
+    def _night(self, number: int) -> Judged:
+        """The whole lists of a stored night; together no more than `judged` candidates."""
+        most = max(1, self.settings.judged // max(len(self.pairs) - 1, 1))
+        return Judged(*judged(Warehouse(self.warehouse), self.pairs[number], self.horizon, most, self.seed))
+
+    def _decide(
+        self, choice: Choice, data: pl.DataFrame, names: list[str], old: tuple[Any, date] | None
+    ) -> tuple[promotion.Used, float | None]:
+        """What the night gets, and the figure of the ranker at work on the last closed night, if it can be compared."""
+        from models.rankers.kinds import fit
+
+        proven = choice.used != BLEND
+        if old is None or not choice.figures or not self._new_to(old[1]):
+            return ("new" if proven else "blend"), None
+        last = self._night(len(self.pairs) - 1).only(DISCOVERIES)
+        theirs = figures_of(old[0], last)
+        if theirs is None:
+            return ("new" if proven else "blend"), None
+        rest = data.filter(pl.col("night") < len(self.pairs) - 1)
+        settings: Any = self.settings
+
+        def figures(kind: str) -> pl.DataFrame:
+            return last.by_listener(
+                fit(rest, names, settings.model_copy(update={"kind": kind}), self.seed).score(last.matrix(names))
+            )
+
+        gain, new = gain_of(theirs, figures(BLEND)), mean_of(figures(choice.used)) if proven else None
+        sources = {name: last.ndcg(ranks) for name, ranks in alone(last).items()}
+        before = mean_of(theirs)
+        return promotion.decide(new, proven, before, gain.low > 0, sources, self.settings.promote_tolerance), before
 
     def _old(self, day: date) -> tuple[Any, date] | None:
         """The ranker at work and its fit date."""
@@ -92,14 +132,13 @@ class RankerFit:
         assert self.replaced is not None
         return store_folder(run, fetch(self.warehouse, self.replaced, run.day))
 
-    def _fitted(
-        self, run: Run, data: pl.DataFrame, names: list[str], kind: str, figures: dict[str, float]
-    ) -> list[FileEntry]:
-        """The new ranker, fitted on all nights."""
+    def _fitted(self, run: Run, data: pl.DataFrame, names: list[str], choices: Mapping[str, Choice]) -> list[FileEntry]:
+        """The new ranker, fitted on all nights: of each list the kind that was chosen for it."""
         from models.rankers.kinds import fit
 
+        kind, figures = choices[DISCOVERIES].used, choices[DISCOVERIES].figures
         settings: Any = self.settings.model_copy(update={"kind": kind})
-        ranker = fit(data, names, settings, self.seed)
+        ranker = fit(data, names, settings, self.seed, repeats=choices[REPEATS].used)
         with tempfile.TemporaryDirectory() as scratch:
             ranker.save(Path(scratch))
             write_entry(
@@ -111,6 +150,6 @@ class RankerFit:
                 inputs=run.inputs,
                 settings=self.settings.model_dump(mode="json"),
                 seed=self.seed,
-                metrics={f"ndcg@50 {name}": value for name, value in figures.items()},
+                metrics={f"ndcg@50 {name}": value for name, value in figures.items() if not name.startswith(SOURCE)},
             )
             return store_folder(run, Path(scratch))

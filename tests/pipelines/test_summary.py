@@ -26,7 +26,9 @@ def test_a_night_ends_with_its_shelves_by_status_and_the_next_command(world: Wor
     }
     lines = night_lines(made, str(world.made))
     assert lines[0].endswith("made in 9.0 s") and lines[-1].startswith("next  nightshelf show LISTENER --why")
-    assert len(lines) == 3 + rows["shelf_id"].n_unique()
+    assert len(lines) == 3 + rows["shelf_id"].n_unique() + ("ranker" in made)
+    note = {**made, "ranker": "the untrained blend stands in"}
+    assert night_lines(note, str(world.made))[-2] == "ranker  the untrained blend stands in"
 
 
 def test_an_evaluation_ends_with_the_ranker_the_baseline_and_their_difference() -> None:

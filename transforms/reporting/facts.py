@@ -109,6 +109,7 @@ class Model:
 class NightFacts:
     """Everything the page tells; whatever is missing is left out of it.
 
+    `ranker_note`: what the night's order has to say of itself, "" where its ranker was shown to be the better order.
     `removed`: by shelf what each rule kept off it, most first. `quality_note` and `open_slots_note` say why a chapter has no
     numbers; `shelves_note` says what of the shelves was read, where that was not all of them; `plugins` are names and
     versions of the packages that had a hand in it.
@@ -118,6 +119,7 @@ class NightFacts:
     warehouse: str
     evaluation: pl.DataFrame | None = None
     evaluated_days: int | None = None
+    ranker_note: str = ""
     quality_note: str = ""
     open_slots_note: str = ""
     checks: Sequence[Check] = ()
