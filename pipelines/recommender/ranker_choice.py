@@ -113,7 +113,7 @@ def choose(
     asked = tuple(k for k in (RANKERS if settings.kind == "best" else (settings.kind,)) if k != BLEND)
     measured: dict[str, dict[str, list[pl.DataFrame]]] = {name: {} for name in LISTS}
     nights = dict.fromkeys(LISTS, 0)
-    for number in range(1, int(data["night"].max() or 0) + 1):  # type: ignore[call-overload]
+    for number in range(1, int(data["night"].max() or 0) + 1):  # type: ignore[arg-type]
         before = data.filter(pl.col("night") < number)
         whole = night(number)
         if not before.height or not whole.candidates.height:
