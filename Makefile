@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EMULATORS := .venv-emulators
+BIGTABLE := build/bigtable-emulator
 LLM := .venv-llm
 DATA ?= ./data
 WORKERS := .venv-workers
@@ -24,7 +25,7 @@ INTO = { [ -x $(BIN)/uv ] && $(BIN)/uv pip install -q --python $(1)/bin/python $
 OURS := -c constraints.txt -e '.[test,bench]'
 CURRENT = [ -x $(BIN)/pip ] && sha256sum --check --status $(STAMP) 2> /dev/null
 
-.PHONY: install installed emulators nightly test lint types docs bench llm flink java clean
+.PHONY: install installed emulators bigtable nightly test lint types docs bench llm flink java clean
 
 install: $(STAMP)
 
@@ -44,7 +45,15 @@ installed:
 	sha256sum setup.py constraints.txt > $(STAMP) 2> /dev/null || touch $(STAMP)
 
 # BigQuery and storage for the tests: an environment of its own, since the emulator wants other versions than the program.
-emulators: install $(EMULATORS)/.installed
+emulators: install $(EMULATORS)/.installed bigtable
+
+# Google's Go client ships an emulator of Bigtable; it is built of the modules that go.sum pins. Without Go its tests are skipped.
+bigtable:
+	@if command -v go > /dev/null; then $(MAKE) --no-print-directory $(BIGTABLE); \
+	else echo "make emulators: no go on this machine, so the tests against Bigtable's emulator are skipped; install Go 1.26" >&2; fi
+
+$(BIGTABLE): tests/bigtable/go.mod tests/bigtable/go.sum
+	cd tests/bigtable && go build -trimpath -o $(abspath $@) cloud.google.com/go/bigtable/cmd/emulator
 
 $(EMULATORS)/.installed: tests/emulators.txt
 	$(PYTHON) -m venv $(EMULATORS)

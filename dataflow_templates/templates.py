@@ -145,6 +145,12 @@ def _score(*, fit_date: date | None, candidates_only: bool, greedy: bool, **give
     score(asked=Asked(fit_date, candidates_only, greedy), **given)
 
 
+def _blend(**given: Any) -> None:
+    from pipelines.blend import blend
+
+    blend(**given)
+
+
 def _file_prompts(**given: Any) -> None:
     from pipelines.file_prompts import file_prompts
 
@@ -172,6 +178,12 @@ def _publish(*, settings: Settings, **given: Any) -> None:
     publish(gates=settings.gates, **given)
 
 
+def _export(**given: Any) -> None:
+    from pipelines.export import export
+
+    export(**given)
+
+
 def _forget(*, settings: Settings, **given: Any) -> None:
     from pipelines.forget import forget
 
@@ -187,10 +199,12 @@ _STARTS: dict[str, Job] = {
     "train": _train,
     "train_ranker": _train_ranker,
     "score": _score,
+    "blend": _blend,
     "file_prompts": _file_prompts,
     "prompt": _prompt,
     "evaluate": _evaluate,
     "publish": _publish,
+    "export": _export,
     "forget": _forget,
 }
 TEMPLATES = {c.name: Template(c, options_of(c), _STARTS[c.name]) for c in COMMANDS}

@@ -66,10 +66,10 @@ def forget(
         texts = clear_others(opened, Traces({*ids, *raw}), prints(ids) or tuple(gone.prints), on)
     tables = counted_rows = 0
     if published:
-        from pipelines.runtime.forget_published import forget_published
+        from pipelines.runtime.forget_published import forget_copies
 
         with stage("forget published"):
-            tables, counted_rows = forget_published(opened, published, gone, sorted(set(ids)), client)
+            tables, counted_rows = forget_copies(opened, published, gone, sorted(set(ids)), client)
     return Done(
         len(set(ids)), files, rows, texts, tables, counted_rows, max(0, len(new) - held), opened.store.others_at_work()
     )

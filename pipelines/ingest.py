@@ -16,6 +16,7 @@ from pipelines.runtime.inputs import gathered
 from pipelines.runtime.jobs import described_only, launch, planned_anew
 from pipelines.runtime.today import today_in
 from transforms.formats.base import Options
+from transforms.formats.files import ROLES
 from transforms.ingest.batch import Batch, ledger
 from transforms.ingest.request import batch_of, format_of, looked_over, mapping_of
 from transforms.ingest.result import Ingested
@@ -39,6 +40,7 @@ def ingest(
     listeners_file: str | None = None,
     feedback: str | None = None,
     impressions: str | None = None,
+    blends: str | None = None,
     listener: str | None = None,
     settings: Settings | None = None,
     beam_args: Sequence[str] = (),
@@ -61,7 +63,7 @@ def ingest(
     fmt, opened = format_of(format, end_date, anonymous, listener), Warehouse(warehouse)
     end = end_date or today_in(opened)
     options = Options(end, mapping_of(fmt, mapping), anonymous, listener)
-    others = {"tracks": tracks, "listeners": listeners_file, "feedback": feedback, "impressions": impressions}
+    others = dict(zip(ROLES[1:], (tracks, listeners_file, feedback, impressions, blends), strict=True))
     key, later = key_source(pseudonym_key_file), described_only(beam_args)
     with gathered(opened, format, inputs, others, options.mapping, client, keep=later) as (files, tables_known):
 

@@ -14,6 +14,7 @@ from datetime import date
 
 from pipelines import night_steps as local
 from pipelines.earlier_nights import FOLDING, LEARNING, make_earlier, take
+from pipelines.night_blends import make_blends
 from pipelines.night_prompts import answer_prompts
 from pipelines.runtime.config import Settings
 from pipelines.runtime.processes import processes_of
@@ -46,6 +47,12 @@ NIGHT = (
         earlier=True,
     ),
     Step(
+        "blend",
+        ("blends", "models", *ABOUT, "artists", "candidates", "listener_embeddings", "feedback", "shelves"),
+        ("blend_shelves",),
+        make_blends,
+    ),
+    Step(
         "prompt",
         ("prompts", "models", *OWN[:1], *ABOUT, "feedback", "exclusions", "intents", "playlists"),
         ("intents", "playlists"),
@@ -53,7 +60,7 @@ NIGHT = (
     ),
 )
 WORKFLOW = (
-    Step("ingest", (), (*ACTS, "impressions", *ABOUT, "artists", "rejects")),
+    Step("ingest", (), (*ACTS, "impressions", "blends", *ABOUT, "artists", "rejects")),
     *NIGHT,
     Step("evaluate", MEASURED, ("evaluation",)),
     Step("publish", ("shelves",)),

@@ -53,6 +53,7 @@ ORDER = (  # every room, from the ground up: a room imports only rooms that stan
     "transforms.next_in_session",
     "transforms.candidates",
     "transforms.shelves",
+    "transforms.serving",
     "transforms.prompts",
     "transforms.outcomes",
     "transforms.experiments",

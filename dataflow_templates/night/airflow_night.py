@@ -40,6 +40,7 @@ JOBS = [
     ("train", {"date": NIGHT}),
     ("train_ranker", {"date": NIGHT}),
     ("score", {"date": NIGHT}),
+    ("blend", {"date": NIGHT}),
     ("prompt", {"date": NIGHT}),
     ("evaluate", {"date": WEEK_AGO}),
     ("publish", {"date": NIGHT, "to": "{{ var.value.nightshelf_publish_to }}"}),

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipelines.cli.beam_options import HANDED_ON, mistake, own_options
+from pipelines.cli.beam_options import HANDED_ON, BeamCommand, mistake, own_options
 from pipelines.cli.declare import DAY
 from pipelines.cli.jobs import JOBS
 from pipelines.cli.options import (
@@ -102,6 +102,31 @@ def publish(day: date | None, to: str, tables: Sequence[str], back: bool, wareho
         click.echo(one)
 
 
+@click.command(cls=BeamCommand)
+@JOBS["export"].on_terminal
+@click.option("--rollback", "back", is_flag=True, help="Point readers back at the publication before.")
+@click.pass_context
+def export(ctx: click.Context, day: date | None, to: str, back: bool, warehouse: str, **o: Any) -> None:
+    """Write a night's shelves by key, then move the pointer that apps read by."""
+    from pipelines import export as job
+    from transforms.tables.warehouse import standing
+
+    if back:
+        done = job.rollback(to)
+    elif day is None:
+        raise click.UsageError("--date is required, except with --rollback")
+    else:
+        standing(warehouse)
+        settings, more = settings_of(o["config"]), {name: o[name] for name in ("keep_days", "accept_gates")}
+        found = job.export(warehouse, day, to, settings=settings, beam_args=ctx.args, **more)
+        if found is None:
+            return
+        done = found
+    click.echo(
+        f"{to} serves the night of {done.date}: {done.listeners:,} listeners, {done.rows:,} rows, stamp {done.stamp}"
+    )
+
+
 @click.command(context_settings=HANDED_ON)
 @click.argument("listeners", nargs=-1)
 @JOBS["forget"].on_terminal
@@ -154,4 +179,4 @@ def _told_apart(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return [w for w in words if not w.startswith("--")], beam
 
 
-COMMANDS = (status, rollback, repair, clean, check, publish, forget)
+COMMANDS = (status, rollback, repair, clean, check, publish, export, forget)

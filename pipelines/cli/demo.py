@@ -53,10 +53,18 @@ def demo(listeners: int, tracks: int, days: int, out: str, seed: int, settings: 
     with stage("report"):
         page = report(warehouse, day, settings.cost)
     roster = pl.read_parquet(world / "listeners.parquet", columns=["listener_id"])
-    show(warehouse, roster["listener_id"].sort()[0], day=day)
     stored = Warehouse(warehouse)
+    show(warehouse, one_to_show(stored, day, roster["listener_id"]), day=day)
     lines = night_lines(of_night(stored, day, took), warehouse)
     click.echo("\n".join([*lines, "", *evaluation_lines(of_evaluation(stored, day), str(page))]))
+
+
+def one_to_show(warehouse: Warehouse, day: date, listeners: pl.Series) -> str:
+    """The first listener who shares a shelf with a group, else the first."""
+    if warehouse.current("blend_shelves", day) is not None:
+        shared = warehouse.read("blend_shelves", day).filter(pl.col("status") == "personal")["listener_id"]
+        listeners = shared if len(shared) else listeners
+    return str(listeners.sort()[0])
 
 
 def prompts_of(world: Path, seed: int) -> str:

@@ -48,6 +48,13 @@ FILE_OR_TABLE = Text(
     rf"{_BUCKET}/[^\s,]+|{_LOCAL}|bigquery:{_NAME}\.[\w-]+", "a file or bigquery:PROJECT.DATASET.TABLE"
 )
 DATASET = Text(rf"bigquery:{_NAME}", "bigquery:PROJECT.DATASET")
+TARGET = Text(
+    rf"jsonl:(?:{_BUCKET}(?:/[^\s,]*)?|{_LOCAL})|bigtable:[A-Za-z0-9.:-]+/[A-Za-z0-9-]+/[\w.-]+",
+    "jsonl:FOLDER or bigtable:PROJECT/INSTANCE/TABLE",
+)
+COPY = Text(
+    f"{DATASET.form}|{TARGET.form}", "bigquery:PROJECT.DATASET, jsonl:FOLDER or bigtable:PROJECT/INSTANCE/TABLE"
+)
 DATE = Text(
     r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])", "a date as YYYY-MM-DD", value=a_day, click_type=DAY
 )
@@ -84,6 +91,7 @@ COMMANDS = (
             Option("listeners_file", FILE_OR_TABLE, "In the columns of table listeners."),
             Option("feedback", FILE_OR_TABLE, "In the columns of table feedback."),
             Option("impressions", FILE_OR_TABLE, "In the columns of table impressions."),
+            Option("blends", FILE_OR_TABLE, "In the columns of table blends: who joins or leaves a group."),
             Option("end_date", DATE, "Last date of the batch; later events are refused."),
             Option("anonymous", SWITCH, "Each line of sessions is a listener.", default="false"),
             Option(
@@ -152,6 +160,12 @@ COMMANDS = (
         ),
     ),
     Command(
+        "blend",
+        "Nightshelf: blend",
+        "Groups of listeners: a list each, as a shelf for every member.",
+        DATED,
+    ),
+    Command(
         "file_prompts",
         "Nightshelf: file prompts",
         "A file of prompts into table prompts of a date: cleaned, counted, split by listener.",
@@ -191,6 +205,18 @@ COMMANDS = (
         ),
     ),
     Command(
+        "export",
+        "Nightshelf: export",
+        "A night by key where apps read it: files of lines or Bigtable, then the pointer moved.",
+        (
+            *EVERY,
+            replace(NIGHT, here=""),
+            Option("to", TARGET, "Where apps read.", required=True),
+            Option("keep_days", DAYS, "Days until an earlier publication expires.", default="7"),
+            ACCEPT_GATES,
+        ),
+    ),
+    Command(
         "forget",
         "Nightshelf: forget",
         "People removed from every table, stored night and published copy.",
@@ -198,7 +224,7 @@ COMMANDS = (
             WAREHOUSE,
             replace(CONFIG, only="template"),  # every template is told of the settings; this job reads none
             Option("listeners_file", FILE, "Listener ids, one a line.", required=True, here=""),
-            Option("published", DATASET, "The dataset that nights were published to."),
+            Option("published", COPY, "Where nights were published or exported to."),
             replace(KEY, help="Key that ids were replaced under at ingest."),
         ),
     ),

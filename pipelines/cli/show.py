@@ -65,7 +65,7 @@ def show(
     manifest = opened.newest("shelves", date.max) if day is None else opened.need("shelves", day)
     if manifest is None:
         raise UserError("the warehouse has no shelves yet; make a night first with `nightshelf run --date D`")
-    rows = of_listener(opened, manifest, listener)
+    rows = with_blends(opened, manifest.date, of_listener(opened, manifest, listener), listener)
     if rows.is_empty():
         raise UserError(
             f"no shelves of {manifest.date} are for that listener; check the id (ids are kept as they came)"
@@ -81,6 +81,14 @@ def show(
         reasons = _explained(opened, row, listener, contributions) if why and row["items"] else {}
         console.print(_table(row, names, reasons))
         console.print()
+
+
+def with_blends(warehouse: Warehouse, day: date, rows: pl.DataFrame, listener: str) -> pl.DataFrame:
+    """A listener's shelves of a night, and the shelves that groups share with them."""
+    blends = warehouse.current("blend_shelves", day)
+    if blends is None or rows.is_empty():
+        return rows
+    return pl.concat([rows, of_listener(warehouse, blends, listener)], how="diagonal_relaxed")
 
 
 def shelf_tables(warehouse: Warehouse, day: date, rows: pl.DataFrame) -> list[Table]:
@@ -158,6 +166,10 @@ def _heading(row: dict[str, Any]) -> Text:
     parts = [stands, row["status"], f"chosen {row['refresh_date']}", f"{len(row['spares'])} spares"]
     if row["arm"]:
         parts.append(f"{row['experiment']}: {row['arm']}")
+    if row.get("satisfaction") is not None:
+        parts.append(
+            f"{row['members']} members, satisfied {row['satisfaction']:.2f}, gap {row['satisfaction_gap']:.2f}"
+        )
     heading = Text(row["title"], style="bold").append(f" ({', '.join(parts)})", style="dim")
     return heading.append(f"\n{row['status_reason']}", style="italic") if row["status_reason"] else heading
 

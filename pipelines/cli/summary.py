@@ -42,7 +42,8 @@ def of_night(warehouse: Warehouse, day: date, took: str) -> dict[str, Any]:
     """Listeners, shelves by status and what the ranker has to say, of a committed night; `took` is how long it was made."""
     manifest = warehouse.need("shelves", day)
     counts: dict[str, int] = manifest.extra.get("measured", {}).get("counts", {})
-    shelves = statuses(counts)
+    blends = warehouse.current("blend_shelves", day)
+    shelves = statuses({**counts, **(blends.extra if blends else {})})
     when = next((key.partition("@")[2] for key in manifest.inputs if key.startswith("rankers@")), None)
     ranker = warehouse.current("rankers", date.fromisoformat(when)) if when else None
     note = promotion.sentence(ranker.extra) if ranker else None

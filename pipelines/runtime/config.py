@@ -23,6 +23,7 @@ from transforms.listening.track_stats import TrackStatsSettings
 from transforms.outcomes.join import OutcomeSettings
 from transforms.prompts.settings import PromptSettings
 from transforms.reporting.settings import CostSettings
+from transforms.shelves.blend.settings import BlendSettings
 from transforms.shelves.columns import known_columns
 from transforms.shelves.settings import ShelvesSettings
 from transforms.simulation.live_settings import LiveSettings
@@ -52,6 +53,7 @@ class Settings(BaseModel):
     ranker: RankerSettings = Field(RankerSettings(), description="the ranker")
     bootstrap: BootstrapSettings = Field(BootstrapSettings(), description="nights before the first ranker")
     shelves: ShelvesSettings = Field(ShelvesSettings(), description="shelves")
+    blend: BlendSettings = Field(BlendSettings(), description="the shelf that a group of listeners shares")
     prompts: PromptSettings = Field(PromptSettings(), description="prompted playlists")
     outcomes: OutcomeSettings = Field(OutcomeSettings(), description="outcomes")
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="evaluation")

@@ -7,13 +7,14 @@ run, the label becomes the redacted run's, so that `publish` finds the table who
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from google.cloud import bigquery
 
 from transforms.privacy.forget import prints
 from transforms.privacy.forgotten import Forgotten
 from transforms.privacy.traces import WORD, Traces
+from transforms.serving.targets import target_of
 from transforms.tables import bigquery as bq
 from transforms.tables.bigquery_client import Target, label, refusals, target
 from transforms.tables.manifest import Manifest
@@ -23,6 +24,23 @@ from transforms.tables.warehouse import Warehouse, folder
 
 PATTERN = 50  # listeners in one pattern
 Parameter = bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter
+
+
+def forget_copies(
+    warehouse: Warehouse, to: str, gone: Forgotten, listeners: Sequence[str], client: bigquery.Client | None = None
+) -> tuple[int, int]:
+    """Delete listeners from a published copy: a dataset, or a target of `export`.
+
+    Returns:
+        tables that held them, and rows (or lines) deleted or changed.
+
+    Raises:
+        UserError: there is no such place, or it refused; the same command again goes on.
+    """
+    if to.startswith("bigquery:"):
+        return forget_published(warehouse, to, gone, listeners, client)
+    rows = target_of(to).forget(listeners, gone)
+    return (1 if rows else 0), rows
 
 
 def forget_published(
@@ -57,7 +75,7 @@ def forget_published(
             if lines:
                 found = sum(_run(at, statement, given) for given in _of_lines(listeners, gone))
             else:
-                ids = list(listeners) or _known(at, item.table_id, columns, gone)
+                ids = list(listeners) or _known(at, item.table_id, gone)
                 found = _run(at, statement, [bigquery.ArrayQueryParameter("ids", "STRING", ids)]) if ids else 0
             if found:
                 tables, rows = tables + 1, rows + found
@@ -79,10 +97,9 @@ def _of_lines(listeners: Sequence[str], gone: Forgotten) -> Iterator[list[Parame
         ]
 
 
-def _known(at: Target, name: str, columns: Collection[str], gone: Forgotten) -> list[str]:
+def _known(at: Target, name: str, gone: Forgotten) -> list[str]:
     """Who of the list a table holds."""
-    members = "" if "listener_id" in columns else ", UNNEST(listener_ids) AS listener_id"
-    asked = f"SELECT DISTINCT listener_id FROM `{at.dataset.table(name)}`{members}"  # noqa: S608 - names are checked
+    asked = f"SELECT DISTINCT listener_id FROM `{at.dataset.table(name)}`"  # noqa: S608 - names are checked
     found = at.client.query(asked, location=at.location).result()
     return sorted(gone.among(row["listener_id"] for row in found))
 

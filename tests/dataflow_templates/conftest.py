@@ -84,6 +84,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, emulator: Emulator) -> Made:
             "tracks": f"{log}/tracks.parquet",
             "listeners_file": f"{log}/listeners.parquet",
             "feedback": f"{log}/feedback.parquet",
+            "blends": f"{log}/blends.parquet",
         },
         "publish_to": f"bigquery:{PROJECT}.{dataset}",
     }

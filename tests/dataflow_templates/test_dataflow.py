@@ -28,8 +28,10 @@ STEPS = {
     "train": {"Histories", "Examples", "One fit", "Fit", "Done"},
     "train_ranker": {"Ranker", "Fit", "Done"},
     "score": {"Score shards", "Score", "Score tables", "Done"},
+    "blend": {"Members", "Offer", "By group", "Choose", "By listener", "Order", "Count", "Table", "All", "Done"},
     "file_prompts": {"File", "Prompts", "Table", "Done"},
     "prompt": {"Nothing to do"},  # nobody of this small world has asked for a playlist
+    "export": {"Shelves", "Changes", "Count", "Lines", "Stands", "Table", "Done", "Night", "Switch"},
     "evaluate": {
         "Library shards",
         "Library",
@@ -112,6 +114,7 @@ def arguments(template: str, urls: dict[str, str]) -> list[str]:
         "file_prompts": [*made, "--input=gs://nights/prompts.jsonl"],
         "features": [f"--warehouse={urls['ingested']}", f"--date={NIGHT}"],
         "publish": [*made, "--to=bigquery:music.shelves"],
+        "export": [*made, "--to=jsonl:gs://nights/apps"],
         "forget": [f"--warehouse={urls['made']}", "--listeners_file=gs://nights/forget.txt"],
     }.get(template, made)
 
@@ -151,9 +154,11 @@ def jobs(bucket: dict[str, str], storage: Storage) -> dict[str, Described]:
         "check": (),
         "features": (),
         "exclusions": (),
+        "blend": ("blend_shelves",),
         "file_prompts": (),
         "prompt": (),
         "publish": (),
+        "export": (),
         "evaluate": ("evaluation",),
         "score": ("candidates", "draws", "listener_embeddings", "shelves"),
         "train_ranker": ("rankers",),

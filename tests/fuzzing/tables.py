@@ -24,6 +24,7 @@ ROLES: dict[str, dict[str, str]] = {
     "feedback": {"listener_id": cases.CANARY, "kind": "save", "target": "t1", "at": "2026-01-05T10:00:00Z"},
     "impressions": {"listener_id": cases.CANARY, "surface": "home", "shelf_id": "s", "version": "v", "track_id": "t1",
                     "position": "1", "item_or_spare": "item", "shown_at": "2026-01-05T10:00:00Z"},
+    "blends": {"listener_id": cases.CANARY, "blend_id": "b", "at": "2026-01-05T10:00:00Z", "left": "false"},
 }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ MIDNIGHT = datetime.combine(NIGHT + timedelta(1), datetime.min.time(), UTC)
 # Named after what a row was made from, or when it came in: these may move with the log.
 NAMES = ("version", "model_version", "ingested_at")
 # made by jobs of their own, or only where somebody asks for it
-NO_PART_OF_A_NIGHT = {"evaluation", "blends", "prompts", "intents", "playlists", "exposures", "readouts"}
+NO_PART_OF_A_NIGHT = {"evaluation", "shelf_changes", "prompts", "intents", "playlists", "exposures", "readouts"}
 
 
 @pytest.fixture(scope="module")

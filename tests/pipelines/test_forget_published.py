@@ -4,7 +4,7 @@ of statements."""
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -128,23 +128,24 @@ def test_published_lines_lose_what_gives_the_listener_away_and_are_loaded_again(
     assert lines_of(emulator, dataset) == kept
 
 
-def test_with_nobody_named_lines_are_found_by_print_and_blends_by_member(
+def test_with_nobody_named_lines_are_found_by_print_and_members_by_name(
     emulator: Emulator, warehouse: Warehouse
 ) -> None:
     dataset, who = emulator.dataset(), LISTENERS[3]
     to = f"bigquery:{PROJECT}.{dataset}"
     put(warehouse, "rejects", NIGHT, refused(who))
-    pairs = [{"blend_id": f"blend-{n}", "listener_ids": [LISTENERS[n], LISTENERS[n + 1]]} for n in (1, 2, 3)]
-    put(warehouse, "blends", NIGHT, frame("blends", pairs))
+    at = datetime(2026, 1, 5, tzinfo=UTC)
+    joined = [{"listener_id": LISTENERS[n], "blend_id": "b", "at": at} for n in (1, 2, 3)]
+    put(warehouse, "blends", NIGHT, frame("blends", joined))
     publish(warehouse.url, NIGHT, to, ["rejects", "blends"], client=emulator.client())
     before = lines_of(emulator, dataset)
     forget(warehouse.url, [who], today=TODAY)
     assert lines_of(emulator, dataset) == before
     done = forget(warehouse.url, published=to, client=emulator.client(), today=TODAY)
-    assert (done.published, done.published_rows) == (2, 2 + 2)
+    assert (done.published, done.published_rows) == (2, 2 + 1)
     assert lines_of(emulator, dataset) == [*[("a.csv", None, None)] * 2, *before[2:]]
-    left = emulator.client().query(f"SELECT blend_id FROM `{PROJECT}.{dataset}.blends`").result()
-    assert [row["blend_id"] for row in left] == ["blend-1"]
+    left = emulator.client().query(f"SELECT listener_id FROM `{PROJECT}.{dataset}.blends`").result()
+    assert sorted(row["listener_id"] for row in left) == [LISTENERS[1], LISTENERS[2]]
 
 
 def test_a_dataset_that_is_not_there_is_said_and_nobody_is_named(emulator: Emulator, warehouse: Warehouse) -> None:

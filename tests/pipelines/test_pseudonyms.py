@@ -7,7 +7,6 @@ import pickle
 from datetime import date
 from pathlib import Path
 
-import polars as pl
 import pytest
 from rich.console import Console
 
@@ -126,9 +125,3 @@ def test_with_the_key_the_id_that_came_shows_and_forgets(tmp_path: Path, key: st
     assert done.rows >= 3 and found(Path(warehouse), [mine]) == []
     done = ingest(warehouse, "csv", [plays(tmp_path, "b.csv", 11)], end_date=END, pseudonym_key_file=key)
     assert done.reasons["forgotten"] == 1
-
-
-def test_blends_lose_their_members_names_too() -> None:
-    names = Pseudonyms(KEY.encode())
-    rows = names.rows(pl.DataFrame({"blend_id": ["x"], "listener_ids": [["ann", "bob"]]}))
-    assert rows["listener_ids"].to_list() == [[names.of("ann"), names.of("bob")]]

@@ -113,6 +113,6 @@ def hashes(warehouse: Warehouse) -> dict[str, list[tuple[str, str]]]:
 def without(warehouse: Warehouse, day: date) -> None:
     """Take out what a night made of its date and the two before: the log itself stays, and so do the earlier nights."""
     for table in tables(warehouse):
-        if table not in ("listens", "feedback", "impressions", "rejects"):
+        if table not in ("listens", "feedback", "impressions", "blends", "rejects"):
             for n in range(3):
                 warehouse.store.delete(f"{table}/date={day - timedelta(n)}")

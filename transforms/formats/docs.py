@@ -24,6 +24,7 @@ FILES = {
     "listeners": "--listeners-file",
     "feedback": "--feedback",
     "impressions": "--impressions",
+    "blends": "--blends",
 }
 
 
@@ -98,7 +99,7 @@ fills only what the catalog does not know.
 """
 
 OTHERS = """
-## Catalog, listeners, feedback and impressions
+## Catalog, listeners, feedback, impressions and groups
 
     nightshelf ingest --format csv --input plays.csv --mapping plays.yaml --tracks catalog.csv --warehouse ./warehouse
 

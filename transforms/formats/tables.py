@@ -1,4 +1,4 @@
-"""Files that are a table already: a catalog, listeners, feedback or impressions, in the columns of their schema.
+"""Files that are a table already: a catalog, listeners, feedback, impressions or groups, in the columns of their schema.
 
 Parquet or CSV with a header. Columns the schema lets be null may be missing, and columns it does not know are left
 out. In CSV, lists are `;`-joined. A row that lacks what its table requires is refused as `broken_line`, one from
@@ -39,7 +39,7 @@ from transforms.listening.exclusions import possible_target
 from transforms.listening.feedback import UNKNOWN, kind_of
 from transforms.tables.schema import TABLES
 
-EVENT_TIME = {"feedback": "at", "impressions": "shown_at"}
+EVENT_TIME = {"feedback": "at", "impressions": "shown_at", "blends": "at"}
 CLOSED = {"feedback": "kind", "impressions": "item_or_spare"}  # columns whose values are a list of words
 SHOWN_AS = ("item", "spare")
 _OPTIONAL = {"tracks": {"recording_id"}}
@@ -204,7 +204,7 @@ _BY_NAME: dict[str, Callable[[pl.Expr], pl.Expr]] = {
     "market": _market,
     "isrc": well_formed_isrc,
     "mbid": well_formed_mbid,
-    **dict.fromkeys(("target", "surface", "shelf_id", "title", "album_id"), said),
+    **dict.fromkeys(("target", "surface", "shelf_id", "title", "album_id", "blend_id"), said),
 }
 
 

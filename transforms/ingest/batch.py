@@ -39,7 +39,7 @@ from transforms.tables.store import Token
 from transforms.tables.warehouse import Warehouse
 
 STEP = "6"
-DATED = ("listens", "feedback", "impressions")
+DATED = ("listens", "feedback", "impressions", "blends")
 TABLES_WRITTEN = (*DATED, "tracks", "artists", "listeners", "rejects")
 
 

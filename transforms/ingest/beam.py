@@ -2,7 +2,7 @@
 
     pieces | Parse        -> (table/shard, Arrow bytes), rejects by shard, catalog rows, counts
            | GroupByKey
-           | CleanShard   -> files of listens, feedback, impressions by date; distinct tracks and listeners; counts
+           | CleanShard   -> files of listens, feedback, impressions, blends by date; distinct tracks and listeners; counts
     root   | WriteListeners, WriteCatalog, WriteRejects, CommitBatch      (`transforms.ingest.commit`)
 
 What is grouped are blocks of about a million rows as Arrow, one byte string a shard, never rows.

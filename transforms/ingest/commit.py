@@ -171,7 +171,7 @@ class CommitBatch(beam.DoFn):
         warehouse = Warehouse(batch.warehouse)
         done |= judge_batch(batch, done, [(w.table, w.day, w.counts) for w in files])
         made: list[tuple[Run, list[Written]]] = []
-        for table in ("listens", "feedback", "impressions", "listeners", "artists", "tracks"):
+        for table in (*DATED, "listeners", "artists", "tracks"):
             mine = [w for w in files if w.table == table]
             for day in sorted({w.day for w in mine if w.file is not None or table not in DATED}):
                 when = date.fromisoformat(day)

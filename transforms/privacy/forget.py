@@ -36,7 +36,6 @@ from transforms.tables.writing import rewrite
 
 _SHARD = re.compile(r"/shard-(\d+)-of-(\d+)-\w+\.parquet$")
 _RUN_FILE = re.compile(r"(?P<folder>\w+/date=[\d-]{10})/run=[^/]+/shard-[^/]+\.parquet")
-SMALLEST_BLEND = 2
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,7 @@ def _may_hold(shard: int, shards: int, of: Sequence[int]) -> bool:
 def redact(warehouse: Warehouse, path: str, gone: Forgotten) -> Redacted | None:
     """Write a file's other rows beside it; None if it holds nobody on the list. Nothing a reader sees is changed.
 
-    A blend loses its member; one with fewer than two members left is no blend and goes. Of a file that is gone since it was
-    listed, `swap` decides whether it was overtaken or is missing.
+    Of a file that is gone since it was listed, `swap` decides whether it was overtaken or is missing.
 
     Raises:
         UserError: the file is damaged, or there is no room.
@@ -109,12 +107,9 @@ def redact(warehouse: Warehouse, path: str, gone: Forgotten) -> Redacted | None:
             raise
         return Redacted(path, None, 0, ())
     names = file.schema_arrow.names
-    if "listener_id" in names:
-        ids = pc.unique(file.read(columns=["listener_id"]).column(0)).to_pylist()
-    elif "listener_ids" in names:
-        ids = pc.unique(pc.list_flatten(file.read(columns=["listener_ids"]).column(0))).to_pylist()
-    else:
+    if "listener_id" not in names:
         return None
+    ids = pc.unique(file.read(columns=["listener_id"]).column(0)).to_pylist()
     held = gone.among(i for i in ids if i is not None)
     if not held:
         return None
@@ -122,23 +117,14 @@ def redact(warehouse: Warehouse, path: str, gone: Forgotten) -> Redacted | None:
     if not _RUN_FILE.fullmatch(path):  # no table's file, so no reader's: something a killed job left
         return Redacted(path, None, file.metadata.num_rows, people)
     before = file.read()
-    after = _without(before, held) if "listener_id" in names else _left_blends(before, held)
+    after = _without(before, held)
     touched = before.num_rows - after.num_rows
-    if "listener_ids" in names:
-        touched = sum(bool(held & set(m or ())) for m in before.column("listener_ids").to_pylist())
     return Redacted(path, rewrite(warehouse, path, after), touched, people)
 
 
 def _without(rows: pa.Table, held: set[str]) -> pa.Table:
     mine = pc.is_in(rows.column("listener_id"), value_set=pa.array(sorted(held), rows.schema.field("listener_id").type))
     return rows.filter(pc.invert(mine))
-
-
-def _left_blends(rows: pa.Table, held: set[str]) -> pa.Table:
-    at = rows.schema.get_field_index("listener_ids")
-    members = [[i for i in m or () if i not in held] for m in rows.column(at).to_pylist()]
-    keep = [len(m) >= SMALLEST_BLEND for m in members]
-    return rows.set_column(at, rows.schema.field(at), pa.array(members, rows.schema.field(at).type)).filter(keep)
 
 
 def clear_rejects(warehouse: Warehouse, path: str, traces: Traces, of: Collection[int] = ()) -> Redacted | None:

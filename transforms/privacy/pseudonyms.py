@@ -62,13 +62,10 @@ class Pseudonyms:
         return ids.replace_strict(distinct, mapped, default=None, return_dtype=pl.String)
 
     def rows(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """A frame with its `listener_id`, and the members in `listener_ids`, replaced."""
-        if "listener_id" in frame.columns:
-            frame = frame.with_columns(self.column(frame["listener_id"]).alias("listener_id"))
-        if "listener_ids" in frame.columns:
-            members = [None if m is None else [self.of(i) for i in m] for m in frame["listener_ids"].to_list()]
-            frame = frame.with_columns(pl.Series("listener_ids", members, dtype=pl.List(pl.String)))
-        return frame
+        """A frame with its `listener_id` replaced."""
+        if "listener_id" not in frame.columns:
+            return frame
+        return frame.with_columns(self.column(frame["listener_id"]).alias("listener_id"))
 
     def rejects(self, rejects: pl.DataFrame) -> pl.DataFrame:
         """Refused lines with nothing of their text: every `raw` is a keyed hash of what was kept of the line."""

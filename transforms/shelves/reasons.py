@@ -41,6 +41,9 @@ _PLAIN = {
     "you_played_it": "you have played it before",
     "not_heard_lately": "you have not heard it for a while",
     "for_you": "fits what you play",
+    "fits_everyone": "fits everyone in the group",
+    "fits_you": "fits you, for the others to hear",
+    "fits_others": "fits others in the group",
 }
 
 

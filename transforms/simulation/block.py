@@ -16,6 +16,7 @@ import polars as pl
 from transforms.simulation.catalog import MARKETS, SimulatedCatalog
 from transforms.simulation.catalog_table import genre_names
 from transforms.simulation.draws import child, geometric, uniform
+from transforms.simulation.groups import groups_frame
 from transforms.simulation.listening import Plays, chart_item, listen, shelf_item
 from transforms.simulation.machines import machine_rows
 from transforms.simulation.raw_log import add_dirt, bot_rows, clean_rows, delivered
@@ -40,6 +41,7 @@ class SimulatedBlock:
     listeners: pl.DataFrame
     feedback: pl.DataFrame
     impressions: pl.DataFrame
+    blends: pl.DataFrame
     truth: pl.DataFrame
     counts: dict[str, int]
 
@@ -60,6 +62,7 @@ def simulate_block(settings: SimulationSettings, catalog: SimulatedCatalog, numb
         listeners=listeners_frame(settings, tastes),
         feedback=feedback_frame(settings, catalog, tastes, visits, plays),
         impressions=impressions_frame(settings, catalog, tastes, visits, plays),
+        blends=groups_frame(settings, tastes),
         truth=truth_frame(catalog, tastes),
         counts=counts,
     )

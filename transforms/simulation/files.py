@@ -3,7 +3,7 @@
 listens/part-00000-of-00004.csv        the log, one file a block of listeners
 listens-late/part-00000-of-00004.csv   events of earlier days that are delivered afterwards
 mapping.yaml                           which column of the log is which of ours
-tracks.parquet listeners.parquet feedback.parquet impressions.parquet
+tracks.parquet listeners.parquet feedback.parquet impressions.parquet blends.parquet
 truth/                                 true tastes, tracks and artists, counts of dirt; never read by a night
 """
 
@@ -26,18 +26,19 @@ from transforms.simulation.raw_log import COLUMNS, MAPPING, csv_lines
 from transforms.simulation.settings import SimulationSettings
 
 # Tables every block adds to; they are merged into one file each.
-MERGED = ("listeners", "feedback", "impressions", "truth/listeners", "truth/dirt")
+MERGED = ("listeners", "feedback", "impressions", "blends", "truth/listeners", "truth/dirt")
 ROW_GROUP = 131_072
 
 
 def log_of(world: Path, form: str = "csv") -> dict[str, Any]:
-    """What `ingest` is told of a simulated world: its log, mapping, catalog, listeners and feedback, by argument."""
+    """What `ingest` is told of a simulated world: its log, mapping, catalog, listeners, feedback and groups, by argument."""
     return {
         "inputs": [str(world / "listens" / f"*.{form}")],
         "mapping": str(world / "mapping.yaml"),
         "tracks": str(world / "tracks.parquet"),
         "listeners_file": str(world / "listeners.parquet"),
         "feedback": str(world / "feedback.parquet"),
+        "blends": str(world / "blends.parquet"),
     }
 
 
@@ -84,7 +85,7 @@ def block_files(settings: SimulationSettings, catalog: SimulatedCatalog, number:
             content = parquet_bytes(rows.select(*COLUMNS))
         files[part_name(settings, folder, number, form)] = content
     counts = {"block": number, **block.counts, **broken, "rows": block.log.height, "rows_late": block.late.height}
-    tables = (block.listeners, block.feedback, block.impressions, block.truth, pl.DataFrame([counts]))
+    tables = (block.listeners, block.feedback, block.impressions, block.blends, block.truth, pl.DataFrame([counts]))
     for name, table in zip(MERGED, tables, strict=True):
         files[part_name(settings, f"parts/{name}", number, "parquet")] = parquet_bytes(table)
     return files

@@ -183,7 +183,7 @@ def view_statement(dataset: Dataset, table: Table, run: str) -> str:
 def forget_statement(dataset: Dataset, table: Table, run: str, columns: Collection[str] = ()) -> str | None:
     """The statement that takes listeners (`@ids`) out of a run table; None for a table that names none.
 
-    A blend that names one of them goes. A refused line keeps its row, without its text where that gives one of them away
+    A refused line keeps its row, without its text where that gives one of them away
     (pattern `@traces`) or the line bears one of their `@prints`; a file's name that does becomes `@word`.
 
     Args:
@@ -192,8 +192,6 @@ def forget_statement(dataset: Dataset, table: Table, run: str, columns: Collecti
     into, names = f"`{dataset.table(run)}`", table.arrow.names
     if "listener_id" in names:
         return f"DELETE FROM {into} WHERE listener_id IN UNNEST(@ids)"  # noqa: S608 - names are checked
-    if "listener_ids" in names:
-        return f"DELETE FROM {into} WHERE EXISTS (SELECT 1 FROM UNNEST(listener_ids) AS i WHERE i IN UNNEST(@ids))"  # noqa: S608
     if table.name == "rejects":
         raw, file = "COALESCE(REGEXP_CONTAINS(raw, @traces), FALSE)", "REGEXP_CONTAINS(file, @traces)"
         kept = [f"file = IF({file}, @word, file)"]
