@@ -15,6 +15,7 @@ import polars as pl
 
 from pipelines.recommender.blend_plan import COLUMNS, TABLE, Blending, plan_blends
 from pipelines.runtime.jobs import launch
+from transforms.listening.feedback import standing
 from transforms.shelves.blend.making import SURFACE, Parts, in_order
 from transforms.shelves.blend.offers import TABLES, offered
 from transforms.tables.as_of import as_of
@@ -59,7 +60,7 @@ def blend(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[
 
 
 def _offered(chunk: Chunk, most: int, buckets: int) -> Iterator[Keyed]:
-    for part in offered(chunk, most, buckets):
+    for part in offered(chunk, most, buckets, standing):
         yield part.shard, part
 
 

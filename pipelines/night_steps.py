@@ -11,13 +11,10 @@ from typing import Any
 
 from pipelines.recommender.night import Asked
 from pipelines.runtime.check import require_listens
-from pipelines.runtime.config import Settings
 from pipelines.runtime.processes import at_once
 from pipelines.runtime.progress import stage
-from pipelines.runtime.schedule import Night, first_listens, is_bootstrap, to_join
+from pipelines.runtime.schedule import Night, is_bootstrap, to_join
 from transforms.common.processes import within
-from transforms.tables.repair import to_fold_again
-from transforms.tables.warehouse import Warehouse, days
 
 MANY = 2_000_000  # candidates of a night whose outcomes several processes join
 
@@ -25,29 +22,6 @@ MANY = 2_000_000  # candidates of a night whose outcomes several processes join
 def check_log(night: Night) -> None:
     """Refuse a log that fails its checks, before its date is folded and closed."""
     require_listens(night.warehouse, night.day, night.settings.gates, night.accept_gates)
-
-
-def fold(night: Night) -> None:
-    """Fold every date that no library holds yet, up to the fit date, then up to the night."""
-    for day in sorted({night.fit, night.day}):
-        fold_to(night.url, day, night.settings, night.beam_args)
-
-
-def fold_to(url: str, day: date, settings: Settings, beam_args: Sequence[str] = ()) -> None:
-    """Fold every date up to `day` that no library holds yet, in one job, and before it what `repair` marked."""
-    from pipelines.features import features
-
-    warehouse = Warehouse(url)
-    newest = warehouse.newest("library", day)
-    first = newest.date + timedelta(1) if newest else first_listens(warehouse, day)
-    if newest is not None and newest.date == day:
-        again = to_fold_again(warehouse, first, day)
-        if not again:
-            return
-        first, day = again[0], again[-1]
-    with stage(f"features {first} to {day}", makes=True) as at:
-        features(url, first, day, settings=settings, beam_args=beam_args)
-        at.rows(sum(m.rows for d in days(first, day) if (m := warehouse.current("sessions", d))))
 
 
 def take_out(night: Night) -> None:

@@ -15,6 +15,7 @@ from datetime import date
 from pipelines import night_steps as local
 from pipelines.earlier_nights import FOLDING, LEARNING, make_earlier, take
 from pipelines.night_blends import make_blends
+from pipelines.night_fold import fold
 from pipelines.night_prompts import answer_prompts
 from pipelines.runtime.config import Settings
 from pipelines.runtime.processes import processes_of
@@ -25,19 +26,14 @@ from transforms.tables.warehouse import Warehouse
 
 OWN, ABOUT = ("library", "sessions"), ("tracks", "listeners")
 SUMS, ACTS, SAID = ("track_stats", "co_listens"), ("listens", "feedback"), ("feedback", "exclusions", "suspects")
+FITTED, ANSWERS = ("session_sample", "track_embeddings", "models"), ("intents", "playlists")
 MEASURED = ("candidates", "shelves", "draws", "library", *ACTS, "impressions", "tracks")
 NIGHT = (
     Step("check", ("listens",), (), local.check_log),
-    Step("features", (*ACTS, *OWN, *ABOUT), (*OWN, "suspects", *SUMS), local.fold, earlier=True),
+    Step("features", (*ACTS, *OWN, *ABOUT), (*OWN, "suspects", *SUMS), fold, earlier=True),
     Step("exclusions", (*ACTS, "sessions"), ("exclusions",), local.take_out, earlier=True),
     Step("outcomes", MEASURED, ("outcomes",), local.join_outcomes),
-    Step(
-        "train",
-        (*OWN, *ABOUT, *SUMS, *SAID),
-        ("session_sample", "track_embeddings", "models"),
-        local.fit_models,
-        earlier=True,
-    ),
+    Step("train", (*OWN, *ABOUT, *SUMS, *SAID), FITTED, local.fit_models, earlier=True),
     Step("train_ranker", ("candidates", "outcomes", "rankers"), ("rankers",), local.fit_ranker),
     Step(
         "score",
@@ -52,12 +48,7 @@ NIGHT = (
         ("blend_shelves",),
         make_blends,
     ),
-    Step(
-        "prompt",
-        ("prompts", "models", *OWN[:1], *ABOUT, "feedback", "exclusions", "intents", "playlists"),
-        ("intents", "playlists"),
-        answer_prompts,
-    ),
+    Step("prompt", ("prompts", "models", *OWN[:1], *ABOUT, *SAID[:2], *ANSWERS), ANSWERS, answer_prompts),
 )
 WORKFLOW = (
     Step("ingest", (), (*ACTS, "impressions", "blends", *ABOUT, "artists", "rejects")),

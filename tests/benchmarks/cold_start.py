@@ -33,7 +33,7 @@ import polars as pl
 
 import models  # noqa: F401  (sets the Keras version before TensorFlow is imported)
 from pipelines.ingest import ingest
-from pipelines.night_steps import fold_to
+from pipelines.night_fold import fold_to
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.scoring import Plan, Scorer

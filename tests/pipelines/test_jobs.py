@@ -20,6 +20,8 @@ UNBOUNDED = {
     "forget": "whoever is forgotten is looked for on every date",
     "night_steps": "says which dates are missing; the jobs it starts read the tables",
     "night_blends": "says whether anybody asked; the job it starts reads the tables",
+    "earlier_nights": "takes steps of nights; the jobs they start read the tables",
+    "night_fold": "says which dates are missing; the job it starts reads the tables",
     "night_prompts": "says whether anybody asked; the job it starts reads the tables",
     "nightly": "says which nights are missing; the jobs it starts read the tables",
     "backfill": "goes over nights that are made; the jobs it starts read the tables",

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.transforms.shelves.worlds import MONDAY
+from transforms.listening.feedback import standing
 from transforms.shelves.blend.choosing import alone, choose, satisfaction, weights
 from transforms.shelves.blend.groups import members
 from transforms.shelves.blend.making import Parts, blend_rows, in_order
@@ -219,7 +220,7 @@ def test_members_bring_only_what_a_night_placed_and_what_they_forbid() -> None:
             "feedback": pl.DataFrame(said, schema=TABLES["feedback"].polars),
         },
     )
-    got = list(offered(chunk, 10, 4))
+    got = list(offered(chunk, 10, 4, standing))
     assert sorted(b for part in got for b in part["members"]["blend_id"]) == ["g", "h"]
     for part in got:
         assert set(part["offers"]["listener_id"]) == {"ann"} and part["offers"].columns == [

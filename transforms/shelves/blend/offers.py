@@ -7,12 +7,11 @@ It is all that leaves a listener's shard: no plays, no times but those of the ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import polars as pl
 
 from transforms.common.hashing import stable_hash
-from transforms.listening.feedback import standing
 from transforms.shelves.blend.groups import members
 from transforms.shelves.feedback import BLOCKED, BLOCKED_ARTIST, DISLIKED
 from transforms.tables.chunks import Chunk
@@ -21,13 +20,14 @@ TABLES = ("members", "offers", "vectors", "acts")
 MODEL = "als"  # whose vectors compare listeners with tracks
 
 
-def offered(chunk: Chunk, most: int, buckets: int) -> Iterator[Chunk]:
+def offered(chunk: Chunk, most: int, buckets: int, standing: Callable[[pl.DataFrame], pl.DataFrame]) -> Iterator[Chunk]:
     """The parts of a chunk's members, by bucket of their groups; a listener of groups in two buckets is in both.
 
     Args:
         chunk: tables blends, listeners, candidates, listener_embeddings, feedback.
         most: candidates a member.
         buckets: groups are spread over so many by hash.
+        standing: what of some feedback stands (`listening.feedback`).
     """
     inside = members(chunk["blends"])
     if inside.is_empty():
