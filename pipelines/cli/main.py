@@ -49,17 +49,39 @@ def _interrupt(*_: object) -> None:
 def main() -> None:
     """Entry point: runs the command, and leaves with its exit code."""
     from pipelines.runtime.leave import exit_code, leave
+    from pipelines.runtime.watched_over import watch_over
 
     _standard_streams()
+    watch_over()  # the rest runs in a child, of whose death somebody can tell
     signal.signal(signal.SIGTERM, _interrupt)  # as orchestrators end a process: a sentence and 130, as after Ctrl-C
     try:
         _run()
     except SystemExit as done:
         leave(exit_code(done.code))
-    except BaseException:  # with NIGHTSHELF_DEBUG; libraries' threads could keep the process from ending by itself
-        traceback.print_exc()
-        leave(1)
+    except (
+        BaseException
+    ) as error:  # with NIGHTSHELF_DEBUG; libraries' threads could keep the process from ending by itself
+        leave(_last_words(error))
     leave(0)
+
+
+def _last_words(error: BaseException) -> int:
+    """Tell of an error that came while one was told, or that is no Exception, as a compiled library's panic is none.
+
+    Returns:
+        The exit code.
+    """
+    from pipelines.runtime import logs
+    from pipelines.runtime.foreseen import foreseen
+
+    if os.environ.get(logs.DEBUG):
+        traceback.print_exc()
+        return 1
+    known = foreseen(error)
+    code = known.exit_code if known else 1
+    told = known or f"an error that nobody foresaw: {logs.without_text(error)}; {logs.MORE}"
+    logs.say("ERROR", f"nightshelf: {told}", exit_code=code)
+    return code
 
 
 def _run() -> None:

@@ -17,9 +17,20 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 CLOSED = (errno.EACCES, errno.EPERM)
 BROKEN = (errno.EIO, errno.ESTALE, errno.ENXIO, errno.EREMOTEIO)
 LIMITS = (errno.EMFILE, errno.ENFILE)
+BUSY = (408, 429, 500, 502, 503, 504)  # what the clients try again, for some minutes, before they give up
+REFUSED = (401, 403)
+UNREACHABLE = (
+    "ConnectionError",
+    "ConnectTimeout",
+    "ReadTimeout",
+    "TransportError",
+    "DefaultCredentialsError",
+    "RefreshError",
+)
 _OURS = re.compile(r"(?:\w+/date=[\d-]{10}/|runs/|reports/|checkpoints/|forgotten/|(?<=/)\.)[^\s'\"]*$")
 _MEMORY = re.compile(
     r"bad_alloc|[Cc]annot allocate memory|[Cc]an't start new thread|[Oo]ut of memory|malloc of size|realloc of size"
+    r"|failed to map segment|can't load unicodedata|MemoryError"
 )
 AGAIN = "what was not committed yet is not there for any reader"
 
@@ -32,33 +43,64 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def foreseen(error: BaseException) -> UserError | None:
-    """The sentence for an error of the machine; None for any other."""
+    """The sentence for an error of the machine or of a service; None for any other."""
     for one in _chain(error):
-        if (code := _code(one, FULL)) is not None:
-            return UserError(
-                f"the disk cannot be written ({os.strerror(code)}); {AGAIN}: make room, then run the same command again"
-            )
-        if isinstance(one, MemoryError) or _MEMORY.search(str(one)) or getattr(one, "errno", None) == errno.ENOMEM:
-            return UserError(
-                f"the machine's memory, or the limit set for this process, is used up; {AGAIN}: free some, raise the limit, or "
-                "have less in memory at once (more `shards` in the settings, fewer `models.sample_listeners`), then run the same "
-                "command again"
-            )
-        if isinstance(one, OSError) and one.errno in CLOSED:
-            return UserError(
-                f"{_named(one)} cannot be opened or written ({os.strerror(one.errno)}); {AGAIN}: mend the rights on it, then run "
-                "the same command again"
-            )
-        if isinstance(one, OSError) and one.errno in BROKEN:
-            return UserError(
-                f"{_named(one)} cannot be read or written ({os.strerror(one.errno)}), as of a disk or a mount that fails; "
-                f"{AGAIN}: look at the machine's log, then run the same command again"
-            )
-        if isinstance(one, OSError) and one.errno in LIMITS:
-            return UserError(
-                f"too many files are open ({os.strerror(one.errno)}); {AGAIN}: raise the limit (`ulimit -n`), then run the same "
-                "command again"
-            )
+        found = _of_the_system(one) or _of_a_service(one)
+        if found is not None:
+            return found
+    return None
+
+
+def _of_the_system(one: BaseException) -> UserError | None:
+    if (code := _code(one, FULL)) is not None:
+        return UserError(
+            f"the disk cannot be written ({os.strerror(code)}); {AGAIN}: make room, then run the same command again"
+        )
+    if isinstance(one, MemoryError) or _MEMORY.search(str(one)) or getattr(one, "errno", None) == errno.ENOMEM:
+        return UserError(
+            f"the machine's memory, or the limit set for this process, is used up; {AGAIN}: free some, raise the limit, or "
+            "have less in memory at once (more `shards` in the settings, fewer `models.sample_listeners`), then run the same "
+            "command again"
+        )
+    if isinstance(one, OSError) and one.errno in CLOSED:
+        return UserError(
+            f"{_named(one)} cannot be opened or written ({os.strerror(one.errno)}); {AGAIN}: mend the rights on it, then run "
+            "the same command again"
+        )
+    if isinstance(one, OSError) and one.errno in BROKEN:
+        return UserError(
+            f"{_named(one)} cannot be read or written ({os.strerror(one.errno)}), as of a disk or a mount that fails; "
+            f"{AGAIN}: look at the machine's log, then run the same command again"
+        )
+    if isinstance(one, OSError) and one.errno in LIMITS:
+        return UserError(
+            f"too many files are open ({os.strerror(one.errno)}); {AGAIN}: raise the limit (`ulimit -n`), then run the same "
+            "command again"
+        )
+    return None
+
+
+def _of_a_service(error: BaseException) -> UserError | None:
+    """What storage in the cloud answers; its own text is not told: it names objects, which may be called like a person."""
+    kinds = {kind.__module__ for kind in type(error).__mro__}
+    answered = "google.api_core.exceptions" in kinds
+    code = int(getattr(error, "code", None) or 0) if answered else 0
+    if code in REFUSED:
+        return UserError(
+            f"the storage service refused ({code}): this account may not do what the command needs; {AGAIN}: let it read, "
+            "create, replace and delete objects of the warehouse (role `storage.objectUser` on the bucket), then run the same "
+            "command again"
+        )
+    if code in BUSY or (answered and type(error).__name__ == "RetryError"):
+        return UserError(
+            f"the storage service is busy or away ({code or 'tried for minutes'}); {AGAIN}: run the same command again in some "
+            "minutes, with fewer workers if it says so often"
+        )
+    if kinds & {"requests.exceptions", "google.auth.exceptions"} and type(error).__name__ in UNREACHABLE:
+        return UserError(
+            f"the storage service cannot be reached; {AGAIN}: look at the network and the account's credentials, then run the "
+            "same command again"
+        )
     return None
 
 

@@ -89,7 +89,7 @@ def without_text(error: BaseException) -> str:
     >>> try:
     ...     raise KeyError("ann")
     ... except KeyError as found:
-    ...     "ann" in told(found), told(found).split(" ")[0]
+    ...     "ann" in without_text(found), without_text(found).split(" ")[0]
     (False, 'KeyError')
     """
     parts: list[str] = []

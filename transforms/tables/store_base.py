@@ -23,7 +23,7 @@ class Store(Protocol):
         """The object's bytes. Raises FileNotFoundError."""
 
     def read_with_token(self, path: str) -> tuple[bytes | None, Token]:
-        """Bytes and the token to hand to `replace`; (None, token) where there is no object."""
+        """Bytes and the token to hand to `replace`; (None, None) where there is no object, in every store."""
 
     def write(self, path: str, data: bytes) -> None:
         """Create or overwrite, all or nothing."""
@@ -32,7 +32,7 @@ class Store(Protocol):
         """Move a finished local file in, all or nothing."""
 
     def replace(self, path: str, data: bytes, token: Token) -> bool:
-        """Write only if the object is still the one `token` was read with; False if it is not."""
+        """Write only if the object is still the one `token` was read with (None: there is none still); False if not."""
 
     def open(self, path: str) -> pa.NativeFile:
         """Random-access reader."""

@@ -65,7 +65,7 @@ class GcsStore:
         while True:
             blob = self._bucket.get_blob(self._name(path))
             if blob is None:
-                return None, 0
+                return None, None
             seen = blob.generation  # a download overwrites it, with nothing where the answer does not tell
             try:
                 return blob.download_as_bytes(if_generation_match=seen), seen
@@ -82,8 +82,9 @@ class GcsStore:
     def replace(self, path: str, data: bytes, token: Token) -> bool:
         from google.api_core.exceptions import PreconditionFailed
 
+        seen = 0 if token is None else token  # the service's word for nothing there; without one it would compare nothing
         try:
-            self._bucket.blob(self._name(path)).upload_from_string(data, if_generation_match=token)
+            self._bucket.blob(self._name(path)).upload_from_string(data, if_generation_match=seen)
         except PreconditionFailed:
             return False
         return True

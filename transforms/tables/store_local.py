@@ -51,7 +51,8 @@ class LocalStore:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             if not os.access(target.parent, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                frozen = os.statvfs(target.parent).f_flag & os.ST_RDONLY
+                raise OSError(code := errno.EROFS if frozen else errno.EACCES, os.strerror(code))
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):  # a full disk is told by whoever runs the job
                 raise

@@ -120,6 +120,10 @@ def bucket_turn(blob: Any, who: str) -> Iterator[Callable[[], None]]:
     text = f"{who}, {secrets.token_hex(8)}\n"
     over, lost = threading.Event(), threading.Event()
     mine = _take(blob, text)
+    blob.upload_from_string(
+        text, if_generation_match=mine
+    )  # who may create objects and not replace them is refused here,
+    mine = blob.generation  # with nothing committed, and not in the middle
 
     def beat() -> None:
         nonlocal mine

@@ -207,7 +207,11 @@ def rows_of(data: bytes) -> int:
 
 
 def check_table(warehouse: Warehouse, manifest: Manifest) -> list[str]:
-    """What of a manifest's files is missing or of another content, and whether its counts are theirs; empty if all is well."""
+    """What of a manifest's files is missing or of another content, and whether its counts are theirs; empty if all is well.
+
+    Raises:
+        UserError: a file may not be opened by this user, which says nothing of what is in it.
+    """
     from hashlib import sha256
 
     wrong = []
@@ -222,6 +226,11 @@ def check_table(warehouse: Warehouse, manifest: Manifest) -> list[str]:
         except FileNotFoundError:
             wrong.append(f"{entry.path} is missing")
             continue
+        except PermissionError as error:
+            raise UserError(
+                f"{entry.path} cannot be opened ({os.strerror(error.errno or 0)}), so nobody knows whether it is damaged: mend "
+                "the rights on it, then run the same command again"
+            ) from error
         except OSError as error:
             wrong.append(f"{entry.path} cannot be read ({os.strerror(error.errno or 0)})")
             continue

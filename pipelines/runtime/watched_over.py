@@ -1,0 +1,117 @@
+"""A small process that stays beside the command and says why, should the system end it without a word.
+
+A process that the system kills for want of memory can say nothing itself, and a library that aborts says it in its own words.
+So the command runs in a child, and its parent, which has loaded nothing and weighs a few megabytes, waits: it hands signals
+on, gives the child's exit code back, and turns a death by signal into one sentence with what to do. The child goes with its
+parent (prctl PR_SET_PDEATHSIG), so whoever kills the process that was started kills the command.
+
+    main()  =  watch_over(); ...the command...      # returns in the child only
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+UNLIMITED = 1 << 50  # what the older control groups say where there is no limit
+AGAIN = "what was not committed yet is not there for any reader"
+LESS = (
+    "give it more memory, or have less in memory at once (more `shards` in the settings, fewer `models.sample_listeners`), then "
+    "run the same command again"
+)
+
+
+def watch_over() -> None:
+    """Go on in a child; the parent waits for it and ends as it ended. Nothing happens where that cannot be had.
+
+    That is elsewhere than on Linux, and in a process that has threads already, of which a child would have only one.
+    """
+    if sys.platform != "linux" or len(os.listdir("/proc/self/task")) > 1:
+        return
+    signals = {*HANDED_ON, signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    parent = os.getpid()
+    try:
+        child = os.fork()
+    except OSError:  # no process or no memory is left for a second one
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return
+    if child == 0:
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before it could be tied to us
+            os._exit(128 + signal.SIGKILL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return
+    code, peak_mb = _waited(child, signals)
+    if code < 0:
+        _say(ended_by(-code, peak_mb, limits()), code := 128 - code)
+    os._exit(code)
+
+
+def _say(message: str, code: int) -> None:
+    """One line on stderr, as the command would have written it."""
+    from pipelines.runtime import logs
+
+    words = " ".join(sys.argv).replace("=", " ")
+    if "--log-format json" in words:
+        logs.choose("json")
+    logs.say("ERROR", f"nightshelf: {message}", exit_code=code)
+
+
+def _waited(child: int, signals: set[signal.Signals]) -> tuple[int, int]:
+    """Hand signals on until the child has ended; its exit code (negative: the signal) and its largest memory in MB."""
+    while True:
+        told = signal.sigwaitinfo(signals)
+        if told.si_signo != signal.SIGCHLD:
+            if told.si_code <= 0:  # sent by a process; a terminal's Ctrl-C has reached the child by itself
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, told.si_signo)
+            continue
+        done, status, used = os.wait4(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status), used.ru_maxrss >> 10
+
+
+def ended_by(number: int, peak_mb: int, limit: str = "") -> str:
+    """The sentence for a process that a signal ended.
+
+    >>> ended_by(9, 2900, "3,000 MB").partition(":")[0]
+    'the system ended the process (signal 9) when it had used up to 2,900 MB of 3,000 MB, as it does when memory is used up'
+    """
+    used = f"when it had used up to {peak_mb:,} MB" + (f" of {limit}" if limit else "")
+    if number == signal.SIGKILL:
+        return f"the system ended the process (signal 9) {used}, as it does when memory is used up: {AGAIN}; {LESS}"
+    if number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS):
+        return (
+            f"a library ended the process (signal {number}) {used}, as some do when memory or a disk is full: {AGAIN}; "
+            f"if it was memory, {LESS}; if it comes again with memory and disk to spare, keep the log and report it"
+        )
+    return f"the process was ended from outside (signal {number}): {AGAIN}; run the same command again"
+
+
+def limits() -> str:
+    """What the machine, or the container or control group we are in, and `ulimit -v` allow of memory; empty if unknown.
+
+    >>> "MB" in limits()
+    True
+    """
+    found = []
+    for path in LIMITS:
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int(Path(path).read_text()))
+    with contextlib.suppress(OSError, ValueError):
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    known = [n for n in found if 0 < n < UNLIMITED]
+    addresses = resource.getrlimit(resource.RLIMIT_AS)[0]
+    told = [f"{min(known) >> 20:,} MB"] if known else []
+    told += [f"{addresses >> 20:,} MB of addresses (`ulimit -v`)"] if addresses != resource.RLIM_INFINITY else []
+    return " and ".join(told)
