@@ -82,7 +82,7 @@ class GcsStore:
     def replace(self, path: str, data: bytes, token: Token) -> bool:
         from google.api_core.exceptions import PreconditionFailed
 
-        seen = 0 if token is None else token  # the service's word for nothing there; without one it would compare nothing
+        seen = 0 if token is None else token  # given None, the service would compare nothing
         try:
             self._bucket.blob(self._name(path)).upload_from_string(data, if_generation_match=seen)
         except PreconditionFailed:
