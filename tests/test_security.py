@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.cli.main import cli
-from pipelines.cli.show import plain
 from pipelines.runtime.config import Settings
 from pipelines.runtime.settings_file import parse
 from tests.transforms.reporting.test_page import NIGHT, parsed
 from transforms.common.errors import UserError
+from transforms.common.printable import plain
 from transforms.common.safe_yaml import read
 from transforms.formats.bigquery import table_name
 from transforms.formats.mapping import load_mapping
@@ -52,6 +52,7 @@ CALLS = {
     "tf.keras.models.load_model", "keras.models.load_model", "load_model", "tempfile.mktemp",
 }  # fmt: skip
 METHODS = {"extractall", "read_pickle", "deserialize", "from_pickle"}
+SPREADSHEETS = {"write_csv", "to_csv", "write_excel", "to_excel", "writerow", "writerows", "sink_csv"}
 ALLOWED = {("transforms/common/safe_yaml.py", "yaml.load")}  # with a loader derived from SafeLoader, see below
 MODEL_LOADS = {"models/sequence.py", "models/two_tower.py"}  # of folders that `artefacts.fetch` checked by hash
 
@@ -82,6 +83,9 @@ def test_nothing_in_the_source_runs_what_it_reads(path: Path) -> None:
         assert what not in CALLS or (name, what) in ALLOWED, f"{what} at line {node.lineno}"
         if isinstance(node.func, ast.Attribute):
             assert node.func.attr not in METHODS, f"{what} at line {node.lineno}"
+            assert node.func.attr not in SPREADSHEETS, (
+                f"{what} at line {node.lineno}: a title that begins with = is a formula in a spreadsheet; tables are Parquet"
+            )
         if what in ("np.load", "numpy.load"):
             assert ast.unparse(words.get("allow_pickle", ast.Constant(True))) == "False", f"line {node.lineno}"
         if what.endswith("saved_model.load"):

@@ -43,10 +43,11 @@ def why_not(listener: str, track: str, day: datetime | None, warehouse: str, **o
     """
     from pipelines.cli.why_not import answer
     from pipelines.runtime.identity import known_as
+    from transforms.common.printable import plain
 
     (known,) = known_as(warehouse, [listener], o["pseudonym_key_file"])
     for line in answer(warehouse, known, track, as_date(day), settings_of(o["config"])):
-        click.echo(line)
+        click.echo(plain(line, lines=True))
 
 
 @click.command(cls=BeamCommand)
@@ -105,7 +106,7 @@ def listeners(sample: int, day: datetime | None, as_json: bool, warehouse: str) 
     import json
 
     from pipelines.cli.listeners import sample as drawn
-    from pipelines.cli.show import plain
+    from transforms.common.printable import plain
 
     for row in drawn(warehouse, sample, as_date(day)).iter_rows(named=True):
         found = f"{plain(row['listener_id'])}  {row['personal']} of {row['shelves']} shelves are personal"

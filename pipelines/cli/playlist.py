@@ -18,11 +18,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.cli.show import of_listeners, plain, titles
+from pipelines.cli.show import of_listeners, titles
 from pipelines.recommender.prompt_plan import MADE, prompting, tables_of
 from pipelines.recommender.prompting import unread
 from pipelines.runtime.logs import say
 from transforms.common.errors import LostRace, UserError
+from transforms.common.printable import plain
 from transforms.prompts.filing import one
 from transforms.prompts.reasons import sentence
 from transforms.prompts.server import ModelServer

@@ -154,7 +154,8 @@ def _print(warehouse: Warehouse, day: date, shelves: pl.DataFrame, known: Sequen
 
 def _print_changes(warehouse: Warehouse, day: date, now: pl.DataFrame, known: Sequence[str]) -> None:
     """What differs from the stored night: a line a shelf, and the tracks that came and went for the listeners shown."""
-    from pipelines.cli.show import of_listeners, plain, titles
+    from pipelines.cli.show import of_listeners, titles
+    from transforms.common.printable import plain
     from transforms.shelves.difference import by_shelf, changes
 
     manifest = warehouse.need("shelves", day)

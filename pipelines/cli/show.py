@@ -11,7 +11,6 @@ contributions, or the standardised source scores that the untrained blend sums.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
@@ -22,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from transforms.common.errors import UserError
+from transforms.common.printable import plain
 from transforms.shelves.reasons import sentence
 from transforms.tables.chunks import shard_of
 from transforms.tables.manifest import Manifest
@@ -32,7 +32,6 @@ Contributions = Callable[[pl.DataFrame], pl.DataFrame]
 """Candidates (rows with the ranker's features) -> the same rows, one float column a feature that moved the score."""
 
 MOVED_BY = 5
-TURNS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 RANKERS = "rankers@"
 
 
@@ -150,15 +149,6 @@ def _table(row: dict[str, Any], names: dict[str, str], reasons: dict[str, str]) 
         if item["track_id"] in reasons:
             table.add_row("", Text(""), "", Text(reasons[item["track_id"]], style="dim"))
     return table
-
-
-def plain(text: str) -> str:
-    """Text without what a terminal would obey: control characters, and marks that turn the direction of writing.
-
-    >>> plain("a\\x1b[2Jb\\u202ec")
-    'a[2Jbc'
-    """
-    return "".join(c for c in text if unicodedata.category(c) != "Cc" and c not in TURNS)
 
 
 def _heading(row: dict[str, Any]) -> Text:

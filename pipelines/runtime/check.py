@@ -121,6 +121,8 @@ def print_checks(warehouse: str, day: date, settings: GateSettings) -> None:
     """
     import click
 
+    from transforms.common.printable import plain
+
     opened = Warehouse(warehouse)
     current = opened.current(TABLE, day)
     manifest = current or held_back(opened, day)
@@ -131,7 +133,7 @@ def print_checks(warehouse: str, day: date, settings: GateSettings) -> None:
         click.echo(f"shelves of {day}, run {manifest.run_id}, {'current' if current else 'held back, not current'}")
         checks = judged(opened, manifest, settings)
     for one in checks:
-        click.echo(str(one))
+        click.echo(plain(str(one)))  # its examples are ids of tracks
     measured = measured_in(manifest) if manifest else None
     for shelf, rules in removed_by_shelf(measured.counts if measured else {}).items():
         click.echo(f"removed from {shelf}: {', '.join(f'{rule} {number:,}' for rule, number in rules)}")

@@ -9,6 +9,22 @@ from __future__ import annotations
 import unicodedata
 
 _LINES = frozenset("\n")
+_TURNS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def plain(text: str, lines: bool = False) -> str:
+    """A title without what a terminal or a page would obey: control characters, and marks that turn the direction of writing.
+
+    >>> plain("a\\x1b[2Jb\\u202ec")
+    'a[2Jbc'
+
+    Args:
+        lines: keep line breaks.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    kept = _LINES if lines else frozenset()
+    return "".join(c for c in text if c in kept or (unicodedata.category(c) != "Cc" and c not in _TURNS))
 
 
 def printable(text: str, lines: bool = False) -> str:

@@ -16,6 +16,7 @@ from importlib.resources import files
 
 import polars as pl
 
+from transforms.common.printable import plain
 from transforms.reporting import cost, models
 from transforms.reporting.charts import Mark, bar_chart, number, quantity
 from transforms.reporting.facts import Ledger, NightFacts
@@ -35,6 +36,11 @@ WORDS = {
 }
 
 
+def _text(value: object) -> object:
+    """What stands on the page for a value: of a text from outside no character that orders anything."""
+    return plain(value, lines=True) if type(value) is str else value
+
+
 def render(night: NightFacts, read_by: Mapping[str, Sequence[str]] | None = None) -> str:
     """The page.
 
@@ -51,6 +57,7 @@ def render(night: NightFacts, read_by: Mapping[str, Sequence[str]] | None = None
     environment = Environment(
         loader=FunctionLoader(lambda name: home.joinpath(name).read_text(encoding="utf-8")),
         autoescape=True,
+        finalize=_text,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
