@@ -19,6 +19,7 @@ from pipelines.runtime.config import Settings
 from transforms.ingest import beam as ingest_beam
 from transforms.ingest import commit as ingest_commit
 from transforms.ingest import rejects as ingest_rejects
+from transforms.ingest.batch import Batch
 from transforms.ingest.result import Ingested
 from transforms.tables.chunks import shard_of
 from transforms.tables.manifest import Manifest
@@ -352,6 +353,29 @@ def test_a_catalog_and_the_other_tables_beside_the_log(world: Path) -> None:
     assert later.listens == 1
     newest = warehouse.read("tracks", date(2026, 1, 7))
     assert newest.filter(track_id="t8")["title"].to_list() == ["Song - Live"]
+
+
+def test_events_are_compared_with_no_date_before_their_own(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Feedback of each of three days; the third is given again, and then the first with it."""
+    looked: list[tuple[str, date]] = []
+    of_shard = Batch.of_shard
+
+    def seen(batch: Batch, manifest: Manifest, *args: Any, **more: Any) -> Any:
+        looked.append((manifest.table, manifest.date))
+        return of_shard(batch, manifest, *args, **more)
+
+    monkeypatch.setattr(Batch, "of_shard", seen)
+    found = []
+    for days in ((0,), (1,), (2,), (2, 2), (2, 0)):
+        at = [START + timedelta(days=n) for n in days]
+        acts = pl.DataFrame({"listener_id": "ann", "kind": "save", "target": ["t1"] * len(at), "at": at})
+        acts.write_parquet(world / "feedback.parquet")
+        looked.clear()
+        told = log(world / f"{len(found)}.csv", ("ann", f"t{len(found)}", 60))
+        done = run(world, told, feedback=str(world / "feedback.parquet"))
+        dates = sorted({day.day for table, day in looked if table == "feedback"})
+        found.append((dates, done.tables["feedback"]["duplicates"]))
+    assert found == [([], 0), ([], 0), ([], 0), ([7], 2), ([5, 6, 7], 2)]
 
 
 def test_of_rows_that_contradict_each_other_the_same_one_stays_in_whatever_order_they_come(world: Path) -> None:

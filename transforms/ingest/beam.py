@@ -238,7 +238,9 @@ class CleanShard(beam.DoFn):
         filed = pl.max_horizontal(day, pl.lit(_next(batch.closed)[0])) if batch.closed else day
         distinct = distinct.with_columns(date=filed)
         warehouse = Warehouse(batch.warehouse)
-        for known in batch.dates(table):
+        # an event is filed under its own date or a later one, never before
+        first = distinct.select(day.min()).item()
+        for known in (at for at in batch.dates(table) if first is not None and at >= first):
             manifest = warehouse.need(table, known)
             for before in batch.of_shard(manifest, shard, declared.key):
                 distinct = distinct.join(before, on=declared.key, how="anti", nulls_equal=True)
