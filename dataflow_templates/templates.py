@@ -125,6 +125,12 @@ def _outcomes(*, warehouse: str, day: date, horizon: int | None, settings: Setti
     outcomes(warehouse, day, settings=settings, horizons=horizons, beam_args=beam_args)
 
 
+def _beliefs(**given: Any) -> None:
+    from pipelines.beliefs import beliefs
+
+    beliefs(**given)
+
+
 def _train(*, candidates_only: bool, settings: Settings, **given: Any) -> None:
     from pipelines.runtime.schedule import bootstrap_settings
     from pipelines.train import train
@@ -196,6 +202,7 @@ _STARTS: dict[str, Job] = {
     "features": _features,
     "exclusions": _exclusions,
     "outcomes": _outcomes,
+    "beliefs": _beliefs,
     "train": _train,
     "train_ranker": _train_ranker,
     "score": _score,

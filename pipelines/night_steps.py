@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from pipelines.recommender.night import Asked
-from pipelines.runtime.check import require_listens
+from pipelines.runtime.check import require_listens, say_what_moved
 from pipelines.runtime.processes import at_once
 from pipelines.runtime.progress import stage
 from pipelines.runtime.schedule import Night, is_bootstrap, to_join
@@ -84,6 +84,7 @@ def score_night(night: Night) -> None:
         score(night.url, night.day, settings=night.settings, asked=asked, **more)
         manifest = night.warehouse.current("candidates", night.day)
         at.rows(manifest.rows if manifest else 0)
+    say_what_moved(night.warehouse, night.day)
 
 
 def spare(night: Night) -> int:

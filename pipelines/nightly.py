@@ -17,6 +17,7 @@ from pipelines.earlier_nights import FOLDING, LEARNING, make_earlier, take
 from pipelines.night_blends import make_blends
 from pipelines.night_fold import fold
 from pipelines.night_prompts import answer_prompts
+from pipelines.night_rewards import believe
 from pipelines.runtime.config import Settings
 from pipelines.runtime.processes import processes_of
 from pipelines.runtime.schedule import Night, Step, bootstrap_nights, first_listens
@@ -33,11 +34,12 @@ NIGHT = (
     Step("features", (*ACTS, *OWN, *ABOUT), (*OWN, "suspects", *SUMS), fold, earlier=True),
     Step("exclusions", (*ACTS, "sessions"), ("exclusions",), local.take_out, earlier=True),
     Step("outcomes", MEASURED, ("outcomes",), local.join_outcomes),
+    Step("beliefs", ("listens", "library", "discoveries", "tracks"), ("discoveries", "beliefs"), believe),
     Step("train", (*OWN, *ABOUT, *SUMS, *SAID), FITTED, local.fit_models, earlier=True),
     Step("train_ranker", ("candidates", "outcomes", "rankers"), ("rankers",), local.fit_ranker),
     Step(
         "score",
-        ("models", "rankers", "session_sample", *OWN, *ABOUT, "artists", *SAID, "shelves"),
+        ("models", "rankers", "beliefs", "session_sample", *OWN, *ABOUT, "artists", *SAID, "shelves"),
         ("candidates", "draws", "listener_embeddings", "removed", "shelves"),
         local.score_night,
         earlier=True,

@@ -5,6 +5,7 @@ candidates, shelves of the nights + listens, impressions, feedback since -> outc
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
@@ -17,14 +18,14 @@ from transforms.outcomes.nights import COLUMNS, DATED, closing, read_of, tables_
 from transforms.tables.as_of import as_of
 from transforms.tables.beam import Commit
 from transforms.tables.map_shards import MapShards
-from transforms.tables.runs import plan
+from transforms.tables.runs import Written, plan
 from transforms.tables.specs import specs
 from transforms.tables.upkeep import inputs_of
 
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "2"
+STEP = "3"
 
 
 def outcomes(
@@ -67,7 +68,14 @@ def outcomes(
     columns = {table: names for table, names in COLUMNS.items() if table in tables}
 
     def define(root: beam.Pipeline) -> None:
-        written, _ = MapShards(work, join, [run], columns, DATED, processes).on(root, "Outcomes")
-        root | "Done" >> Commit([run], written)
+        written, told = MapShards(work, join, [run], columns, DATED, processes).on(root, "Outcomes")
+        counts = told | "Counts" >> beam.Map(counted, day).with_output_types(Written)
+        both = (written, counts) | "Files and counts" >> beam.Flatten()
+        root | "Done" >> Commit([run], both)
 
     launch("outcomes", past.warehouse, define, beam_args, [run])
+
+
+def counted(told: bytes, day: date) -> Written:
+    """What a chunk's step told: how many new candidates were listened to, by horizon."""
+    return Written("outcomes", day.isoformat(), counts=json.loads(told))

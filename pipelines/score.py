@@ -24,7 +24,7 @@ from transforms.tables.runs import Run
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "21"
+STEP = "22"
 
 
 def score(

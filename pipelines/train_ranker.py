@@ -27,7 +27,7 @@ from transforms.tables.upkeep import inputs_of
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "6"
+STEP = "7"
 
 
 def train_ranker(
@@ -52,13 +52,17 @@ def train_ranker(
         day,
         shards=1,
         inputs=inputs_of(replaced, *(m for pair in pairs for m in pair)),
-        settings={**settings.model_dump(mode="json", include={"ranker"}), "horizon": horizon},
+        settings={
+            **settings.model_dump(mode="json", include={"ranker"}),
+            "horizon": horizon,
+            "labels": list(settings.rewards.labels),
+        },
         step_version=STEP,
         seed=settings.seed,
     )
     if run is None:
         return
-    work = RankerFit(warehouse, pairs, horizon, settings.ranker, settings.seed, replaced)
+    work = RankerFit(warehouse, pairs, horizon, settings.ranker, settings.seed, replaced, settings.rewards.labels)
 
     def define(root: beam.Pipeline) -> None:
         written = (

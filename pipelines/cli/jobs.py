@@ -134,6 +134,12 @@ COMMANDS = (
         (*DATED, HORIZON),
     ),
     Command(
+        "beliefs",
+        "Nightshelf: beliefs",
+        "Who found what lately and came back to it, and what is believed of each track's long-term reward.",
+        DATED,
+    ),
+    Command(
         "train",
         "Nightshelf: train",
         "Everything a night learns from other listeners, fitted as of a date.",

@@ -230,7 +230,7 @@ def ranker_contributions(warehouse: Warehouse, candidates: Manifest) -> Contribu
     """What moved the scores of a night's candidates: its ranker's contributions, or the blend's where it had none."""
     from models.rankers.kinds import load
     from pipelines.recommender.artefacts import fetch
-    from pipelines.recommender.scoring import ranker_features
+    from pipelines.recommender.ranked import ranker_features
 
     named = [
         (name.partition("@")[2], version) for name, version in candidates.inputs.items() if name.startswith(RANKERS)

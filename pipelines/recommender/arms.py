@@ -70,6 +70,12 @@ def check_arms(experiments: ExperimentsSettings, base: ShelvesSettings, columns:
                 raise ValueError(f"experiment {one.name}, arm {name}: {error}") from None
 
 
+def arm_settings(experiments: ExperimentsSettings, base: ShelvesSettings) -> list[ShelvesSettings]:
+    """The settings of every arm that has overrides, by itself."""
+    arms = (arm for one in experiments.experiments for arm in one.arms.values() if arm.overrides)
+    return [with_overrides(base, [arm.overrides]) for arm in arms]
+
+
 def by_arm(
     roster: pl.DataFrame, experiments: ExperimentsSettings, base: ShelvesSettings, night: date, make: Make
 ) -> Assembled:

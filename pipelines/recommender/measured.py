@@ -8,7 +8,7 @@ import polars as pl
 
 from pipelines.recommender.night import ranker_kind
 from pipelines.recommender.scoring import Scorer
-from transforms.gates import measure, truth
+from transforms.gates import measure, moving, truth
 from transforms.gates.measure import Measured
 from transforms.listening.feedback import standing
 from transforms.tables.chunks import Chunk
@@ -17,7 +17,8 @@ from transforms.tables.chunks import Chunk
 def of_inputs(scorer: Scorer, chunk: Chunk) -> Measured:
     """Who a chunk's listeners are, and what of the night's date the models can work with."""
     known = pl.Series(scorer.catalog.track_ids.tolist(), dtype=pl.String)
-    return measure.inputs(chunk.tables, scorer.plan.day, known)
+    found = measure.inputs(chunk.tables, scorer.plan.day, known)
+    return Measured({**found.counts, **moving.watched_inputs(chunk.tables, scorer.plan.day, known)}, found.examples)
 
 
 def of_made(scorer: Scorer, chunk: Chunk, made: Chunk, before: date | None) -> list[Measured]:
@@ -29,4 +30,7 @@ def of_made(scorer: Scorer, chunk: Chunk, made: Chunk, before: date | None) -> l
         truth.reasons(shelves, scorer.library, standing(chunk["feedback"]), scorer.facts, day, scorer.rest_days),
         measure.removed(made["removed"]),
         measure.scores(made["candidates"], ranker_kind(scorer), chunk.shard),
+        Measured(moving.watched_candidates(made["candidates"], scorer.plan.seed)),
+        Measured(moving.watched_shelves(shelves, scorer.plays)),
+        Measured(moving.expected(made["candidates"])),
     ]

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Protocol
 
+import polars as pl
+
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.scoring import UNTRAINED, Plan, Scorer
@@ -23,6 +25,7 @@ from transforms.experiments.settings import ExperimentsSettings
 from transforms.ingest.artists import with_artist_names
 from transforms.listening.library import LibrarySettings
 from transforms.listening.suspects import SuspectSettings
+from transforms.outcomes.rewards import RewardSettings
 from transforms.shelves.settings import ShelvesSettings
 from transforms.tables.as_of import AsOf, all_tracks
 from transforms.tables.chunks import Spec
@@ -57,6 +60,8 @@ class NightSettings(Protocol):
     def experiments(self) -> ExperimentsSettings: ...
     @property
     def suspects(self) -> SuspectSettings: ...
+    @property
+    def rewards(self) -> RewardSettings: ...
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,7 @@ class Scoring:
     artists: Manifest | None
     sample: Manifest | None
     before: date | None
+    beliefs: Manifest | None = None
 
     def scorer(self) -> Scorer:
         """Load everything, once a process.
@@ -119,14 +125,17 @@ class Scoring:
             UserError: a file is damaged, or a model is later than the night.
         """
         from models.rankers.kinds import load
+        from models.rankers.reward_heads import RewardHeads
 
         warehouse, day = Warehouse(self.warehouse), self.what.day
         fitted = Fitted.load(fetch(self.warehouse, self.models, day), self.settings)
-        ranker = load(fetch(self.warehouse, self.ranker, day)) if self.ranker else None
+        folder = fetch(self.warehouse, self.ranker, day) if self.ranker else None
+        ranker, heads = (load(folder), RewardHeads.load(folder)) if folder else (None, None)
+        beliefs = warehouse.read_manifest(self.beliefs).filter(pl.col("shelf_id") == "") if self.beliefs else None
         artists = warehouse.read_manifest(self.artists) if self.artists else None
         tracks = with_artist_names(all_tracks(warehouse, self.catalog), artists)
         sample = warehouse.read_manifest(self.sample) if self.sample and "next_in_session" in fitted.parts else None
-        return Scorer(self.what, fitted, ranker, tracks, sample)
+        return Scorer(self.what, fitted, ranker, tracks, sample, heads, beliefs)
 
 
 @dataclass(frozen=True)
@@ -148,6 +157,7 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
     models = past.need("models", fit)
     ranker = None if asked.candidates_only else past.current("rankers", fit)
     sample = None if asked.candidates_only else past.current("session_sample", fit)
+    beliefs = None if asked.candidates_only else past.current("beliefs", fit)
     catalog, artists, listeners = past.catalog(), past.artists(), past.listeners()
     tables = tables_of(past, settings, asked, listeners)
     own = [
@@ -165,7 +175,7 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
                 table,
                 past.day,
                 shards=settings.shards,
-                inputs=inputs_of(models, ranker, sample, catalog, artists, listeners, *own),
+                inputs=inputs_of(models, ranker, beliefs, sample, catalog, artists, listeners, *own),
                 settings=described(table, settings, asked, fit, past.day),
                 step_version=step_version,
                 seed=settings.seed,
@@ -198,9 +208,10 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
         only=tuple(asked.only),
         only_shelves=tuple(asked.shelves),
         library=settings.library,
+        rewards=settings.rewards,
     )
     before = tables["shelves"][-1].date if tables["shelves"] else None
-    work = Scoring(past.url, what, settings.models, models, ranker, catalog, artists, sample, before)
+    work = Scoring(past.url, what, settings.models, models, ranker, catalog, artists, sample, before, beliefs)
     return NightPlan(runs, specs(past.warehouse, settings.shards, tables), work)
 
 
@@ -231,6 +242,7 @@ def described(table: str, settings: NightSettings, asked: Asked, fit: date, day:
     found: dict[str, Any] = {
         "candidates": settings.candidates.model_dump(mode="json"),
         "library": settings.library.model_dump(mode="json", include={"decay", "half_life_days"}),
+        "rewards": settings.rewards.model_dump(mode="json", include={"rewards", "weights"}),
         "bootstrap": settings.bootstrap.model_dump(mode="json"),
         "models": settings.models.model_dump(mode="json", include=set(READ_WHEN_SCORING)),
         "experiments": registered(settings.experiments, day),

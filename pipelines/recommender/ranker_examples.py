@@ -24,10 +24,12 @@ from transforms.tables.manifest import Manifest
 from transforms.tables.warehouse import Warehouse
 
 LABELS = ("listened", "completed", "saved", "returned")
+REWARDED = ("skipped", "adopted")  # of rewards alone; the rankers' own heads do not learn them
 ATTRIBUTED = ("attributed", "attributed_weight", "position")
 _OUTCOME = (
     *("night", "horizon", "listener_id", "track_id", "stage", "origin", "rank", "propensity", "heard_before"),
     *LABELS,
+    *REWARDED,
 )
 
 
@@ -94,7 +96,7 @@ def examples(
         labels = attributed(became.filter(pl.col("stage") != "missed"))
         for rows in _whole_lists(warehouse, night):
             known = rows.join(
-                labels.select("listener_id", "track_id", *LABELS, *ATTRIBUTED),
+                labels.select("listener_id", "track_id", *LABELS, *REWARDED, *ATTRIBUTED),
                 on=["listener_id", "track_id"],
                 maintain_order="left",
             )

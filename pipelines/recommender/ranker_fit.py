@@ -51,6 +51,7 @@ class RankerFit:
 
     Attributes:
         pairs: stored nights and their outcomes of `horizon` days, oldest first.
+        labels: outcomes that rewards are declared of, each of which gets a head.
         replaced: the manifest of the ranker that was at work on the last of these nights, and so has seen nothing after it;
             None = there is none.
     """
@@ -61,6 +62,7 @@ class RankerFit:
     settings: RankerSettings
     seed: int
     replaced: Manifest | None
+    labels: Sequence[str] = ()
 
     def fit(self, run: Run) -> Iterator[Written]:
         """Files of the run: those of what promotion decided on, new, old or the untrained blend; then figures and counts."""
@@ -135,12 +137,14 @@ class RankerFit:
     def _fitted(self, run: Run, data: pl.DataFrame, names: list[str], choices: Mapping[str, Choice]) -> list[FileEntry]:
         """The new ranker, fitted on all nights: of each list the kind that was chosen for it."""
         from models.rankers.kinds import fit
+        from models.rankers.reward_heads import RewardHeads
 
         kind, figures = choices[DISCOVERIES].used, choices[DISCOVERIES].figures
         settings: Any = self.settings.model_copy(update={"kind": kind})
         ranker = fit(data, names, settings, self.seed, repeats=choices[REPEATS].used)
         with tempfile.TemporaryDirectory() as scratch:
             ranker.save(Path(scratch))
+            RewardHeads.fit(data, names, self.labels, self.seed).save(scratch)
             write_entry(
                 scratch,
                 name="ranker",

@@ -8,7 +8,7 @@ A place to put parts together, as `fitting` is: what each part means stands in `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -19,6 +19,7 @@ import polars as pl
 
 from pipelines.recommender.arms import by_arm
 from pipelines.recommender.fitting import Fitted
+from pipelines.recommender.ranked import Rewarded, ranker_features
 from transforms.candidates.blocks import DEFAULTS, Block, Catalog, build_blocks
 from transforms.candidates.features import Directions, features
 from transforms.candidates.next_in_session import CONTINUES, NextInSession
@@ -27,7 +28,6 @@ from transforms.candidates.rediscover import REST_LEAST
 from transforms.candidates.settings import ContinueSettings, CutSettings, SourceSettings
 from transforms.candidates.union import popular_alone, retrieve_block
 from transforms.common.clock import Clock
-from transforms.common.errors import UserError
 from transforms.common.sample import in_sample
 from transforms.experiments.settings import ExperimentsSettings
 from transforms.listening.exclusions import taste, union, without_plays
@@ -35,6 +35,7 @@ from transforms.listening.feedback import plays_of, settled, standing, unwanted,
 from transforms.listening.library import LibrarySettings, merge
 from transforms.listening.sessions import last_known
 from transforms.listening.suspects import why
+from transforms.outcomes.rewards import RewardSettings
 from transforms.shelves.assemble import Given, assemble
 from transforms.shelves.history import Embeddings, TrackSide
 from transforms.shelves.output import Assembled
@@ -65,6 +66,7 @@ class Plan:
         only_shelves: hand on these shelves alone; () = all. The others are assembled all the same, since what stands
             on one shelf may not stand on another of its surface.
         library: how fast a play is forgotten.
+        rewards: what a track may be worth, and what that counts in the order.
     """
 
     day: date
@@ -85,6 +87,7 @@ class Plan:
     only: tuple[str, ...] = ()
     only_shelves: tuple[str, ...] = ()
     library: LibrarySettings = DEFAULTS
+    rewards: RewardSettings = field(default_factory=RewardSettings)
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,17 @@ class Scorer:
         ranker: Any | None,
         tracks: pl.DataFrame,
         sample: pl.DataFrame | None = None,
+        heads: Any | None = None,
+        beliefs: pl.DataFrame | None = None,
     ) -> None:
-        """Put the parts together; `sample` is table `session_sample` of the models' fit date, None without one."""
+        """Put the parts together.
+
+        Args:
+            sample: table `session_sample` of the models' fit date; None without one.
+            heads: the ranker's `RewardHeads`; None without.
+            beliefs: rows of table `beliefs` of tracks wherever they were found; None without.
+        """
+        self.rewarded = Rewarded(heads, beliefs, plan.rewards)
         self.plan, self.fitted, self.ranker, self.clock = plan, fitted, ranker, Clock()
         self.catalog = fitted.catalog(tracks)
         self.facts = tracks.select("track_id", "recording_id", "album_id", "artist_ids")
@@ -137,6 +149,8 @@ class Scorer:
             self.track_of_item = self.tracks.rows(self.catalog.ids)
             self.popular = Popular.of(self._popular(), self.tracks)
             self.side = self._side()
+            # what the nights' drift of popularity is told by
+            self.plays = dict(zip(self.catalog.ids.to_list(), fitted.learned.popularity.plays.tolist(), strict=True))
 
     def _side(self) -> TrackSide:
         """What shelves read of tracks beside the catalog: embeddings and audience, aligned to its rows."""
@@ -291,7 +305,8 @@ class Scorer:
             scored = scored.with_columns(ranker_score=pl.when(alone).then(impersonal).otherwise("ranker_score"))
         tie = pl.Series("tie", self.catalog.tie[scored["item"].to_numpy()])
         return (
-            scored.with_columns(tie)
+            self.rewarded(scored)
+            .with_columns(tie)
             .sort("row", "heard_before", "ranker_score", "tie", descending=[False, False, True, False])
             .with_columns(ranker_rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("row", "heard_before"))
             .drop("tie")
@@ -412,25 +427,6 @@ def _answered(made: dict[str, pl.DataFrame], machines: pl.DataFrame) -> dict[str
         reason = pl.coalesce("status_reason_suspect", "status_reason")
         out["shelves"] = explained.with_columns(status_reason=reason).drop("status_reason_suspect")
     return made | out
-
-
-def ranker_features(candidates: pl.DataFrame, names: Sequence[str]) -> np.ndarray:
-    """float32 [n, f]: the features a ranker reads; NaN, "as usual", for those of a source that could not be fitted.
-
-    A source without evidence is not there (nothing was played in the window that the sequence model reads, say), while a
-    ranker of busier days knows it.
-
-    Raises:
-        UserError: most of them are missing, so the ranker is of another kind of night.
-    """
-    absent = [n for n in names if n not in candidates.columns]
-    if 2 * len(absent) > len(names):
-        raise UserError(
-            f"expected the {len(names)} features that the ranker reads, found {len(names) - len(absent)} of them; train it "
-            "again on nights made with this version, or roll `rankers` back"
-        )
-    filled = candidates.with_columns(pl.lit(float("nan"), dtype=pl.Float32).alias(n) for n in absent)
-    return filled.select(names).to_numpy().astype(np.float32)
 
 
 def _joined(shard: int, made: list[dict[str, pl.DataFrame]]) -> Chunk:

@@ -47,6 +47,9 @@ def judged(warehouse: Warehouse, manifest: Manifest, settings: GateSettings) -> 
         shelf_count=len(shelf_count),
         measured=measured_in(manifest),
         schema=schema_faults(warehouse, [(manifest.table, f.path) for f in manifest.files]),
+        inputs=manifest.inputs,
+        run_id=manifest.run_id,
+        watched=settings.drift.past_nights,
     )
     return check_night(facts, settings)
 
@@ -144,3 +147,13 @@ def print_checks(warehouse: str, day: date, settings: GateSettings) -> None:
     if failed(open_checks):
         remedy = "docs/operations.md says what to do, by the name of the check"
         raise refuse(f"the night of {day}", open_checks, remedy)
+
+
+def say_what_moved(warehouse: Warehouse, day: date) -> None:
+    """A warning for everything in a committed night that is spread otherwise than in the nights before."""
+    from pipelines.runtime import logs
+
+    shelves = warehouse.current(TABLE, day)
+    for one in (Check.from_dict(raw) for raw in shelves.extra.get(CHECKS, [])) if shelves else ():
+        if one.state == "WARN":
+            logs.say("WARN", f"WARN night {day}: {one.name}: {one.detail}", date=day.isoformat())

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from models.settings import RankerSettings
-from pipelines.recommender.arms import check_arms
+from pipelines.recommender.arms import arm_settings, check_arms
 from pipelines.recommender.registry import sources
 from pipelines.recommender.settings import BootstrapSettings, CandidateSettings, ModelSettings
 from transforms.evaluation.measure import EvaluationSettings
@@ -21,6 +21,7 @@ from transforms.listening.sessions import SessionSettings
 from transforms.listening.suspects import SuspectSettings
 from transforms.listening.track_stats import TrackStatsSettings
 from transforms.outcomes.join import OutcomeSettings
+from transforms.outcomes.rewards import RewardSettings
 from transforms.prompts.settings import PromptSettings
 from transforms.reporting.settings import CostSettings
 from transforms.shelves.blend.settings import BlendSettings
@@ -56,6 +57,7 @@ class Settings(BaseModel):
     blend: BlendSettings = Field(BlendSettings(), description="the shelf that a group of listeners shares")
     prompts: PromptSettings = Field(PromptSettings(), description="prompted playlists")
     outcomes: OutcomeSettings = Field(OutcomeSettings(), description="outcomes")
+    rewards: RewardSettings = Field(RewardSettings(), description="what a shown track may be worth, and how it counts")
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="evaluation")
     gates: GateSettings = Field(GateSettings(), description="checks before anything becomes current or is published")
     cost: CostSettings = Field(CostSettings(), description="the machine whose price the report reckons with")
@@ -66,6 +68,17 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _arms_have_settings(self) -> Settings:
         check_arms(self.experiments, self.shelves, known_columns([source.name for source in sources()]))
+        return self
+
+    @model_validator(mode="after")
+    def _draws_have_something_to_go_by(self) -> Settings:
+        every = [self.shelves, *arm_settings(self.experiments, self.shelves)]
+        asked = any(s.exploration_of(one).policy == "thompson" for s in every for one in s.shelves)
+        if asked and not self.rewards.weights.long_term:
+            raise ValueError(
+                "exploration policy thompson draws by what is not known yet of the long-term reward, which counts nothing in "
+                "the order: set rewards.weights.long_term, or take policy softmax"
+            )
         return self
 
     @field_validator("shards")

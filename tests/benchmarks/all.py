@@ -32,6 +32,8 @@ ALWAYS = {
     "simulated": ("tests.benchmarks.real_data", "--set", "simulated", "--work", "{work}"),
     "suspects": ("tests.benchmarks.suspects",),
     "beliefs": ("tests.benchmarks.beliefs",),
+    "coverage": ("tests.benchmarks.coverage",),
+    "drift": ("tests.benchmarks.drift", "--work", "{work}/drift"),
     "assembling": ("tests.benchmarks.assembling",),
     "prompts_constraints": ("tests.benchmarks.prompts_constraints",),
     "cold_start_simulated": ("tests.benchmarks.cold_start", "--set", "simulated", "--work", "{work}"),

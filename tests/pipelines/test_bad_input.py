@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.ingest import ingest
 from pipelines.nightly import night
-from pipelines.recommender.scoring import ranker_features
+from pipelines.recommender.ranked import ranker_features
 from pipelines.runtime.config import Settings
 from transforms.common.errors import GateFailed, UserError
 from transforms.tables.warehouse import Warehouse

@@ -24,6 +24,7 @@ UNBOUNDED = {
     "night_fold": "says which dates are missing; the job it starts reads the tables",
     "night_outcomes": "says which outcomes are missing; the job it starts reads the tables",
     "night_prompts": "says whether anybody asked; the job it starts reads the tables",
+    "night_rewards": "says whether an earlier date's beliefs serve; the job it starts reads the tables",
     "nightly": "says which nights are missing; the jobs it starts read the tables",
     "backfill": "goes over nights that are made; the jobs it starts read the tables",
     "live": "starts ingests and nights; the jobs it starts read the tables",

@@ -74,6 +74,38 @@ class ScoreBin(TypedName):
 
 
 @dataclass(frozen=True)
+class Watched(TypedName):
+    """How many of what is watched from night to night fall into a bin."""
+
+    what: str
+    bin: str
+    WORD = "moves "
+
+    @classmethod
+    def of(cls, kind: str, name: str, bin: str) -> Watched:
+        """Of a kind (log, input, source, feature, score, shelf) and a name within it."""
+        return cls(f"{kind}|{name}", bin)
+
+    @property
+    def kind(self) -> str:
+        """What sort of thing it is."""
+        return self.what.partition("|")[0]
+
+    @property
+    def name(self) -> str:
+        """Its name within the kind."""
+        return self.what.partition("|")[2]
+
+
+@dataclass(frozen=True)
+class NewListens(TypedName):
+    """How many candidates that were never heard before were listened to within so many days."""
+
+    days: int
+    WORD = "listens of new tracks "
+
+
+@dataclass(frozen=True)
 class FiledLate(TypedName):
     """How many listens are filed under a later date than their own; `first` is the earliest of their own dates."""
 

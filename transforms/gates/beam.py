@@ -60,6 +60,8 @@ class _GatedCommit(beam.DoFn):
             shelf_count=gate.shelf_count,
             measured=total,
             schema=schema_faults(warehouse, made),
+            inputs=last.inputs,
+            watched=gate.settings.drift.past_nights,
         )
         checks = check_night(facts, gate.settings)
         bad = [c.name for c in failed(checks)]

@@ -16,12 +16,12 @@ from typing import Any, Literal
 
 from transforms.common.errors import GateFailed
 
-State = Literal["PASS", "FAIL", "SKIP"]
+State = Literal["PASS", "WARN", "FAIL", "SKIP"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check's result.
+    """One check's result. A WARN says that something moved; it holds nothing back.
 
     Attributes:
         value: the number that was judged; None where the check was skipped.

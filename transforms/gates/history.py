@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 
 from transforms.gates.measure import Counts, Measured
 from transforms.gates.night import GateFacts
+from transforms.gates.observed import observed, of_manifest
 from transforms.tables.manifest import Manifest
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
@@ -32,12 +33,17 @@ def facts_of(
     shelf_count: int,
     measured: Measured | None,
     schema: tuple[str, ...] | None = None,
+    inputs: Mapping[str, str] | None = None,
+    run_id: str | None = None,
+    watched: int = 0,
 ) -> GateFacts:
     """The facts of a night.
 
     Args:
         history: dates before, and nights before, to look at.
         fit_date, shelf_count, measured, schema: as in `GateFacts`.
+        inputs, run_id: of the night's shelves; without inputs drift is not asked.
+        watched: nights before that drift looks at.
     """
     listened = [d for d in warehouse.dates("listens") if d <= day]
     newest = listened[-1] if listened else day
@@ -46,6 +52,11 @@ def facts_of(
     nulls: dict[date, Counts] = {d: dict(m.extra[MEASURED]) for d, m in found.items() if MEASURED in m.extra}
     earlier = [d for d in warehouse.dates("shelves") if d < day][-history:]
     nights = [one for d in earlier if (m := warehouse.current("shelves", d)) and (one := measured_in(m))]
+    tonight, past = None, []
+    if inputs is not None and measured is not None:
+        tonight = observed(warehouse, day, inputs, measured.counts, nulls.get(day, {}), run_id)
+        before = [d for d in warehouse.dates("shelves") if d < day][-watched:]
+        past = [seen for d in before if (m := warehouse.current("shelves", d)) and (seen := of_manifest(warehouse, m))]
     return GateFacts(
         day=day,
         fit_date=fit_date,
@@ -56,6 +67,8 @@ def facts_of(
         nulls=nulls,
         nights=[one.counts for one in nights],
         schema=schema,
+        tonight=tonight,
+        watched=past,
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from transforms.common.typed_names import NullsOf, ScoreBin, ShelfStatus
+from transforms.gates.moving import watched_listens
 
 BINS_A_UNIT = 8
 EXAMPLES = 3
@@ -59,9 +60,9 @@ class Measured:
 
 
 def listens(rows: pl.DataFrame) -> Counts:
-    """Rows, and nulls of every column that may hold them."""
+    """Rows, nulls of every column that may hold them, and what is watched of them."""
     nulls = {str(NullsOf(name)): rows[name].null_count() for name in rows.columns if rows[name].null_count()}
-    return {"rows": rows.height, **nulls}
+    return {"rows": rows.height, **nulls, **watched_listens(rows)}
 
 
 def inputs(chunk: Mapping[str, pl.DataFrame], day: date, known: pl.Series) -> Measured:

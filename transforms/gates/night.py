@@ -16,6 +16,7 @@ import numpy as np
 
 from transforms.common.typed_names import NullsOf, ScoreBin, ShelfStatus
 from transforms.gates.check import Check, skipped, usual, within, worst
+from transforms.gates.drift import Observed, check_drift
 from transforms.gates.measure import Counts, Measured
 from transforms.gates.settings import GateSettings
 
@@ -34,6 +35,7 @@ class GateFacts:
         nulls: `measure.listens` of a date, for dates that were counted.
         nights: counts of the nights before, newest last.
         schema: what of the files' schemas is wrong, in words; None = not looked at.
+        tonight, watched: the night and those before as drift sees them; None = it is not asked.
     """
 
     day: date
@@ -45,6 +47,8 @@ class GateFacts:
     nulls: dict[date, Counts] = field(default_factory=dict)
     nights: Sequence[Counts] = ()
     schema: tuple[str, ...] | None = None
+    tonight: Observed | None = None
+    watched: Sequence[Observed] = ()
 
 
 def check_night(facts: GateFacts, settings: GateSettings) -> list[Check]:
@@ -73,6 +77,8 @@ def check_night(facts: GateFacts, settings: GateSettings) -> list[Check]:
             # where there is nobody at all nothing was counted: 0 of everything
             counted = Measured(Counter(facts.measured.counts), facts.measured.examples)
             out.append(look(facts, counted, settings))
+    if facts.tonight is not None:
+        out += check_drift(facts.tonight, facts.watched, settings.drift)
     return out
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from transforms.gates.drift import DriftSettings
+
 CLOSED = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -62,4 +64,5 @@ class GateSettings(BaseModel):
     min_history: int = Field(3, ge=1, description="of these needed before anything is held against them")
     min_rows: int = Field(1000, ge=1, description="rows below which a share, a volume or a distribution says nothing")
     ingest: BatchGates = Field(BatchGates(), description="before an ingest is committed")
+    drift: DriftSettings = Field(DriftSettings(), description="when a night is said to differ from the nights before")
     night: NightGates = Field(NightGates(), description="before a night is committed and before it is published")

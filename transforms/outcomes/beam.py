@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from transforms.outcomes.join import Known
-from transforms.outcomes.nights import join_nights, recordings
+from transforms.outcomes.nights import join_nights, new_listens, recordings
 from transforms.tables.chunks import Chunk
 from transforms.tables.manifest import Manifest
 from transforms.tables.shard_work import Made
@@ -25,11 +26,12 @@ class JoinNights:
     feedback: bool
 
     def load(self, known: Sequence[Any] = ()) -> Callable[[Chunk], Iterator[Made]]:
-        """The catalog's recordings in memory."""
+        """The catalog's recordings in memory; beside a chunk's rows it tells how many new candidates were listened to."""
         recordings_of = recordings(self.warehouse, self.catalog)
 
         def joined(chunk: Chunk) -> Iterator[Made]:
             found = join_nights(chunk, self.nights, recordings_of, self.known, self.feedback)
             yield Chunk(chunk.shard, {"outcomes": found})
+            yield json.dumps(new_listens(found)).encode()
 
         return joined

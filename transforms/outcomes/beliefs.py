@@ -98,12 +98,24 @@ class Prior:
         full = [(a.counts[days], a.sums[days], a.squares) for a in arms if a.counts[days] >= least]
         if len(full) < 2:
             raise ValueError(f"expected at least two arms with {least} complete traces, found {len(full)}")
-        count = np.array([n for n, _, _ in full])
-        means = np.stack([s / n for n, s, _ in full])
-        inside = np.sum([ss - np.outer(s, s) / n for n, s, ss in full], axis=0)
-        within = _positive(inside / max(count.sum() - len(full), 1.0), 1e-6)
+        squares = np.sum([ss for _, _, ss in full], axis=0)
+        return cls.of_sums(np.array([n for n, _, _ in full]), np.stack([s for _, s, _ in full]), squares, weights)
+
+    @classmethod
+    def of_sums(cls, count: np.ndarray, sums: np.ndarray, squares: np.ndarray, weights: np.ndarray) -> Prior:
+        """From sums over the complete traces of at least two arms.
+
+        Args:
+            count: float[arms], complete traces.
+            sums: float[arms, days], their sums.
+            squares: float[days, days], sum of z z' over all of these traces.
+            weights: float[days], of the reward.
+        """
+        means = sums / count[:, None]
+        inside = squares - means.T @ sums
+        within = _positive(inside / max(count.sum() - len(count), 1.0), 1e-6)
         away = means - means.mean(axis=0)
-        between = away.T @ away / (len(full) - 1) - within * np.mean(1.0 / count)
+        between = away.T @ away / (len(count) - 1) - within * np.mean(1.0 / count)
         return cls(means.mean(axis=0), _positive(between, 1e-8), within, np.asarray(weights, dtype=np.float64))
 
     def posterior(self, sums: TraceSums) -> Belief:

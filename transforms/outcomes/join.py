@@ -13,6 +13,7 @@ masked in the loss; it is never 0:
     skipped    some play skipped and none completed; null likewise
     saved      saved or liked within the horizon; null without a feedback table
     returned   heard on two or more days (UTC); null for a horizon of one day
+    adopted    heard on a later day than the first without being led there: that play names no shelf; null likewise
 
 `stage` is the furthest a track came: shown, placed, candidate, else missed. An impression shows an item of this night when it
 names the row's version or, where the consumer sends none, when listener, surface, shelf and a time inside the row's validity
@@ -113,9 +114,9 @@ def labels(
         known: what the log can tell; by default, what these listens tell.
 
     Returns:
-        listener_id, recording_id, heard, completed?, skipped?, days (heard on), heard_from (shelves that heard plays name),
-        track_id (of the first heard play), sorted by listener_id and recording_id. A recording that was only sampled has
-        heard = false.
+        listener_id, recording_id, heard, completed?, skipped?, days (heard on), own_later (heard on a later day than the
+        first by a play that names no shelf), heard_from (shelves that heard plays name), track_id (of the first heard play),
+        sorted by listener_id and recording_id. A recording that was only sampled has heard = false.
     """
     known = known or Known.of(listens)
     absent = [pl.lit(None, dtype=t).alias(c) for c, t in _LISTEN.items() if c not in listens.columns]
@@ -128,6 +129,7 @@ def labels(
     )
     plays = with_recording(plays, recordings).with_columns(_hash=stable_hash(plays["track_id"]))
     completed = pl.col("completed").any().and_(pl.lit(known.completed))
+    day, own = pl.col("started_at").dt.date(), pl.col("heard") & pl.col("shelf_id").is_null()
     return (
         plays.sort("started_at", "_hash", "track_id")
         .group_by(_KEY)
@@ -135,7 +137,8 @@ def labels(
             heard=pl.col("heard").any(),
             completed=_tell(completed, pl.col("completed").is_not_null().any(), known.completed),
             skipped=_tell(pl.col("skipped").any() & ~completed, pl.col("skipped").is_not_null().any(), known.skipped),
-            days=pl.col("started_at").filter(pl.col("heard")).dt.date().n_unique(),
+            days=day.filter("heard").n_unique(),
+            own_later=(day.filter(own).max() > day.filter("heard").min()).fill_null(False),
             heard_from=pl.col("shelf_id").filter("heard").drop_nulls().unique().sort(),
             track_id=pl.col("track_id").filter(pl.col("heard")).first(),
         )
@@ -221,6 +224,7 @@ def join_outcomes(
         ),
         "saved",
         (pl.lit(None, dtype=pl.Boolean) if horizon == 1 else pl.col("days").fill_null(0) >= 2).alias("returned"),
+        (pl.lit(None, dtype=pl.Boolean) if horizon == 1 else pl.col("own_later").fill_null(False)).alias("adopted"),
         "heard_before",
     )
     table = TABLES["outcomes"]

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from transforms.common.errors import UserError
+from transforms.common.typed_names import NewListens
 from transforms.outcomes.join import Known, join_outcomes, with_recording
 from transforms.tables.as_of import AsOf
 from transforms.tables.chunks import Chunk
@@ -144,3 +145,9 @@ def join_nights(
             for horizon, night in nights.items()
         ]
     )
+
+
+def new_listens(outcomes: pl.DataFrame) -> dict[str, int]:
+    """How many candidates never heard were listened to, by horizon: what the ranker's chances are held against."""
+    heard = outcomes.filter("listened", ~pl.col("heard_before"), pl.col("stage") != "missed")
+    return {str(NewListens(days)): n for days, n in heard.group_by("horizon").len().sort("horizon").iter_rows()}

@@ -26,6 +26,7 @@ import numpy as np
 import polars as pl
 
 from transforms.shelves.cadence import Clock
+from transforms.shelves.columns import SPREAD
 from transforms.shelves.evidence.base import Scene
 from transforms.shelves.evidence.collect import asks_for_releases, collect, tastes
 from transforms.shelves.evidence.releases import followed_releases
@@ -45,7 +46,10 @@ from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.tracks import Tracks
 
 # Columns of the candidates that rules and evidence read, beside those of the orders.
-READ = ("heard_before", "plays", "saved", "listeners", "ranker_score", "rank_adjacent_artists", "rank_content")
+READ = (
+    *("heard_before", "plays", "saved", "listeners", "ranker_score", "rank_adjacent_artists", "rank_content"),
+    SPREAD,
+)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from transforms.shelves.cadence import DAYPARTS
 
+SPREAD = "reward_spread"  # deviation of the score by what is not known yet of the long-term reward, in its units
 OF_RANKER = (
     "ranker_score",
     "ranker_rank",
@@ -19,6 +20,10 @@ OF_RANKER = (
     "p_saved",
     "p_returned",
     "p_attributed",
+    "reward_immediate",
+    "reward_mid_term",
+    "reward_long_term",
+    SPREAD,
 )
 OF_HISTORY = ("plays", "saved", "activation", "decayed_plays", "heard_before")
 MIXES = 6

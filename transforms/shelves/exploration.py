@@ -6,6 +6,14 @@ pool, the best that break no rule or cap given everything placed before it:
 
     p_i = (1 - epsilon) softmax(score_i / tau) + epsilon / |pool|
 
+or, by policy `thompson`, in proportion to the chance that it is the best of the pool, given what is not known yet of its
+long-term reward (Thompson 1933; as music services explore podcasts, arXiv 2307.09943): with score_i + spread_i times a standard
+normal deviate for every track at once,
+
+    p_i = (1 - epsilon) P(track i has the largest) + epsilon / |pool|
+
+P is computed, not sampled, by Gauss-Hermite quadrature and made to sum to 1; the draw follows exactly the p that is stored.
+
 p is conditional on what was placed before; it never falls below epsilon / |pool|, so that inverse propensity weights
 (Horvitz & Thompson 1952; Dudik et al. 2011 for policies) stay bounded. The draw takes the largest of
 log p_i - log(-log u_i) (Gumbel 1954), u_i a hash of seed, date, listener, shelf, slot and track: a pure function, equal
@@ -20,12 +28,18 @@ however listeners are split into blocks.
 from __future__ import annotations
 
 import datetime as dt
+import math
 
 import numpy as np
 
 from transforms.common.compiled import compiled
 from transforms.common.compiled_hashing import uniform_of
 from transforms.common.hashing import hash_text
+
+SOFTMAX, THOMPSON = 0, 1
+_SQRT2 = math.sqrt(2.0)
+_HERMITE = np.polynomial.hermite_e.hermegauss(48)
+_NODES, _WEIGHTS = _HERMITE[0], _HERMITE[1] / _HERMITE[1].sum()  # of a standard normal deviate
 
 
 def open_positions(size: int, open_slots: int) -> list[int]:
@@ -62,6 +76,49 @@ def probabilities(scores: np.ndarray, epsilon: float, tau: float) -> np.ndarray:
         weight[i] = np.exp(((low if np.isnan(scores[i]) else float(scores[i])) - high) / tau)
         total += weight[i]
     return (1.0 - epsilon) * weight / total + epsilon / n
+
+
+@compiled
+def thompson(scores: np.ndarray, spreads: np.ndarray, epsilon: float) -> np.ndarray:
+    """Probability of each track of a pool to be drawn as the best of deviates around their scores.
+
+    Args:
+        scores: float32[n], n > 0; NaN counts as the lowest score of the pool.
+        spreads: float32[n], deviations in units of the scores; NaN counts as none. Deviations below a millionth of the widest
+            are taken for that.
+        epsilon: share of the probability that is uniform.
+
+    Returns:
+        float64[n], summing to 1.
+    """
+    n = len(scores)
+    low, widest = np.inf, 0.0
+    for i in range(n):
+        if not np.isnan(scores[i]):
+            low = min(low, float(scores[i]))
+        if not np.isnan(spreads[i]):
+            widest = max(widest, float(spreads[i]))
+    mean, deviation, best = np.empty(n), np.empty(n), np.empty(n)
+    for i in range(n):
+        mean[i] = float(scores[i]) if not np.isnan(scores[i]) else (0.0 if np.isinf(low) else low)
+        own = 0.0 if np.isnan(spreads[i]) else float(spreads[i])
+        deviation[i] = max(own, 1e-6 * widest, 1e-12)
+    total = 0.0
+    for i in range(n):
+        best[i] = 0.0
+        for k in range(len(_NODES)):
+            x, chance = mean[i] + deviation[i] * _NODES[k], _WEIGHTS[k]
+            for j in range(n):
+                if j != i:
+                    chance *= 0.5 * math.erfc((mean[j] - x) / (deviation[j] * _SQRT2))
+                    if chance < 1e-12:
+                        break
+            best[i] += chance
+        total += best[i]
+    out = np.empty(n)
+    for i in range(n):
+        out[i] = (1.0 - epsilon) * (best[i] / total if total > 0 else 1.0 / n) + epsilon / n
+    return out
 
 
 @compiled

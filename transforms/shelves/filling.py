@@ -15,7 +15,8 @@ import polars as pl
 
 from transforms.common.hashing import stable_hash
 from transforms.shelves.carry import repair
-from transforms.shelves.exploration import draw_state, open_positions
+from transforms.shelves.columns import SPREAD
+from transforms.shelves.exploration import SOFTMAX, THOMPSON, draw_state, open_positions
 from transforms.shelves.gathering import CARRIED, Rows
 from transforms.shelves.judging import ON_SURFACE, OTHER_VERSION, PLACED, QUOTA_FULL, SPARE, Judge
 from transforms.shelves.placing import (
@@ -188,7 +189,13 @@ class Board:
         exploration = self.settings.exploration_of(shelf)
         seed, date = self.night.seed, self.night.date
         states = np.array([draw_state(seed, date, shelf.shelf_id, slot) for slot in positions.tolist()], np.uint64)
-        return Slots(positions, for_new, is_new, states, exploration.pool, exploration.epsilon, exploration.tau)
+        policy, spread = SOFTMAX, np.zeros(0, np.float32)
+        if exploration.policy == "thompson" and count:
+            spread = self.rows.column(SPREAD)
+            # where nothing is believed yet there is nothing to draw by
+            policy = THOMPSON if np.isfinite(spread).any() else SOFTMAX
+        how = (exploration.pool, exploration.epsilon, exploration.tau)
+        return Slots(positions, for_new, is_new, states, *how, policy, spread)
 
     def _limits(self, shelf: ShelfSettings, of_its_own: bool) -> Limits:
         """Caps, and how many of each source; a greedy night has none."""

@@ -19,6 +19,7 @@ import polars as pl
 import pyarrow as pa
 
 from transforms.shelves.cadence import Clock, next_refresh
+from transforms.shelves.exploration import THOMPSON
 from transforms.shelves.filling import STATUS, Made
 from transforms.shelves.gathering import Rows
 from transforms.shelves.home import home_order
@@ -27,6 +28,9 @@ from transforms.shelves.shelf import ShelfSettings
 from transforms.tables.schema import TABLES
 
 UTC = pl.Datetime("us", "UTC")
+
+
+_NEW = {"softmax": "new_tracks", "thompson": "new_tracks_thompson"}
 
 
 class Assembled(NamedTuple):
@@ -187,8 +191,10 @@ def draws_frame(rows: Rows, made: Sequence[Made], settings: ShelvesSettings, nig
     parts = []
     for one in made:
         how = settings.exploration_of(one.shelf)
-        policy = f"(epsilon={how.epsilon:g}, tau={how.tau:g}, pool={how.pool})"
+        plain = f"(epsilon={how.epsilon:g}, tau={how.tau:g}, pool={how.pool})"
         for listeners, filled, slots in one.draws:
+            by = "thompson" if slots.policy == THOMPSON else "softmax"
+            policy = f"(epsilon={how.epsilon:g}, pool={how.pool})" if by == "thompson" else plain
             who, slot = np.nonzero(filled.drawn >= 0)
             if not len(who):
                 continue
@@ -209,7 +215,7 @@ def draws_frame(rows: Rows, made: Sequence[Made], settings: ShelvesSettings, nig
                     {
                         "listener_id": names.gather(listeners[who]),
                         "slot": slots.positions[slot],
-                        "policy": np.where(slots.for_new[slot], "new_tracks", "epsilon_softmax"),
+                        "policy": np.where(slots.for_new[slot], _NEW[by], f"epsilon_{by}"),
                         "track_id": ids.gather(rows.track[drawn]),
                         "propensity": chance,
                         "pool": as_lists(structs, inside.sum(axis=1)),

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from transforms.common.compiled import compiled
-from transforms.shelves.exploration import draw, probabilities
+from transforms.shelves.exploration import THOMPSON, draw, probabilities, thompson
 from transforms.shelves.tracks import Tracks
 from transforms.shelves.variety import Tastes, Weights, divergence, likeness
 
@@ -120,7 +120,8 @@ class Slots(NamedTuple):
         for_new: bool by slot, whether it is for new tracks.
         is_new: bool by row; empty where no slot asks.
         states: uint64 by slot, where its random numbers start.
-        pool, epsilon, tau: see `exploration`.
+        pool, epsilon, tau, policy: see `exploration`.
+        spread: float32 by row, what of its score is not known yet; empty where no slot asks.
     """
 
     positions: np.ndarray
@@ -130,6 +131,8 @@ class Slots(NamedTuple):
     pool: int
     epsilon: float
     tau: float
+    policy: int
+    spread: np.ndarray
 
 
 class Filled(NamedTuple):
@@ -242,7 +245,10 @@ def fill(
             near = _ahead(order, at, last, slots, slots.for_new[slot], of, limits)
             if len(near) == 0:
                 break
-            p = probabilities(scores[near], slots.epsilon, slots.tau)
+            if slots.policy == THOMPSON:
+                p = thompson(scores[near], slots.spread[order[near]], slots.epsilon)
+            else:
+                p = probabilities(scores[near], slots.epsilon, slots.tau)
             near = order[near]
             won = draw(p, of.listener_hash[listeners[i]], of.track_hash[of.track[near]], slots.states[slot])
             place(near[won], of, limits)

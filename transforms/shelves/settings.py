@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
@@ -23,7 +23,13 @@ from transforms.shelves.shelf import ShelfSettings
 
 
 class ExplorationSettings(BaseModel, frozen=True, extra="forbid"):
-    """How an open slot is drawn: p = (1 - epsilon) softmax(score / tau) + epsilon / |pool|."""
+    """How an open slot is drawn: p = (1 - epsilon) softmax(score / tau) + epsilon / |pool|, or see `policy`."""
+
+    policy: Literal["softmax", "thompson"] = Field(
+        default="softmax",
+        description="softmax, or thompson: by the chance to be the best given what is not known yet of the long-term reward, "
+        "on shelves in the ranker's order; it needs rewards.weights.long_term",
+    )
 
     epsilon: float = Field(
         default=0.1, ge=0, le=1, description="share of the probability that is uniform over the pool"
@@ -66,7 +72,9 @@ class ShelvesSettings(BaseModel, frozen=True, extra="forbid"):
     def exploration_of(self, shelf: ShelfSettings) -> ExplorationSettings:
         """How a shelf's slots are drawn."""
         own = {name: value for name, value in shelf.exploration.model_dump().items() if value is not None}
-        return self.exploration.model_copy(update=own)
+        found = self.exploration.model_copy(update=own)
+        # what is not known is told in units of the ranker's score
+        return found if set(shelf.order) == {"ranker_score"} else found.model_copy(update={"policy": "softmax"})
 
     def check_columns(self, known: Collection[str]) -> None:
         """Refuse a shelf that names a column of the candidates which nothing makes: it would be empty for everybody.

@@ -55,6 +55,7 @@ class VarietySettings(BaseModel, frozen=True, extra="forbid"):
 class ShelfExploration(BaseModel, frozen=True, extra="forbid"):
     """How a shelf's slots are drawn where it differs from the other shelves; null = as they are."""
 
+    policy: Literal["softmax", "thompson"] | None = Field(default=None, description="softmax or thompson")
     epsilon: float | None = Field(default=None, ge=0, le=1, description="share of the probability that is uniform")
     tau: float | None = Field(default=None, gt=0, description="temperature, in units of the shelf's score")
     pool: int | None = Field(default=None, ge=1, le=500, description="tracks a slot draws from")

@@ -82,8 +82,12 @@ def test_a_prior_is_fitted_on_complete_traces_and_its_belief_is_as_sure_as_it_ma
 
 
 def test_early_days_tell_of_later_ones_on_the_setting_of_the_paper_in_small() -> None:
-    from tests.benchmarks.beliefs import measure
+    from tests.benchmarks.beliefs import Setting, measure, regret
 
-    error = measure(60, traces=2000, known=800)
+    setting = Setting.draw(60, 2000)
+    error = {day: ours for day, (ours, _) in measure(setting, known=800).items()}
     assert error[10] < 0.6 * error[0], "a sixth of the days takes away most of what was not known"
     assert error[60] < error[10]
+    spread = setting.truth[:30]
+    found, _ = regret(setting, days=60, a_day=20, arms=30, trials=2)
+    assert found < 0.85 * (spread.max() - spread.mean()), "draws from the belief beat draws at random within two months"

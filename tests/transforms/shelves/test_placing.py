@@ -30,7 +30,9 @@ from transforms.shelves.variety import Tastes, Weights
 
 NO_CAPS = Caps()
 NOTHING = np.zeros(0, np.bool_)
-NO_SLOTS = Slots(np.zeros(0, np.int64), NOTHING, NOTHING, np.zeros(0, np.uint64), 1, 0.0, 1.0)
+NO_SLOTS = Slots(
+    np.zeros(0, np.int64), NOTHING, NOTHING, np.zeros(0, np.uint64), 1, 0.0, 1.0, 0, np.zeros(0, np.float32)
+)
 
 
 def filled(

@@ -36,6 +36,12 @@ SHELVES = ShelvesSettings.model_validate(
                 "exploration": {"epsilon": 0.2, "tau": 0.5, "pool": 6},
             },
             {"shelf_id": "second", **FIELDS, "open_slots": 3, "variety": {"mmr": 0.5}},
+            {
+                "shelf_id": "believed",
+                "surface": "elsewhere",
+                **FIELDS,
+                "exploration": {"policy": "thompson", "epsilon": 0.1, "pool": 8},
+            },
         ],
         "home_swap": 0,
     }
@@ -53,6 +59,7 @@ def made() -> Assembled:
         rank_content=pl.when(pl.int_range(pl.len()) % 3 == 0).then(1.0),
         tags=pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit(["pop"])).otherwise(pl.lit(["rock"])),
     )
+    one = one.with_columns(reward_spread=pl.Series(rng.choice([0.01, 0.3, 1.5], size=40).astype(np.float32)))
     one = one.with_columns(rank_als=pl.when(pl.int_range(pl.len()) % 4 > 0).then("rank_als"))
     people = pl.DataFrame({"listener_id": [f"l{n}" for n in range(N)]})
     tracks = Tracks.build(catalog_of(one))
@@ -68,7 +75,7 @@ def made() -> Assembled:
     )
 
 
-@pytest.mark.parametrize(("shelf_id", "slots"), [("everything", 4), ("second", 3)])
+@pytest.mark.parametrize(("shelf_id", "slots"), [("everything", 4), ("second", 3), ("believed", 3)])
 def test_a_track_is_drawn_as_often_as_its_stored_probabilities_say(made: Assembled, shelf_id: str, slots: int) -> None:
     draws = made.draws.filter(shelf_id=shelf_id)
     assert draws["slot"].n_unique() == slots and draws.height == N * slots
@@ -118,9 +125,31 @@ def test_rules_of_choice_hold_with_everything_switched_on(made: Assembled) -> No
 
 
 def test_probabilities_follow_the_shelfs_own_exploration(made: Assembled) -> None:
-    for shelf_id, epsilon, most in (("everything", 0.2, 6), ("second", 0.1, 30)):
+    for shelf_id, epsilon, most in (("everything", 0.2, 6), ("second", 0.1, 30), ("believed", 0.1, 8)):
         pools = made.draws.filter(shelf_id=shelf_id).head(50)["pool"]
         for pool in pools.to_list():
             p = [one["probability"] for one in pool]
             assert len(pool) <= most and math.isclose(sum(p), 1.0, abs_tol=1e-5)
             assert min(p) >= epsilon / len(pool) - 1e-6
+
+
+def test_a_thompson_slot_draws_by_the_chance_to_be_the_best(made: Assembled) -> None:
+    """The stored probabilities against the deviates themselves, drawn 200,000 times."""
+    one = made.draws.filter(shelf_id="believed").row(0, named=True)
+    assert one["policy"] == "epsilon_thompson(epsilon=0.1, pool=8)"
+    rng = np.random.default_rng(1)
+    scores = rng.normal(size=40)
+    spreads = rng.choice([0.01, 0.3, 1.5], size=40)  # as `made` deals them
+    at = [int(item["track_id"][1:]) for item in one["pool"]]
+    best = (scores[at] + spreads[at] * rng.normal(size=(200_000, len(at)))).argmax(axis=1)
+    wanted = 0.9 * np.bincount(best, minlength=len(at)) / len(best) + 0.1 / len(at)
+    assert np.abs(np.array([item["probability"] for item in one["pool"]]) - wanted).max() < 0.02
+
+
+def test_a_track_without_a_belief_is_as_its_score_and_nothing_believed_leaves_softmax() -> None:
+    from transforms.shelves.exploration import thompson
+
+    scores = np.array([2.0, 1.0, np.nan], np.float32)
+    assert thompson(scores, np.full(3, np.nan, np.float32), 0.3).tolist() == pytest.approx([0.8, 0.1, 0.1])
+    wide = thompson(scores, np.array([1e-3, np.nan, 50.0], np.float32), 0.0)
+    assert wide[0] == pytest.approx(0.5, abs=0.03) and wide[1] < 1e-3, "what is least known is tried"
