@@ -2,13 +2,14 @@
 
     x_t   = item_t + gap_t                                     gap: how long after the listen before, in buckets
     block = x + out(softmax(q k / sqrt(d) + bias[t - s]) v), then x + FFN(norm(x));  norms first, s <= t
-    score = norm(x_T) . item + bias_item
+    score = norm(x_T) . item + bias_item                  `cosine`: e^t cos(norm(x_T), item) + bias_item, t learned
 
 SASRec (Kang & McAuley, ICDM 2018) with a learned bias by distance instead of absolute positions, and trained as
 Klenitskiy & Vasilev (RecSys 2023) found decisive: softmax over the whole catalog at every position, not one negative.
 Beyond `full_softmax` tracks the sum runs over shared negatives of known probability, their logits lowered by the log of
-their expected draws, the positive's own left alone (arXiv 2507.09331). Dropout draws are a function of seed, epoch and
-step, so a fit that was interrupted ends with the same values.
+their expected draws, the positive's own left alone (arXiv 2507.09331). Where items have few plays each, cosines instead of
+products keep the length of a vector, which is how often its item was a target, out of the order. Dropout draws are a
+function of seed, epoch and step, so a fit that was interrupted ends with the same values.
 
     >>> model = fit(Sequences.from_lists(lists), n_items, SequenceSettings(), seed=1)
     >>> model.embed(items, gaps) @ model.items.T            # [B, length] int32 twice -> scores [B, n_items]
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from models.attention import AttentionBlock, cross_entropy, dropout
 from models.checkpoints import Checkpoints
 from models.runtime import deterministic, export
 from models.sequence_data import GAPS, Batches, Sequences
@@ -33,65 +35,8 @@ from models.training import run_epochs
 
 BLOCK = 256
 DEFAULTS = SequenceSettings()
+FIRST_SCALE = 14.0  # e^t at the start: a temperature of .07
 _FILE, _ITEMS, _EXPORT = "sequence.json", "items.npy", "saved_model"
-
-
-def _dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """Dropout with the rate rounded to 1/256: one random number serves four activations."""
-    cut = max(1, round(rate * 256))
-    count = (tf.size(x) + 3) // 4
-    drawn = tf.random.stateless_uniform([count], seed, minval=None, maxval=None, dtype=tf.int32, alg="philox")
-    kept = tf.reshape(tf.reshape(tf.bitcast(drawn, tf.uint8), [-1])[: tf.size(x)], tf.shape(x)) >= cut
-    return tf.where(kept, x * (256 / (256 - cut)), 0.0)
-
-
-@tf.custom_gradient
-def _cross_entropy(states: tf.Tensor, items: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
-    """Softmax cross-entropy [N] of states [N, d] against all items [V, d].
-
-    Keeps the probabilities and nothing else of size [N, V]; the general operation passes over that many three times
-    more often, which was a third of a step.
-    """
-    share = tf.nn.softmax(tf.linalg.matmul(states, items, transpose_b=True))
-    own = tf.gather_nd(share, tf.stack([tf.range(tf.shape(target)[0]), target], axis=1))
-
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, None]:
-        scaled = states * upstream[:, None]
-        to_states = (tf.linalg.matmul(share, items) - tf.gather(items, target)) * upstream[:, None]
-        to_items = tf.linalg.matmul(share, scaled, transpose_a=True)
-        return to_states, to_items - tf.math.unsorted_segment_sum(scaled, target, tf.shape(items)[0]), None
-
-    return -tf.math.log(tf.maximum(own, 1e-30)), gradient
-
-
-class _Block(tf.keras.layers.Layer):
-    """One attention block with its feed-forward layer."""
-
-    def __init__(self, s: SequenceSettings, name: str) -> None:
-        super().__init__(name=name)
-        self.s = s
-        l2 = tf.keras.regularizers.L2(s.weight_decay) if s.weight_decay else None
-        self.norm, self.norm2 = (tf.keras.layers.LayerNormalization(epsilon=1e-6) for _ in range(2))
-        self.mix = tf.keras.layers.Dense(3 * s.dims, use_bias=False, kernel_regularizer=l2)
-        self.out = tf.keras.layers.Dense(s.dims, kernel_regularizer=l2)
-        self.wide = tf.keras.layers.Dense(4 * s.dims, activation=tf.nn.silu, kernel_regularizer=l2)
-        self.narrow = tf.keras.layers.Dense(s.dims, kernel_regularizer=l2)
-        self.distance = self.add_weight(name="distance", shape=(s.heads, s.length), initializer="zeros")
-
-    def call(self, x: tf.Tensor, hidden: tf.Tensor, drop: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-        """x [B, L, d]; hidden [B, L] is 1 where there is no listen."""
-        batch, length = tf.shape(x)[0], tf.shape(x)[1]
-        size = self.s.dims // self.s.heads
-        mixed = tf.reshape(self.mix(self.norm(x)), [batch, length, 3, self.s.heads, size])
-        q, k, v = tf.unstack(tf.transpose(mixed, [2, 0, 3, 1, 4]))
-        logits = tf.linalg.matmul(q * size**-0.5, k, transpose_b=True)
-        ago = tf.range(length)[:, None] - tf.range(length)[None, :]
-        bias = tf.gather(self.distance, tf.clip_by_value(ago, 0, self.s.length - 1), axis=1)
-        bias = tf.where(ago[None] >= 0, bias, -1e9)
-        weights = tf.nn.softmax(logits + bias[None] - 1e9 * hidden[:, None, None, :], axis=-1)
-        seen = tf.reshape(tf.transpose(tf.linalg.matmul(weights, v), [0, 2, 1, 3]), [batch, length, self.s.dims])
-        x += drop(self.out(seen))
-        return x + drop(self.narrow(drop(self.wide(self.norm2(x)))))
 
 
 class _Network(tf.keras.Model):
@@ -104,7 +49,10 @@ class _Network(tf.keras.Model):
         self.ids = self.add_weight(name="ids", shape=(n_items, s.dims), initializer=lambda *_, **__: start)
         self.gaps = self.add_weight(name="gaps", shape=(GAPS, s.dims), initializer="zeros")
         self.bias = self.add_weight(name="bias", shape=(n_items,), initializer="zeros")
-        self.blocks = [_Block(s, f"block{i}") for i in range(s.layers)]
+        if s.cosine:
+            first = tf.constant_initializer(float(np.log(FIRST_SCALE)))
+            self.log_scale = self.add_weight(name="log_scale", shape=(), initializer=first)
+        self.blocks = [AttentionBlock(s, f"block{i}") for i in range(s.layers)]
         self.norm = tf.keras.layers.LayerNormalization(epsilon=1e-6)
         self.states(tf.ones([1, 2], tf.int32), tf.ones([1, 2], tf.int32), None)
 
@@ -115,14 +63,19 @@ class _Network(tf.keras.Model):
         def drop(x: tf.Tensor) -> tf.Tensor:
             if seed is None or not self.s.dropout:
                 return x
-            return _dropout(x, self.s.dropout, seed + tf.constant([0, next(draws) * 7919], tf.int32))
+            return dropout(x, self.s.dropout, seed + tf.constant([0, next(draws) * 7919], tf.int32))
 
         known = tf.cast(items > 0, tf.float32)
         x = tf.gather(self.ids, items) * self.s.dims**0.5 + tf.gather(self.gaps, gaps)
         x = drop(x * known[:, :, None])
         for block in self.blocks:
             x = block(x, 1 - known, drop)
-        return self.norm(x)
+        x = self.norm(x)
+        return tf.math.l2_normalize(x, axis=-1) * tf.exp(self.log_scale) if self.s.cosine else x
+
+    def targets(self) -> tf.Tensor:
+        """What states are multiplied with, [n_items, d]."""
+        return tf.math.l2_normalize(self.ids, axis=-1) if self.s.cosine else self.ids
 
     def compute_loss(self, batch: dict[str, tf.Tensor], training: bool = True) -> tf.Tensor:
         """Mean cross-entropy of the targets there are."""
@@ -132,12 +85,12 @@ class _Network(tf.keras.Model):
         if self.full:
             # The unknown track is no answer: its row is left out of the sum.
             ones = tf.ones([tf.shape(states)[0], 1])
-            every = tf.concat([self.ids[1:], self.bias[1:, None]], axis=1)
-            loss = _cross_entropy(tf.concat([states, ones], axis=1), every, target - 1)
+            every = tf.concat([self.targets()[1:], self.bias[1:, None]], axis=1)
+            loss = cross_entropy(tf.concat([states, ones], axis=1), every, target - 1)
         else:
-            own = tf.reduce_sum(states * tf.gather(self.ids, target), 1) + tf.gather(self.bias, target)
-            drawn = batch["negatives"]
-            logits = tf.linalg.matmul(states, tf.gather(self.ids, drawn), transpose_b=True)
+            drawn, items = batch["negatives"], self.targets()
+            own = tf.reduce_sum(states * tf.gather(items, target), 1) + tf.gather(self.bias, target)
+            logits = tf.linalg.matmul(states, tf.gather(items, drawn), transpose_b=True)
             logits += tf.gather(self.bias, drawn) - tf.math.log(batch["expected"])
             logits = tf.where(target[:, None] == drawn[None, :], -1e9, logits)
             loss = tf.reduce_logsumexp(tf.concat([own[:, None], logits], 1), 1) - own
@@ -263,13 +216,14 @@ def fit(
     batches = Batches(sequences, n_items, settings, seed)
     heard = np.bincount(sequences.items, minlength=n_items) > 0
     heard[0] = False
-    network.bias.assign(_log_shares(sequences.items, n_items))
+    if not settings.cosine:  # a cosine says nothing of how often; its biases start level
+        network.bias.assign(_log_shares(sequences.items, n_items))
     if start is not None:
         network.ids.assign(_start_from(start, network.ids.numpy(), heard))
     module = _Module(network, settings.length)
 
     def model(losses: list[float]) -> SequenceModel:
-        items = np.concatenate([network.ids.numpy(), network.bias.numpy()[:, None]], axis=1)
+        items = np.concatenate([network.targets().numpy(), network.bias.numpy()[:, None]], axis=1)
         # A track nobody played was only ever pushed away; it has nothing to say. Its score of 0 is that of the rarest.
         items[heard, -1] -= items[heard, -1].min(initial=np.inf)
         items[~heard] = 0
@@ -287,7 +241,7 @@ def fit(
         settings.learning_rate,
         checkpoints,
         after_epoch=None if watch is None else lambda epoch: watch(epoch, model([])),
-        clip=1.0,
+        clip=5.0 if settings.cosine else 1.0,
         warm_up=settings.warm_up,
     )
     return model(losses)

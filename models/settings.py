@@ -140,6 +140,9 @@ class SequenceSettings(BaseModel, frozen=True, extra="forbid"):
     )
     learning_rate: float = Field(1e-3, gt=0, description="Adam's peak rate; it falls linearly to zero")
     warm_up: int = Field(200, ge=0, description="steps over which the rate rises")
+    cosine: bool = Field(
+        False, description="score by the cosine of state and item at a learned temperature; for items of few plays each"
+    )
     windows: int = Field(
         1_000_000, ge=1, description="most sequences of one epoch of a small audience, drawn anew each epoch"
     )

@@ -27,7 +27,7 @@ from transforms.tables.warehouse import Warehouse
 
 OWN, ABOUT = ("library", "sessions"), ("tracks", "listeners")
 SUMS, ACTS, SAID = ("track_stats", "co_listens"), ("listens", "feedback"), ("feedback", "exclusions", "suspects")
-FITTED, ANSWERS = ("session_sample", "track_embeddings", "models"), ("intents", "playlists")
+FITTED, ANSWERS = ("session_sample", "semantic_ids", "track_embeddings", "models"), ("intents", "playlists")
 MEASURED = ("candidates", "shelves", "draws", "library", *ACTS, "impressions", "tracks")
 NIGHT = (
     Step("check", ("listens",), (), local.check_log),

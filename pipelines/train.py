@@ -1,6 +1,6 @@
 """The job `train`: everything a night learns from other listeners, as of a date.
 
-library, sessions -> examples (hashed sample) -> one fit -> models/date=D, track_embeddings/date=D
+library, sessions -> examples (hashed sample) -> one fit -> models/date=D, track_embeddings/date=D, semantic_ids/date=D
 sessions          -> a bounded sample of them, by listener            -> session_sample/date=D
 """
 
@@ -24,7 +24,7 @@ from transforms.tables.runs import Run, Written
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "12"
+STEP = "13"
 SAMPLE = "sample"
 
 

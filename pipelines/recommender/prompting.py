@@ -24,7 +24,7 @@ from transforms.formats.base import end_of
 from transforms.listening.exclusions import taste as without_excluded
 from transforms.listening.feedback import settled, standing, unwanted, without_pairs
 from transforms.listening.library import merge
-from transforms.prompts.answer import AnswerSettings, Playlist, answer, taste
+from transforms.prompts.answer import AnswerSettings, Playlist, answer, flowing, taste
 from transforms.prompts.constraints import Listener
 from transforms.prompts.followups import followed, others
 from transforms.prompts.intent import Intent
@@ -35,6 +35,7 @@ from transforms.prompts.reading import checked, grounded, merged
 from transforms.prompts.rows import Asked, Made, intent_rows, playlist_rows
 from transforms.prompts.vocabulary import Vocabulary
 from transforms.shelves.feedback import BLOCKED, BLOCKED_ARTIST, DISLIKED
+from transforms.shelves.ordering import Flow
 from transforms.tables.chunks import Chunk
 from transforms.tables.schema import TABLES
 
@@ -75,6 +76,10 @@ class Prompter:
         size = np.linalg.norm(self.factors, axis=1, keepdims=True)
         vectors = np.divide(self.factors, size, out=np.zeros_like(self.factors), where=size > 0)
         self.near = Nearness(vectors, fitted.learned.neighbours.together)
+        self.order = None
+        if plan.settings.flows:
+            flow = Flow(fitted.learned.neighbours.after, vectors, self.music.main_artist, self.catalog.album)
+            self.order = flowing(flow, plan.settings.flow)
         self.played = plays > 0
 
     def answer(self, chunk: Chunk, answers: Mapping[str, str] | None = None) -> Chunk:
@@ -194,7 +199,8 @@ class Prompter:
             mask = self.music.versions(hidden)
             blocked = mask if listener.blocked is None else listener.blocked | mask
             listener = Listener(**{**listener.__dict__, "blocked": blocked})
-        return answer(intent, self.music, listener, self.plan.day, self.near, self.plan.settings, None, kept)
+        order = self.order if kept is None else None  # what stood before stands first
+        return answer(intent, self.music, listener, self.plan.day, self.near, self.plan.settings, order, kept)
 
     def _blocked(self, standing_acts: pl.DataFrame) -> Callable[[str], np.ndarray | None]:
         """What a listener has blocked or disliked and not taken back, as a function of the listener."""

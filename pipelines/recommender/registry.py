@@ -12,6 +12,7 @@ from pipelines.recommender.parts.als import AlsPart
 from pipelines.recommender.parts.base import Part
 from pipelines.recommender.parts.clusters import ClustersPart
 from pipelines.recommender.parts.ease import EasePart
+from pipelines.recommender.parts.generative import GenerativePart
 from pipelines.recommender.parts.neighbours import NeighboursPart
 from pipelines.recommender.parts.next_in_session import NextInSessionPart
 from pipelines.recommender.parts.popularity import PopularityPart
@@ -34,6 +35,7 @@ PARTS: tuple[type[Part], ...] = (  # a part stands after those that its fit read
     AdjacentArtistsPart,
     TwoTowerPart,
     SequencePart,
+    GenerativePart,
     NextInSessionPart,
 )
 SOURCES: tuple[type[Source], ...] = (Albums, NewReleases, Content, Rediscover, Library)

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.clusters import ClusterSettings
+from models.generative.settings import DecoderSettings, SemanticIdSettings
 from models.settings import AlsSettings, HistorySettings, SequenceSettings, TwoTowerSettings
 from transforms.candidates.adjacent_artists import AdjacencySettings
 from transforms.candidates.ease import EaseSettings
@@ -48,6 +49,13 @@ class ModelSettings(BaseModel):
         description="the sequence model, trained for seconds; more windows and epochs pay with a larger audience",
     )
     use_sequence: bool = Field(True, description="train the sequence model")
+    use_generative: bool = Field(
+        False, description="give tracks semantic ids (table `semantic_ids`) and fit the source `generative`"
+    )
+    semantic_ids: SemanticIdSettings = Field(SemanticIdSettings(), description="how tracks get semantic ids")
+    decoder: DecoderSettings = Field(
+        DecoderSettings(), description="what generates them, trained for seconds like the sequence model"
+    )
     use_next_in_session: bool = Field(True, description="learn how sessions go on, for `now-playing`")
     next_in_session: NextModelSettings = Field(NextModelSettings(), description="what is learned of sessions")
     history: HistorySettings = Field(HistorySettings(), description="histories as the two-tower model reads them")

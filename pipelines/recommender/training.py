@@ -1,7 +1,7 @@
 """Fitting a night's models: what is read, what is made, and the one fit on one worker. It runs without Beam.
 
 plan = plan_training(past, settings, step_version)     None where the models are current
-for written in plan.fit.run(plan.runs, streams): ...   files of `models`, then of `track_embeddings`
+for written in plan.fit.run(plan.runs, streams): ...   files of `models`, then of the tables of tracks
 """
 
 from __future__ import annotations
@@ -37,12 +37,18 @@ from transforms.tables.manifest import Manifest
 from transforms.tables.records import used
 from transforms.tables.roster import roster_size
 from transforms.tables.runs import Run, Written, plan
+from transforms.tables.schema import TABLES as DECLARED
 from transforms.tables.specs import Manifests, specs
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse
 from transforms.tables.writing import write_frame
 
-TABLES = ("session_sample", "track_embeddings", "models")  # in commit order: the night enters at the models
+TABLES = (
+    "session_sample",
+    "semantic_ids",
+    "track_embeddings",
+    "models",
+)  # in commit order: the night enters at the models
 
 
 class TrainingSettings(Protocol):
@@ -102,7 +108,7 @@ class Fit:
         )
 
     def run(self, runs: Sequence[Run], streams: Sequence[bytes]) -> Iterator[Written]:
-        """Fit once; files of the models, then vectors of tracks if there is a run for them."""
+        """Fit once; files of the models, then vectors and semantic ids of tracks where there is a run for them."""
         by_table = {run.table: run for run in runs}
         model = by_table["models"]
         evidence = self.evidence(streams)
@@ -127,7 +133,27 @@ class Fit:
             run = by_table["track_embeddings"]
             for shard, frame in split(embeddings(fitted, model.version), run.shards, by="track_id"):
                 yield Written(run.table, run.day.isoformat(), write_frame(run, shard, frame))
+        if "semantic_ids" in by_table:
+            run = by_table["semantic_ids"]
+            for shard, frame in split(semantic_ids(fitted, model.version), run.shards, by="track_id"):
+                yield Written(run.table, run.day.isoformat(), write_frame(run, shard, frame))
         yield used()
+
+
+def semantic_ids(fitted: Fitted, version: str) -> pl.DataFrame:
+    """Table `semantic_ids`, empty where the log was too short to fit a decoder."""
+    if "generative" not in fitted.parts:
+        return DECLARED["semantic_ids"].empty()
+    ids = fitted["generative"].model.ids
+    known = np.flatnonzero(ids.known)
+    return pl.DataFrame(
+        {
+            "track_id": fitted.vocabulary.ids.gather(known),
+            "model_version": pl.repeat(version, len(known), eager=True),
+            "codes": pl.Series(ids.codes[known]).arr.to_list(),
+            "error": pl.Series(ids.errors[known]),
+        }
+    )
 
 
 def embeddings(fitted: Fitted, version: str) -> pl.DataFrame:
@@ -199,6 +225,7 @@ def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> 
             seed=settings.seed,
         )
         for table in TABLES
+        if table != "semantic_ids" or settings.models.use_generative
     }
     models = runs["models"]
     if models is None:

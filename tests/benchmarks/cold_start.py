@@ -1,7 +1,7 @@
 """What shelves do for new listeners and new tracks: histories and audiences cut down, targets unchanged.
 
     python -m tests.benchmarks.cold_start --data DIR [--cut .8 1] [--work DIR] [--markdown]
-    python -m tests.benchmarks.cold_start --set simulated [--listeners 1000]
+    python -m tests.benchmarks.cold_start --set simulated [--listeners 1000] [--config FILE]
 
 listeners   Of every listener only the latest 0, 1, 5, 20 plays (and all) are known while scoring; models and ranker stay.
             What they saved, followed or blocked is cut with it, their market is not.
@@ -24,7 +24,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.scoring import Plan, Scorer
 from pipelines.runtime.config import Settings
+from pipelines.runtime.settings_file import load
 from pipelines.train import train
 from tests.benchmarks.real_data import workplace
 from tests.benchmarks.real_splits import WORLD, WORLD_NIGHTS, Split, lfm_split, run_night, simulated_split
@@ -81,6 +82,7 @@ class Log:
         heard: listener_id, item heard by the night.
         targets: kind -> listener_id, item.
         names: track_id, recording_id.
+        settings: of the night.
     """
 
     split: Split
@@ -89,9 +91,10 @@ class Log:
     heard: pl.DataFrame
     targets: dict[str, pl.DataFrame]
     names: pl.DataFrame
+    settings: Settings = field(default_factory=Settings)
 
     @classmethod
-    def read(cls, split: Split) -> Log:
+    def read(cls, split: Split, settings: Settings | None = None) -> Log:
         """Read a split's warehouse."""
         warehouse = Warehouse(split.warehouse)
         names = recordings(split.warehouse, as_of(warehouse.url, split.night).catalog())
@@ -104,7 +107,7 @@ class Log:
         rows = wanted(after, heard, facts, split.night, split.ahead)
         rows = rows.join(plays.select("listener_id").unique(), on="listener_id", how="semi")
         kinds = {kind: of_target(rows, kind).select("listener_id", "item") for kind in ("unheard", "repeat", "all")}  # type: ignore[arg-type]
-        return cls(split, before, plays, heard, kinds, names)
+        return cls(split, before, plays, heard, kinds, names, settings or Settings())
 
     def popular(self, plays: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """Most popular by some plays: what its reader has not heard for `unheard`, else everything."""
@@ -205,9 +208,9 @@ def scored(scoring: Scorer, known: Chunk) -> list[Chunk]:
     return [made for chunk in chunks for made in scoring.score(chunk)]
 
 
-def scorer(warehouse: Warehouse, ranked_by: Warehouse, night: date, tracks: pl.DataFrame) -> Scorer:
-    """The night's models and another warehouse's ranker, with default settings, shelves as published."""
-    settings, sample = Settings(), warehouse.current("session_sample", night)
+def scorer(warehouse: Warehouse, ranked_by: Warehouse, night: date, tracks: pl.DataFrame, settings: Settings) -> Scorer:
+    """The night's models and another warehouse's ranker, shelves as published."""
+    sample = warehouse.current("session_sample", night)
     fitted, ranker = warehouse.need("models", night), ranked_by.current("rankers", night)
     plan = Plan(
         day=night,
@@ -224,9 +227,9 @@ def scorer(warehouse: Warehouse, ranked_by: Warehouse, night: date, tracks: pl.D
         sources=settings.candidates.sources,
         continuation=settings.candidates.continuation,
     )
-    from models.rankers.kinds import load
+    from models.rankers.kinds import load as load_ranker
 
-    loaded = load(fetch(ranked_by.url, ranker, night)) if ranker else None
+    loaded = load_ranker(fetch(ranked_by.url, ranker, night)) if ranker else None
     sessions = warehouse.read_manifest(sample) if sample else None
     return Scorer(plan, Fitted.load(fetch(warehouse.url, fitted, night), settings.models), loaded, tracks, sessions)
 
@@ -278,7 +281,7 @@ def cold_listeners(log: Log, say: Say, kept: Sequence[int | None] = KEPT, strang
         fitted_on = log.before.filter(~pl.col("listener_id").is_in(people.implode()))
         models_at = refitted(warehouse, fitted_on, log, strangers_in, people=people)
     theirs = pl.col("listener_id").is_in(people.implode())
-    scoring = scorer(models_at, warehouse, night, tracks)
+    scoring = scorer(models_at, warehouse, night, tracks, log.settings)
     popular = log.popular(as_plays(fitted_on, log.names))
     targets = {kind: rows.filter(theirs) for kind, rows in log.targets.items()}
     for count in kept:
@@ -306,7 +309,7 @@ def cold_tracks(log: Log, work: Path, say: Say, audiences: Sequence[int] = AUDIE
             before = thinned(log.before, log.names, held, audience)
             models_at = refitted(warehouse, before, log, work / f"{cold_name(log)}-audience-{audience}", items=held)
         chunk = known_of(models_at, night, before, tracks, whole=True)
-        lists = lists_of(log, scored(scorer(models_at, warehouse, night, tracks), chunk))
+        lists = lists_of(log, scored(scorer(models_at, warehouse, night, tracks, log.settings), chunk))
         name = "all" if audience is None else audience
 
         def line(named: int | str = name, **values: object) -> None:
@@ -344,7 +347,7 @@ def refitted(
             frame.write_parquet(folder / f"{name}.parquet")
             files[name] = str(folder / f"{name}.parquet")
     before.select([c for c in PLAY_COLUMNS if c in before.columns]).write_parquet(folder / "listens.parquet")
-    made, settings = Warehouse(str(folder / "warehouse")), Settings()
+    made, settings = Warehouse(str(folder / "warehouse")), log.settings
     ingest(
         made.url,
         "parquet",
@@ -367,6 +370,7 @@ def main() -> None:
     parser.add_argument("--cut", nargs=2, type=float, default=(0.8, 1.0), help="lfm1b-500u: shares of the sessions")
     parser.add_argument("--listeners", type=int, default=WORLD["listeners"], help="of the simulated world")
     parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--config", help="settings of the night that are not the defaults")
     parser.add_argument("--work", help="folder to keep the warehouses in; default: a temporary one")
     parser.add_argument("--markdown", action="store_true", help="print tables instead of JSON lines")
     args = parser.parse_args()
@@ -385,8 +389,9 @@ def main() -> None:
             made = simulated_split(work, WORLD_NIGHTS[-1], args.listeners)
         else:
             made = lfm_split(args.data, work, *args.cut)
-        run_night(made)
-        log = Log.read(made)
+        settings = load(Settings, args.config)
+        run_night(made, settings)
+        log = Log.read(made, settings)
         if "listeners" in args.part:
             cold_listeners(log, say)
         if "strangers" in args.part:

@@ -28,11 +28,18 @@ from models.sequence_data import Batches, Sequences
 from models.settings import AlsSettings, SequenceSettings
 from models.vocabulary import Vocabulary
 
-SMALL = 200_000
+FEW = 50  # plays an item
+SPARSE: dict[str, Any] = {
+    "length": 50,
+    "positions": 1.0,
+    "dropout": 0.5,
+    "cosine": True,
+    "batch": 128,
+    "start": "random",
+}
 FEW_PLAYS: list[dict[str, Any]] = [
-    {"dims": 128, "epochs": 24, "start": "als"},
-    {"dims": 64, "epochs": 30, "start": "als"},
-    {"dims": 256, "epochs": 16, "start": "als"},
+    {"dims": 64, "epochs": 40},
+    {"dims": 128, "epochs": 40},
 ]
 MANY_PLAYS: list[dict[str, Any]] = [
     {"dims": 64, "epochs": 40, "start": "random"},
@@ -136,11 +143,9 @@ class Together:
         return np.concatenate([m.embed(items, gaps) for m in self.members], axis=1)
 
 
-def trials(plays: int) -> list[dict[str, Any]]:
-    """Settings to try on a file of so many plays."""
-    if plays < SMALL:
-        return [{"length": 50, "positions": 1.0, "dropout": 0.5} | more for more in FEW_PLAYS]
-    return MANY_PLAYS
+def trials(plays: int, items: int) -> list[dict[str, Any]]:
+    """Settings to try on a file of so many plays and items: what matters is how often an item is played."""
+    return [SPARSE | more for more in FEW_PLAYS] if plays < FEW * items else MANY_PLAYS
 
 
 def seconds_an_epoch(train: list[list[int]], n: int, settings: SequenceSettings, seed: int) -> float:
@@ -227,7 +232,7 @@ def main() -> None:
     sequences, n = read(a.sequences)
     protocol = Protocol(sequences)
     chosen = dict(pair.split("=", 1) for pair in a.set)
-    asked = [chosen] if chosen else trials(sum(map(len, protocol.train)))
+    asked = [chosen] if chosen else trials(sum(map(len, protocol.train)), n - 1)
     tried: list[dict[str, Any]] = []
     members = []
     for number, one in enumerate(asked):

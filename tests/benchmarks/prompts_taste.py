@@ -1,16 +1,20 @@
 """A word in one listener's taste: artists that a listener tagged so, found among all artists they are not known to have heard.
 
     python -m tests.benchmarks.prompts_taste --data DIR        # DIR/hetrec-lastfm-2k and DIR/hetrec-lastfm-2k-tags
+    python -m tests.benchmarks.prompts_taste --data DIR --prompts 2000     # so many of all pairs of listener and tag
 
 A random fifth of each listener's artists is held out. A prompt is one of the listener's own tags of held-out artists (one a
-listener, by hash); relevant are the held-out artists that the listener tagged so; all artists outside the listener's other four
-fifths are ranked. What the listener themselves tagged of the held-out artists is taken out of the tag counts. Half of the
-listeners (by hash) choose the weights, the other half is reported, with bootstraps by listener.
+listener, by hash; with --prompts, a hashed sample of all their tags, so that a listener of many tags asks often); relevant are
+the held-out artists that the listener tagged so; all artists outside the listener's other four fifths are ranked. What the
+listener themselves tagged of the held-out artists is taken out of the tag counts. Half of the listeners (by hash) choose the
+weights, the other half is reported, with bootstraps by listener. Then the overlap: of the lists that different listeners of the
+reported half get for the same word, the share of ten places that two of them have in common.
 """
 
 from __future__ import annotations
 
 import argparse
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +34,7 @@ K = 10
 class Set:
     """Listening, tags and the split, by row."""
 
-    def __init__(self, data: Path, seed: int) -> None:
+    def __init__(self, data: Path, seed: int, prompts: int = 0) -> None:
         heard = pl.read_csv(data / "hetrec-lastfm-2k" / "user_artists.dat", separator="\t")
         self.users = heard["userID"].unique().sort().to_numpy()
         self.items = heard["artistID"].unique().sort().to_numpy()
@@ -51,8 +55,14 @@ class Set:
         frame = pl.DataFrame({"u": u[hidden], "t": t[hidden], "i": i[hidden]})
         for key, part in frame.partition_by("u", as_dict=True, maintain_order=True).items():
             mine = part["t"].unique().sort().to_numpy()
-            tag = int(mine[int(uniform(seed, "tag", np.array([key[0]]))[0] * len(mine))])
-            self.queries.append((int(key[0]), tag, part.filter(pl.col("t") == tag)["i"].unique().to_numpy()))
+            one = mine[int(uniform(seed, "tag", np.array([key[0]]))[0] * len(mine))]
+            for tag in mine.tolist() if prompts else [int(one)]:
+                self.queries.append((int(key[0]), tag, part.filter(pl.col("t") == tag)["i"].unique().to_numpy()))
+        if 0 < prompts < len(self.queries):
+            drawn = uniform(
+                seed, "prompt", np.array([q[0] for q in self.queries]), np.array([q[1] for q in self.queries])
+            )
+            self.queries = [self.queries[n] for n in np.sort(np.argsort(drawn)[:prompts])]
         own = frame.group_by("u", "t").agg("i")
         self.own = {(a, b): np.array(c) for a, b, c in own.rows()}
 
@@ -112,6 +122,20 @@ def scores(data: Set, parts: list[dict[str, np.ndarray]], weights: dict[str, flo
     return np.array(values)
 
 
+def overlap(
+    data: Set, parts: list[dict[str, np.ndarray]], weights: dict[str, float], rows: list[int]
+) -> tuple[float, int]:
+    """Mean share of ten places that two listeners' lists for one word have in common, and the number of such pairs."""
+    best: dict[int, list[set[int]]] = {}
+    for n in rows:
+        user, tag, _ = data.queries[n]
+        total = np.asarray(sum(w * parts[n][k] for k, w in weights.items() if w), float)
+        total[data.train[user].indices] = -np.inf
+        best.setdefault(tag, []).append(set(np.argsort(-total, kind="stable")[:K].tolist()))
+    shared = [len(a & b) / K for lists in best.values() for a, b in combinations(lists, 2)]
+    return float(np.mean(shared)), len(shared)
+
+
 def chosen(data: Set, parts: list[dict[str, np.ndarray]], rows: list[int]) -> dict[str, float]:
     """Weights by coordinate ascent: each of a few values in turn, two rounds."""
     others = ("word als", "word company", "share", "tag company", "tag als", "popular")
@@ -131,8 +155,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--prompts", type=int, default=0, help="prompts of all pairs of listener and tag; 0 = one a listener"
+    )
     o = parser.parse_args()
-    data = Set(o.data, o.seed)
+    data = Set(o.data, o.seed, o.prompts)
     parts = parts_of(data, o.seed)
     half = uniform(o.seed, "half", np.array([q[0] for q in data.queries])) < 0.5
     choose, report = np.flatnonzero(half).tolist(), np.flatnonzero(~half).tolist()
@@ -146,6 +173,10 @@ def main() -> None:
     for name, way in ways.items():
         found = interval(ids, scores(data, parts, way, report))
         print(f"  {name:22} NDCG@10 {found.value:.4f} ({found.low:.4f} to {found.high:.4f})")
+    print("overlap of two listeners' lists for one word, share of ten places")
+    for name, way in ways.items():
+        shared, pairs = overlap(data, parts, way, report)
+        print(f"  {name:22} {shared:.3f} ({pairs} pairs of lists)")
 
 
 if __name__ == "__main__":

@@ -109,9 +109,9 @@ def simulated_split(work: Path, night_: date, listeners: int = WORLD["listeners"
     return split
 
 
-def run_night(split: Split) -> None:
+def run_night(split: Split, settings: Settings | None = None) -> None:
     """The night in the ranker's order, then the test part, then its evaluation; what is current is not made again."""
-    settings = Settings()
+    settings = settings or Settings()
     night(split.warehouse, split.night, settings, greedy=True)
     test = next(Path(split.warehouse).parent.glob("test.*"), None)
     end = split.night + timedelta(days=split.ahead)

@@ -12,7 +12,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.sequence import SequenceModel, _cross_entropy, _dropout, _Network, fit
+from models.attention import cross_entropy, dropout
+from models.sequence import SequenceModel, _Network, fit
 from models.sequence_data import GAPS, Batches, Sequences, gap_buckets
 from models.settings import SequenceSettings
 
@@ -135,7 +136,7 @@ def test_cross_entropy_and_its_gradients_are_those_of_the_general_operation() ->
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=t, logits=s @ tf.transpose(i))
 
     found = []
-    for loss in (_cross_entropy, general):
+    for loss in (cross_entropy, general):
         with tf.GradientTape() as tape:
             tape.watch([states, items])
             values = loss(states, items, target)
@@ -148,11 +149,11 @@ def test_cross_entropy_and_its_gradients_are_those_of_the_general_operation() ->
 def test_dropout_leaves_out_its_share_keeps_the_mean_and_repeats_with_its_seed() -> None:
     x = tf.ones([33, 7, 13])
     seed = tf.constant([1, 2], tf.int32)
-    dropped = _dropout(x, 0.25, seed).numpy()
+    dropped = dropout(x, 0.25, seed).numpy()
     assert abs((dropped == 0).mean() - 0.25) < 0.03
     assert abs(dropped.mean() - 1) < 0.05
-    assert np.array_equal(dropped, _dropout(x, 0.25, seed).numpy())
-    assert not np.array_equal(dropped, _dropout(x, 0.25, seed + 1).numpy())
+    assert np.array_equal(dropped, dropout(x, 0.25, seed).numpy())
+    assert not np.array_equal(dropped, dropout(x, 0.25, seed + 1).numpy())
 
 
 def test_an_epoch_reads_at_most_so_many_windows_and_other_ones_the_next_time() -> None:
@@ -184,6 +185,18 @@ def test_it_starts_from_given_vectors() -> None:
     assert np.corrcoef(alike.ravel(), (given[1:12] @ given[1:12].T).ravel())[0, 1] > 0.95
     assert not items[12].any()
     assert items[1:12, -1].min() == 0
+
+
+@pytest.mark.parametrize("full", [0, 20_000])
+def test_with_cosines_items_are_of_length_one_and_order_is_learned(full: int) -> None:
+    s = round_the_clock()
+    model = fit(s, 13, QUICK.model_copy(update={"cosine": True, "full_softmax": full, "negatives": 12}), seed=1)
+    lengths = np.linalg.norm(model.items[1:, :-1], axis=1)
+    assert np.allclose(lengths, 1, atol=1e-5) and not model.items[0].any()
+    states = model.embed(np.int32([[4, 5, 6], [9, 10, 11]]))
+    scale = np.linalg.norm(states[:, :-1], axis=1)
+    assert np.allclose(scale, scale[0]) and scale[0] > 1, "every state is as long: the learned temperature"
+    assert (states @ model.items.T).argmax(axis=1).tolist() == [7, 12]
 
 
 def test_heads_must_divide_dims() -> None:

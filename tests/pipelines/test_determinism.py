@@ -101,7 +101,7 @@ def test_what_happens_after_a_night_changes_none_of_its_rows(world, altered):
     assert warehouse.need("listens", END).rows != altered.need("listens", END).rows
     assert altered.need("shelves", NIGHT).version != warehouse.need("shelves", NIGHT).version
     made = {"sessions", "library", "track_stats", "co_listens", "outcomes", "candidates", "draws", "shelves"}
-    made |= {"listener_embeddings", "track_embeddings", "session_sample"}
+    made |= {"listener_embeddings", "track_embeddings", "semantic_ids", "session_sample"}
     limits = SETTINGS.bootstrap.listeners, SETTINGS.candidates.keep_all_below, SETTINGS.models.sample_listeners
     assert (
         warehouse.read_newest("listeners", NIGHT).height < min(limits) < altered.read_newest("listeners", NIGHT).height

@@ -31,6 +31,8 @@ from transforms.prompts.fill import Length, fill
 from transforms.prompts.intent import Intent
 from transforms.prompts.music import Music
 from transforms.prompts.ranking import Nearness, RankingSettings, fused, likeness, ranked, standardised, tag_answers
+from transforms.shelves.ordering import Flow, FlowSettings, costs
+from transforms.shelves.ordering import order as cheapest_path
 
 POOL = 2000
 SEEDS = 20  # tracks an example artist is known by, the most played
@@ -51,6 +53,8 @@ class AnswerSettings(BaseModel):
     artist_share: float = Field(
         0.2, gt=0, le=1, description="share of a list that one artist may have, unless asked for"
     )
+    flows: bool = Field(False, description="put a list in an order that flows; otherwise it stands by rank")
+    flow: FlowSettings = Field(FlowSettings(), description="what makes tracks neighbours in it")
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,20 @@ def answer(
         minutes=round(made.ms / 60_000, 2),
         unmet=tuple(unmet),
     )
+
+
+def flowing(flow: Flow, settings: FlowSettings) -> Order:
+    """The order of a session: what sessions play after each other, tracks alike side by side, an artist not after itself.
+
+    The best track begins, which is a named one where there is one. Whoever asks for an order of their own gets that.
+    """
+
+    def order(rows: np.ndarray, intent: Intent) -> np.ndarray:
+        if intent.order in ("newest", "oldest", "shuffled"):
+            return rows
+        return np.asarray(rows[cheapest_path(costs(rows, flow, settings), first=0)])
+
+    return order
 
 
 def seeds_of(intent: Intent, music: Music) -> np.ndarray:

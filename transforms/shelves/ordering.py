@@ -20,6 +20,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
+from transforms.common.compiled import compiled
+
 EXACT = 10
 ROUNDS = 12
 
@@ -98,39 +100,53 @@ def on_a_line(values: np.ndarray, rising: bool, price: float) -> np.ndarray:
 
 def _exact(cost: np.ndarray, places: np.ndarray, first: int | None) -> np.ndarray:
     """Held-Karp: the cheapest way to have played a set and to end at a track, set by set."""
+    return np.asarray(_held_karp(np.ascontiguousarray(cost, np.float64), places, -1 if first is None else first))
+
+
+@compiled
+def _held_karp(cost: np.ndarray, places: np.ndarray, first: int) -> np.ndarray:
     k = len(cost)
     best = np.full((1 << k, k), np.inf)
     came = np.full((1 << k, k), -1, np.int32)
-    for start in range(k) if first is None else (first,):
-        best[1 << start, start] = places[start, 0]
+    count = np.zeros(1 << k, np.int64)
+    for start in range(k):
+        if first < 0 or first == start:
+            best[1 << start, start] = places[start, 0]
     for played in range(1, 1 << k):
-        place = played.bit_count()
-        ends = np.flatnonzero(np.isfinite(best[played]))
-        if not len(ends) or place == k:
-            continue
-        through = best[played, ends][:, None] + cost[ends]
-        at = through.argmin(axis=0)
+        count[played] = count[played >> 1] + (played & 1)
         for track in range(k):
-            if not played >> track & 1:
-                here, total = played | 1 << track, through[at[track], track] + places[track, place]
+            if played >> track & 1:
+                continue
+            total, end = np.inf, -1
+            for last in range(k):
+                if best[played, last] + cost[last, track] < total:
+                    total, end = best[played, last] + cost[last, track], last
+            if end >= 0:
+                here = played | 1 << track
+                total += places[track, count[played]]
                 if total < best[here, track]:
-                    best[here, track], came[here, track] = total, ends[at[track]]
+                    best[here, track], came[here, track] = total, end
     played, at_end = (1 << k) - 1, int(best[-1].argmin())
-    out = []
-    while at_end >= 0:
-        out.append(at_end)
-        played, at_end = played & ~(1 << at_end), int(came[played, at_end])
-    return np.array(out[::-1])
+    out = np.zeros(k, np.int64)
+    for place in range(k - 1, -1, -1):
+        out[place] = at_end
+        played, at_end = played & ~(1 << at_end), came[played, at_end]
+    return out
 
 
 def _improved(cost: np.ndarray, places: np.ndarray, first: int | None) -> np.ndarray:
     """A path of best links, then stretches moved and reversed while that is cheaper."""
-    path = _greedy(cost, places, first)
-    price = _price(path, cost, places)
+    path = _greedy(cost, places, first).astype(np.int64)
     fixed = 0 if first is None else 1
+    return np.asarray(_rounds(path, np.ascontiguousarray(cost, np.float64), places, fixed))
+
+
+@compiled
+def _rounds(path: np.ndarray, cost: np.ndarray, places: np.ndarray, fixed: int) -> np.ndarray:
+    price = _price(path, cost, places)
     for _ in range(ROUNDS):
         before = price
-        for length in (1, 2, 3):
+        for length in range(1, 4):
             path, price = _moved(path, price, cost, places, length, fixed)
         path, price = _reversed(path, price, cost, places, fixed)
         if price > before - 1e-9:
@@ -152,33 +168,58 @@ def _greedy(cost: np.ndarray, places: np.ndarray, first: int | None) -> np.ndarr
     return np.array(path)
 
 
+@compiled
 def _price(path: np.ndarray, cost: np.ndarray, places: np.ndarray) -> float:
-    return float(cost[path[:-1], path[1:]].sum() + places[path, np.arange(len(path))].sum())
+    total = places[path[0], 0]
+    for at in range(1, len(path)):
+        total += cost[path[at - 1], path[at]] + places[path[at], at]
+    return total
 
 
+@compiled
 def _moved(
     path: np.ndarray, price: float, cost: np.ndarray, places: np.ndarray, length: int, fixed: int
 ) -> tuple[np.ndarray, float]:
-    for start in range(fixed, len(path) - length + 1):
-        part, rest = path[start : start + length], np.delete(path, np.s_[start : start + length])
-        ways = [np.insert(rest, at, p) for p in (part, part[::-1]) for at in range(fixed, len(rest) + 1)]
-        every = np.array(ways)
-        prices = cost[every[:, :-1], every[:, 1:]].sum(axis=1) + places[every, np.arange(len(path))].sum(axis=1)
-        best = int(prices.argmin())
-        if prices[best] < price - 1e-9:
-            path, price = every[best], float(prices[best])
+    """Every stretch of a length, as it is and reversed, put where it is cheapest."""
+    k = len(path)
+    way, best = np.empty(k, np.int64), path.copy()
+    for start in range(fixed, k - length + 1):
+        cheapest = price - 1e-9
+        for turned in range(2 if length > 1 else 1):
+            for target in range(fixed, k - length + 1):
+                read = 0
+                for at in range(k):  # the rest, with the stretch at `target`
+                    if target <= at < target + length:
+                        step = at - target
+                        way[at] = path[start + (length - 1 - step if turned else step)]
+                    else:
+                        if read == start:
+                            read += length
+                        way[at] = path[read]
+                        read += 1
+                total = _price(way, cost, places)
+                if total < cheapest:
+                    cheapest, best = total, way.copy()
+        if cheapest < price - 1e-9:
+            path, price = best, cheapest
     return path, price
 
 
+@compiled
 def _reversed(
     path: np.ndarray, price: float, cost: np.ndarray, places: np.ndarray, fixed: int
 ) -> tuple[np.ndarray, float]:
-    for start in range(fixed, len(path) - 1):
-        ways = np.array(
-            [np.r_[path[:start], path[start:stop][::-1], path[stop:]] for stop in range(start + 2, len(path) + 1)]
-        )
-        prices = cost[ways[:, :-1], ways[:, 1:]].sum(axis=1) + places[ways, np.arange(len(path))].sum(axis=1)
-        best = int(prices.argmin())
-        if prices[best] < price - 1e-9:
-            path, price = ways[best], float(prices[best])
+    """Every stretch turned round where that is cheaper, the best end for each start."""
+    k = len(path)
+    way, best = np.empty(k, np.int64), path.copy()
+    for start in range(fixed, k - 1):
+        cheapest = price - 1e-9
+        for stop in range(start + 2, k + 1):
+            way[:] = path
+            way[start:stop] = path[start:stop][::-1]
+            total = _price(way, cost, places)
+            if total < cheapest:
+                cheapest, best = total, way.copy()
+        if cheapest < price - 1e-9:
+            path, price = best, cheapest
     return path, price

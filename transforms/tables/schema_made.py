@@ -168,6 +168,26 @@ MADE: tuple[Table, ...] = (
         sharded_by="track_id",
     ),
     Table(
+        "semantic_ids",
+        "track with a semantic id (written where `models.use_generative` is on)",
+        ("track_id",),
+        (
+            TRACK,
+            Column("model_version", pa.string(), "version of the models"),
+            Column(
+                "codes",
+                list_of(pa.int32()),
+                "codes from coarse to fine; tracks alike begin alike, the last resolves collisions",
+            ),
+            Column(
+                "error",
+                pa.float32(),
+                "squared distance of the track's vector from its codes, over the mean squared length",
+            ),
+        ),
+        sharded_by="track_id",
+    ),
+    Table(
         "listener_embeddings",
         "model x listener",
         ("listener_id", "model"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -13,6 +13,9 @@ import polars as pl
 from pipelines.recommender.evidence import Evidence
 from pipelines.recommender.parts.base import Part
 from transforms.candidates.sequence import Sequence
+
+if TYPE_CHECKING:
+    from models.sequence_data import Sequences
 
 FOLDER = "sequence"
 
@@ -59,21 +62,13 @@ class SequencePart(Part):
     def fit(self, evidence: Evidence, so_far: Mapping[str, Any], seed: int) -> States | None:
         """See `Part.fit`."""
         from models import sequence
-        from models.sequence_data import Sequences
 
-        plays, vocabulary = evidence.plays, evidence.vocabulary
-        order = plays["listener"].unique().sort()
-        numbered = plays.with_columns(
-            row=pl.Series(order.search_sorted(plays["listener"]), dtype=pl.Int32),
-            item=pl.Series(vocabulary.rows(plays["track_id"]), dtype=pl.Int32),
-        )
-        if not (numbered.group_by("row").len()["len"] > 1).any():
+        listens = listens_in_order(evidence)
+        if listens is None:
             return None
-        times = ["started_at"] if "started_at" in plays.columns else []
-        by_session = numbered.sort("row", "session", maintain_order=True).select("row", "item", *times)
         kept = evidence.checkpoints.under(FOLDER) if evidence.checkpoints is not None else None
-        start, listens = so_far["als"].item_factors, Sequences.from_plays(by_session)
-        return States(sequence.fit(listens, len(vocabulary), self.settings.sequence, seed, kept, start=start))
+        start = so_far["als"].item_factors
+        return States(sequence.fit(listens, len(evidence.vocabulary), self.settings.sequence, seed, kept, start=start))
 
     def save(self, fitted: States, folder: Path) -> None:
         """See `Part.save`."""
@@ -90,3 +85,19 @@ class SequencePart(Part):
     def metrics(self, fitted: States) -> dict[str, float]:
         """See `Part.metrics`."""
         return {"sequence_loss": fitted.model.losses[-1]} if fitted.model.losses else {}
+
+
+def listens_in_order(evidence: Evidence) -> Sequences | None:
+    """Every listener's listens in order of session, over the vocabulary; None where nobody made two."""
+    from models.sequence_data import Sequences
+
+    plays, vocabulary = evidence.plays, evidence.vocabulary
+    order = plays["listener"].unique().sort()
+    numbered = plays.with_columns(
+        row=pl.Series(order.search_sorted(plays["listener"]), dtype=pl.Int32),
+        item=pl.Series(vocabulary.rows(plays["track_id"]), dtype=pl.Int32),
+    )
+    if not (numbered.group_by("row").len()["len"] > 1).any():
+        return None
+    times = ["started_at"] if "started_at" in plays.columns else []
+    return Sequences.from_plays(numbered.sort("row", "session", maintain_order=True).select("row", "item", *times))

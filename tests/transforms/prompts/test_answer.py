@@ -4,11 +4,13 @@ from datetime import date
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from tests.transforms.prompts.tiny import DAY, music, vocabulary
-from transforms.prompts.answer import Playlist, answer
+from transforms.prompts.answer import Playlist, answer, flowing
 from transforms.prompts.constraints import Listener
 from transforms.prompts.parser import read
+from transforms.shelves.ordering import Flow, FlowSettings
 
 MUSIC, VOCABULARY = music(), vocabulary()
 
@@ -127,3 +129,30 @@ def test_taste_decides_between_equals_and_familiarity_is_a_wish() -> None:
 
 def test_a_misspelt_name_is_still_left_out() -> None:
     assert {"t5", "t6"}.isdisjoint(asked("anything without Rihana")[0])
+
+
+def test_a_list_that_flows_holds_the_same_tracks_begins_alike_and_spaces_artists() -> None:
+    intent = read("8 songs", VOCABULARY)
+    plain = answer(intent, MUSIC, Listener(), DAY)
+    nobody = sparse.csr_matrix((len(MUSIC), len(MUSIC)))
+    flow = flowing(Flow(nobody, None, MUSIC.main_artist), FlowSettings())
+    made = answer(intent, MUSIC, Listener(), DAY, order=flow)
+    assert sorted(made.rows) == sorted(plain.rows) and made.rows[0] == plain.rows[0]
+    artists = MUSIC.main_artist[made.rows]
+    assert (artists[1:] != artists[:-1]).all()
+    dated = read("8 songs, newest first", VOCABULARY)
+    assert (
+        answer(dated, MUSIC, Listener(), DAY, order=flow).rows.tolist()
+        == answer(dated, MUSIC, Listener(), DAY).rows.tolist()
+    )
+
+
+def test_what_sessions_play_next_comes_next() -> None:
+    rows = MUSIC.rows(["t3", "t7", "t1", "t6"])
+    follows = sparse.lil_matrix((len(MUSIC), len(MUSIC)))
+    for a, b in (("t3", "t6"), ("t6", "t1"), ("t1", "t7")):
+        follows[MUSIC.row_of[a], MUSIC.row_of[b]] = 1
+    order = flowing(Flow(follows.tocsr()), FlowSettings())
+    found = [str(MUSIC.track_ids[r]) for r in order(rows, read("4 songs", VOCABULARY))]
+    assert found == ["t3", "t6", "t1", "t7"]
+    assert order(rows, read("4 songs, shuffled", VOCABULARY)).tolist() == rows.tolist()
