@@ -124,12 +124,12 @@ class Search:
 
 
 @compiled
-def _score(query: np.ndarray, vector: np.ndarray) -> np.float32:
+def _score(query: np.ndarray, vector: np.ndarray) -> float:
     """The dot product, term by term."""
     total = np.float32(0)
     for i in range(len(query)):
         total += query[i] * vector[i]
-    return total
+    return float(total)
 
 
 @compiled
