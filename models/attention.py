@@ -12,8 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.generative.settings import DecoderSettings
-from models.settings import SequenceSettings
+from models.settings import DecoderSettings, SequenceSettings
 
 
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:

@@ -28,10 +28,9 @@ import tensorflow as tf
 from models.attention import AttentionBlock, cross_entropy, dropout
 from models.checkpoints import Checkpoints
 from models.generative.semantic_ids import SemanticIds
-from models.generative.settings import DecoderSettings
 from models.runtime import deterministic, export
 from models.sequence_data import GAPS, Batches, Sequences
-from models.settings import SequenceSettings
+from models.settings import DecoderSettings, SequenceSettings
 from models.training import run_epochs
 from transforms.common.arrays import load_arrays, save_arrays
 

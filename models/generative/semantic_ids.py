@@ -21,7 +21,7 @@ import numpy as np
 from scipy import sparse
 
 from models.clusters import unit
-from models.generative.settings import SemanticIdSettings
+from models.settings import SemanticIdSettings
 from transforms.common.arrays import load_arrays, save_arrays
 
 _ROWS = 1 << 13

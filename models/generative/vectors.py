@@ -18,7 +18,7 @@ import numpy as np
 from scipy import sparse
 
 from models.clusters import unit
-from models.generative.settings import SemanticIdSettings
+from models.settings import SemanticIdSettings
 
 POWER_STEPS, OVERSAMPLING = 2, 16
 

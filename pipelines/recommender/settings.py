@@ -7,8 +7,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.clusters import ClusterSettings
-from models.generative.settings import DecoderSettings, SemanticIdSettings
-from models.settings import AlsSettings, HistorySettings, SequenceSettings, TwoTowerSettings
+from models.settings import (
+    AlsSettings,
+    DecoderSettings,
+    HistorySettings,
+    SemanticIdSettings,
+    SequenceSettings,
+    TwoTowerSettings,
+)
 from transforms.candidates.adjacent_artists import AdjacencySettings
 from transforms.candidates.ease import EaseSettings
 from transforms.candidates.neighbours import NeighbourSettings

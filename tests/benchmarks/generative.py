@@ -30,9 +30,8 @@ import polars as pl
 from scipy import sparse
 
 import models  # noqa: F401  (sets the Keras version before TensorFlow is imported)
-from models.generative.settings import DecoderSettings, SemanticIdSettings
 from models.sequence_data import Sequences
-from models.settings import SequenceSettings
+from models.settings import DecoderSettings, SemanticIdSettings, SequenceSettings
 from models.vocabulary import Vocabulary
 from tests.benchmarks.next_item import Protocol, metrics, ranks, run, trials
 from transforms.metrics.intervals import paired_difference

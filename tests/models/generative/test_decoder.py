@@ -16,9 +16,9 @@ from models.generative import semantic_ids
 from models.generative.beam import NONE, Search
 from models.generative.decoder import Decoder, _Network, code_logits, fit
 from models.generative.semantic_ids import SemanticIds
-from models.generative.settings import DecoderSettings, SemanticIdSettings
 from models.generative.trie import Trie
 from models.sequence_data import Sequences
+from models.settings import DecoderSettings, SemanticIdSettings
 
 QUICK = DecoderSettings(
     dims=16,

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from models.generative.semantic_ids import SemanticIds, assign, codes_of_a_level, fit, kmeans, measured
-from models.generative.settings import SemanticIdSettings
 from models.generative.trie import Trie
 from models.generative.vectors import View, combined, content_vectors, filled
+from models.settings import SemanticIdSettings
 
 SMALL = SemanticIdSettings(dims=4, levels=2, codes=4, iterations=5)
 
