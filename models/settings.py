@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-Kind = Literal["blend", "linear", "cross", "average"]
-Choice = Literal["best", "blend", "linear", "cross", "average"]
+Kind = Literal["blend", "linear", "cross", "average", "trees", "ensemble"]
+Choice = Literal["best", "blend", "linear", "cross", "average", "trees", "ensemble"]
 
 
 def by_audience(least: int, each: float, listeners: int, most: int) -> int:
@@ -91,11 +91,24 @@ class CrossSettings(BaseModel, frozen=True, extra="forbid"):
     weight_decay: float = Field(1e-4, ge=0, description="L2 on kernels")
 
 
+class TreesSettings(BaseModel, frozen=True, extra="forbid"):
+    """Settings of the boosted trees; they need the optional dependency LightGBM."""
+
+    rounds: int = Field(100, ge=1, description="trees")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="share of a tree's step that is taken")
+    leaves: int = Field(15, ge=2, description="leaves a tree")
+    least_rows: int = Field(500, ge=1, description="candidates a leaf holds at least")
+    share_of_features: float = Field(0.7, gt=0, le=1, description="features that a tree may read, drawn anew for each")
+    l2: float = Field(10.0, ge=0, description="L2 on what a leaf says")
+
+
 class RankerSettings(BaseModel, frozen=True, extra="forbid"):
     """Settings of the ranker."""
 
     kind: Choice = Field(
-        "linear", description="blend, linear, cross, average (of both), or the best on the last stored night"
+        "linear",
+        description="blend, linear, cross, average (of these two), trees, ensemble (linear and trees), or the best of linear, "
+        "cross and average; none is used where it cannot be shown to beat the blend",
     )
     examples: int = Field(
         500_000, ge=1, description="candidates learned from at most, about: beyond, a hashed share of negatives"
@@ -120,6 +133,7 @@ class RankerSettings(BaseModel, frozen=True, extra="forbid"):
     )
     linear: LinearSettings = LinearSettings()
     cross: CrossSettings = CrossSettings()
+    trees: TreesSettings = TreesSettings()
 
 
 class SequenceSettings(BaseModel, frozen=True, extra="forbid"):

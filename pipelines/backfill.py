@@ -14,7 +14,7 @@ from pipelines.nightly import NIGHT, night
 from pipelines.outcomes import outcomes
 from pipelines.runtime.config import Settings
 from pipelines.runtime.progress import stage
-from pipelines.runtime.schedule import Night, is_bootstrap
+from pipelines.runtime.schedule import Night, horizon, is_bootstrap
 from transforms.tables.repair import to_fold_again
 from transforms.tables.upkeep import states
 from transforms.tables.warehouse import Warehouse, days
@@ -35,7 +35,7 @@ def backfill(warehouse: str, first: date, last: date, settings: Settings, beam_a
                 horizons = joined.settings["horizons"]
                 outcomes(warehouse, day, settings=settings, horizons=horizons, beam_args=beam_args)
         if is_bootstrap(stored, day):
-            whole = Night(warehouse, day, day, settings, settings.bootstrap.days_apart, beam_args)
+            whole = Night(warehouse, day, day, settings, horizon(stored, day, settings), beam_args)
             make_earlier(NIGHT, [whole.earlier(day)])
         else:
             made = stored.current("shelves", day)

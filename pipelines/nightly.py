@@ -84,8 +84,8 @@ def night(
     fit = fit_date or day
     if fit > day:
         raise UserError(f"--fit-date {fit} is later than the night {day}; a night may only learn from its past")
-    first = first_listens(Warehouse(warehouse), day)
-    earlier, apart = bootstrap_nights(Warehouse(warehouse), first, fit, settings)
+    first_listens(Warehouse(warehouse), day)
+    earlier, apart = bootstrap_nights(Warehouse(warehouse), fit, settings)
     count = processes_of(settings, warehouse, day, beam_args)
     made = Night(warehouse, day, fit, settings, apart, beam_args, False, greedy, accept_gates, count)
     take(NIGHT[:1], made)

@@ -1,6 +1,6 @@
 """The kinds of ranker by name: fitting the one that is asked for, and loading whichever was saved.
 
-TensorFlow is imported where a cross ranker is fitted or loaded, and nowhere else.
+TensorFlow is imported where a cross ranker is fitted or loaded, LightGBM where trees are, and nowhere else.
 
     >>> ranker = fit(examples, ["f_z_als", "f_r_als"], RankerSettings(kind="linear"), seed=1)
     >>> ranker.save(folder), load(folder).kind
@@ -20,7 +20,7 @@ from models.rankers.calibration import Platt
 from models.rankers.examples import Examples
 from models.rankers.heard import ByHeard
 from models.rankers.linear import fit_linear
-from models.rankers.ranker import FILE, HEARD, Average, Inputs, Ranker, Weights, untrained
+from models.rankers.ranker import FILE, HEARD, MEMBERS, Average, Inputs, Ranker, Weights, untrained
 from models.settings import Kind, RankerSettings
 from transforms.common.errors import UserError
 from transforms.common.hashing import uniform
@@ -71,10 +71,10 @@ def _fit_list(data: Any, feature_names: Sequence[str], settings: RankerSettings,
     wanted: Kind = "linear" if settings.kind == "best" else settings.kind
     kind: Kind = wanted if data.positives(settings.label).any() else "blend"
     held = held_out(data, settings.calibration_share, seed)
-    if kind == "average":
-        members = [_fit_kind(k, data, held, inputs, settings, seed) for k in ("linear", "cross")]
+    if kind in MEMBERS:
+        members = [_fit_kind(k, data, held, inputs, settings, seed) for k in MEMBERS[kind]]
         spreads = [data.spread_within_groups(m._order(data.features)) for m in members]
-        return Average(members, spreads, {})
+        return Average(members, spreads, {}, kind)
     return _fit_kind(kind, data, held, inputs, settings, seed)
 
 
@@ -88,6 +88,10 @@ def _fit_kind(kind: str, data: Any, held: np.ndarray, inputs: Inputs, settings: 
         from models.rankers.cross import fit_cross
 
         ranker: Ranker = fit_cross(data, held, inputs, settings, seed)
+    elif kind == "trees":
+        from models.rankers.trees import fit_trees
+
+        ranker = fit_trees(data, held, inputs, settings, seed)
     elif kind == "linear":
         weights = fit_linear(data.take(~held), settings, untrained(inputs.names, settings))
         ranker = Weights("linear", inputs, {}, weights)
@@ -120,9 +124,13 @@ def load(directory: str | Path) -> Ranker:
         return ByHeard(*(load(folder / f"part-{i}") for i in range(raw["parts"])))
     inputs = Inputs.from_json(raw["inputs"])
     calibrations = {name: Platt.from_json(c) for name, c in raw["calibrations"].items()}
-    if raw["kind"] == "average":
+    if raw["kind"] in MEMBERS:
         members = [load(folder / f"member-{i}") for i in range(raw["members"])]
-        return Average(members, raw["spreads"], calibrations)
+        return Average(members, raw["spreads"], calibrations, raw["kind"])
+    if raw["kind"] == "trees":
+        from models.rankers.trees import load_trees
+
+        return load_trees(folder, raw, inputs, calibrations)
     if raw["kind"] == "cross":
         from models.rankers.cross import load_cross
 

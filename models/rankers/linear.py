@@ -42,10 +42,17 @@ def fit_linear(examples: Examples, settings: RankerSettings, blend: np.ndarray |
         return np.zeros(features, np.float32)
     prior = np.zeros(features)
     if blend is not None and settings.linear.towards == "blend":
-        summed = (data.features @ blend.astype(np.float32))[:, None]
-        alone = _Loss(summed, data, settings.label, settings.linear.model_copy(update={"loss": "each"}))
-        prior = max(float(alone.minimum(np.zeros(1), 1.0)[0]), 0.0) * blend.astype(np.float64)
+        prior = blend_factor(data, settings, blend) * blend.astype(np.float64)
     return _Loss(data.features, data, settings.label, settings.linear).minimum(prior).astype(np.float32)
+
+
+def blend_factor(data: Examples, settings: RankerSettings, blend: np.ndarray) -> float:
+    """The factor, at least 0, by which the blend of standardised examples suits them best; every group has a positive."""
+    if not len(data.starts):
+        return 0.0
+    summed = (data.features @ blend.astype(np.float32))[:, None]
+    alone = _Loss(summed, data, settings.label, settings.linear.model_copy(update={"loss": "each"}))
+    return max(float(alone.minimum(np.zeros(1), 1.0)[0]), 0.0)
 
 
 class _Loss:

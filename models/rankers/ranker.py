@@ -8,7 +8,9 @@ questions: in what order (`score`), how likely (`heads`, calibrated) and why (`c
     blend     sum of standardised source scores, nothing learned  listened
     linear    listwise softmax over the group, L2 to the blend    listened
     cross     DCN v2 with a listwise loss (TFRS cross layers)     listened, completed, saved, returned, attributed
-    average   mean of fitted rankers' standardised scores         mean of the members'
+    trees     LambdaMART on top of the blend (LightGBM)            listened
+    average   mean of linear and cross, scores standardised       mean of the members'
+    ensemble  the same of linear and trees                        mean of the members'
 
 Where the features say what was heard before (`f_heard`), each kind is fitted twice, for discoveries and for repeats
 (`models.ranker_heard`).
@@ -166,15 +168,23 @@ class Weights(Ranker):
         return {"weights": self.weights.tolist()}
 
 
+MEMBERS: dict[Kind, tuple[Kind, ...]] = {"average": ("linear", "cross"), "ensemble": ("linear", "trees")}
+
+
 class Average(Ranker):
-    """The mean of rankers' scores, each divided by its deviation within groups in training."""
+    """The mean of rankers' scores, each divided by its deviation within groups in training; MEMBERS says of which."""
 
-    kind: Kind = "average"
-
-    def __init__(self, members: Sequence[Ranker], spreads: Sequence[float], calibrations: dict[str, Platt]) -> None:
+    def __init__(
+        self,
+        members: Sequence[Ranker],
+        spreads: Sequence[float],
+        calibrations: dict[str, Platt],
+        kind: Kind = "average",
+    ) -> None:
         if len({m.names for m in members}) != 1:
             raise ValueError("averaged rankers must read the same features in the same order")
         super().__init__(members[0].inputs, calibrations)
+        self.kind = kind
         self.members, self.spreads = list(members), [float(s) for s in spreads]
 
     def _mean(self, parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -105,7 +105,15 @@ class BootstrapSettings(BaseModel):
 
     model_config = CLOSED
 
-    nights: int = Field(3, ge=1, le=12, description="nights made; a shorter log spaces them proportionally")
-    days_apart: int = Field(7, ge=1, le=28, description="days between them, and the horizon of the ranker's labels")
+    nights: int = Field(3, ge=1, le=12, description="nights made at most; two more where a short log has them closer")
+    days_apart: int = Field(
+        7, ge=1, le=28, description="days between them, and the horizon of the ranker's labels, at most: see share"
+    )
+    share: float = Field(
+        0.12,
+        gt=0,
+        lt=1,
+        description="of the last 90 dates' listens, what the days between hold at least: a short log's nights stand closer",
+    )
     listeners: int = Field(20_000, ge=1, description="listeners they are made for at most, a hashed sample")
     ranker_nights: int = Field(6, ge=1, description="stored nights that a ranker learns from at most, the newest")

@@ -1,7 +1,8 @@
 """What a night and its steps are, and which nights and dates are to be made.
 
-A fresh log has no stored nights to train a ranker on, so some are made first: three nights seven days apart (a shorter log,
-proportionally) that stop after `candidates`, each with everything as of its own date.
+A fresh log has no stored nights to train a ranker on, so some are made first, which stop after `candidates`, each with everything
+as of its own date. They stand a horizon apart: seven days where people have listened for long, fewer where that would leave
+nothing to know them by. A listener with twenty days of plays is another one a week earlier, and has no list three weeks earlier.
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+from pipelines.recommender.settings import BootstrapSettings
 from pipelines.runtime.config import Settings
 from transforms.common.errors import UserError
 from transforms.tables.warehouse import Warehouse
+
+WINDOW = 90  # dates that tell how much was played lately
+MORE = 2  # nights more where they stand closer, since each tells less
 
 
 @dataclass(frozen=True)
@@ -78,23 +83,60 @@ def first_listens(warehouse: Warehouse, day: date) -> date:
     return found[0]
 
 
-def bootstrap_nights(warehouse: Warehouse, first: date, fit: date, settings: Settings) -> tuple[list[date], int]:
+def horizon(warehouse: Warehouse, fit: date, settings: Settings) -> int:
+    """Days of listening behind the ranker's labels: as few as hold `bootstrap.share` of what was played lately.
+
+    At most `bootstrap.days_apart`, which is what a log of two months and more gets, and at least two, where the setting allows.
+    """
+    return _horizon(_plays(warehouse, fit), fit, settings.bootstrap)
+
+
+def bootstrap_nights(warehouse: Warehouse, fit: date, settings: Settings) -> tuple[list[date], int]:
     """Nights to make before the first ranker, and the days between them.
 
-    None where stored nights whose outcomes have closed by the fit date are there already, or the log is too short.
+    None where stored nights whose outcomes have closed by the fit date are there already, or the log is too short. A night is
+    worth making where more than half as much was played in its horizon as in the newest one's, and as much as that before it: of
+    a log with gaps, those on whose morrow somebody listened.
 
     Returns:
         the dates to make, in order, and the horizon in days of the labels they give.
     """
-    wanted = settings.bootstrap
-    step = min(wanted.days_apart, (fit - first).days // (wanted.nights + 1))
-    if step < 1:
-        return [], wanted.days_apart
-    stored = [d for d in warehouse.dates("candidates") if d + timedelta(wanted.days_apart) <= fit]
-    planned = [fit - timedelta(step * n) for n in range(wanted.nights, 0, -1)]
-    if stored and not set(stored) <= set(planned):
-        return [], wanted.days_apart
-    return [n for n in planned if n not in stored], step
+    wanted, plays = settings.bootstrap, _plays(warehouse, fit)
+    apart = _horizon(plays, fit, wanted)
+
+    def played(first: date, last: date) -> int:
+        return sum(rows for day, rows in plays.items() if first <= day <= last)
+
+    newest = played(fit - timedelta(apart - 1), fit)
+    earliest = min(plays, default=fit)
+    planned: list[date] = []
+    day = fit - timedelta(apart)
+    most = wanted.nights + (MORE if apart < wanted.days_apart else 0)
+    while len(planned) < most and day >= earliest:
+        enough = played(day + timedelta(1), day + timedelta(apart)) > newest / 2 and played(earliest, day) >= newest
+        if enough:
+            planned.insert(0, day)
+        day -= timedelta(apart if enough else 1)
+    stored = {d for d in warehouse.dates("candidates") if d + timedelta(apart) <= fit}
+    if stored and not stored <= set(planned):
+        return [], apart
+    return [d for d in planned if d not in stored], apart
+
+
+def _plays(warehouse: Warehouse, fit: date) -> dict[date, int]:
+    """Listens by date of the last `WINDOW` dates."""
+    first = fit - timedelta(WINDOW - 1)
+    found = ((day, warehouse.current("listens", day)) for day in warehouse.dates("listens") if first <= day <= fit)
+    return {day: manifest.rows for day, manifest in found if manifest is not None}
+
+
+def _horizon(plays: dict[date, int], fit: date, wanted: BootstrapSettings) -> int:
+    least, held = wanted.share * sum(plays.values()), 0
+    for days in range(1, wanted.days_apart + 1):
+        held += plays.get(fit - timedelta(days - 1), 0)
+        if held >= least and (days > 1 or wanted.days_apart == 1):
+            return days
+    return wanted.days_apart
 
 
 def bootstrap_settings(settings: Settings) -> Settings:

@@ -42,6 +42,7 @@ KEPT = ("--kept", "{work}/kept", "--cut", ".6", ".8")
 SPLIT_A, SPLIT_B = (("--train", f"{{work}}/{n}/train.txt", "--test", f"{{work}}/{n}/test.txt") for n in "ab")
 WITH_DATA = {
     "real_data": ("tests.benchmarks.real_data", "--data", "{data}", "--work", "{work}"),
+    "crossfit": ("tests.benchmarks.crossfit", "--data", "{data}", "--work", "{work}/crossfit"),
     "cold_start": ("tests.benchmarks.cold_start", "--data", "{data}", "--work", "{work}"),
     "offline": ("tests.benchmarks.offline", "--sessions", "{data}/lfm1b-500u/sessions.csv", "--keep", "{work}/kept"),
     "sources": ("tests.benchmarks.sources", *KEPT),
@@ -86,6 +87,7 @@ BY_HAND = (
 LFM, MUSIC = "lfm1b-500u/sessions.csv", "30music/events.tsv"
 FILES = {
     "real_data": (LFM, MUSIC, "30music/item_tags.tsv"),
+    "crossfit": (LFM, MUSIC, "30music/item_tags.tsv"),
     "cold_start": (LFM,),
     "offline": (LFM,),
     "sources": (LFM,),

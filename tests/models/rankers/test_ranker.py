@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,11 @@ import pytest
 from models.rankers.calibration import Platt
 from models.rankers.kinds import fit, load
 from models.rankers.ranker import Ranker
-from models.settings import CrossSettings, Kind, RankerSettings
+from models.settings import CrossSettings, Kind, RankerSettings, TreesSettings
 from transforms.common.errors import UserError
 
 NAMES = [f"f_{i}" for i in range(6)]
-KINDS: list[Kind] = ["blend", "linear", "cross", "average"]
+KINDS: list[Kind] = ["blend", "linear", "cross", "average", "trees", "ensemble"]
 
 
 def nights(groups: int = 120, size: int = 40, seed: int = 0) -> pl.DataFrame:
@@ -40,7 +41,12 @@ def nights(groups: int = 120, size: int = 40, seed: int = 0) -> pl.DataFrame:
 
 
 def settings(kind: Kind) -> RankerSettings:
-    return RankerSettings(kind=kind, blend="^f_[04]$", cross=CrossSettings(epochs=3, steps=1, hidden=(16,)))
+    return RankerSettings(
+        kind=kind,
+        blend="^f_[04]$",
+        cross=CrossSettings(epochs=3, steps=1, hidden=(16,)),
+        trees=TreesSettings(rounds=60, least_rows=20),
+    )
 
 
 def auc_in_groups(ranker: Ranker, frame: pl.DataFrame) -> float:
@@ -61,6 +67,22 @@ def test_a_planted_signal_is_found_and_learning_beats_the_blend(fitted: dict[str
     assert 0.65 < auc["blend"] < auc["linear"] - 0.05
     assert auc["linear"] > 0.8
     assert auc["cross"] > auc["linear"] - 0.01
+
+
+def test_trees_find_the_product_that_a_line_cannot_and_start_from_the_blend(fitted: dict[str, Ranker]) -> None:
+    held_out = nights(seed=9)
+    auc = {kind: auc_in_groups(fitted[kind], held_out) for kind in ("linear", "trees", "ensemble")}
+    assert auc["trees"] > auc["linear"] + 0.02 and auc["ensemble"] > auc["linear"] + 0.01
+    x = held_out.select(NAMES).to_numpy()
+    none = settings("trees").model_copy(update={"trees": TreesSettings(rounds=1, least_rows=10**6)})
+    order, blend = (fit(nights(), NAMES, s, seed=1).score(x) for s in (none, settings("blend")))
+    assert np.array_equal(np.argsort(order, kind="stable"), np.argsort(blend, kind="stable")), "no tree can grow"
+
+
+def test_without_lightgbm_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    with pytest.raises(UserError, match=r"pip install 'nightshelf\[trees\]', or set ranker.kind to linear"):
+        fit(nights(10), NAMES, settings("trees"), seed=1)
 
 
 def test_the_cross_ranker_finds_the_product_that_a_line_cannot(fitted: dict[str, Ranker]) -> None:
