@@ -28,7 +28,7 @@ SETTINGS = Settings.model_validate(
         "shards": 2,
         "models": {"als": {"factors": 8, "iterations": 2}, "use_two_tower": False, "use_sequence": False},
         "candidates": {"per_source": 20},
-        "bootstrap": {"nights": 1, "days_apart": 7},
+        "bootstrap": {"nights": 1, "days_apart": 7, "share": 0.3},
         "outcomes": {"horizons": [7]},
         "evaluation": {"draws": 100},
         "ranker": {"kind": "linear"},
