@@ -87,7 +87,7 @@ def fit_trees(data: Examples, held: np.ndarray, inputs: Inputs, settings: Ranker
     Raises:
         UserError: LightGBM is not installed.
     """
-    library, shape = lightgbm_or_tell(), settings.trees
+    library = lightgbm_or_tell()
     telling = data.sum(data.positives(settings.label).astype(np.int64)) > 0
     train = data.take(~held & telling[data.group_of] & np.isfinite(data.labels[settings.label]))
     blend = untrained(inputs.names, settings)
@@ -104,18 +104,18 @@ def fit_trees(data: Examples, held: np.ndarray, inputs: Inputs, settings: Ranker
     parameters = {
         "objective": "lambdarank",
         "lambdarank_truncation_level": _PLACES,
-        "learning_rate": shape.learning_rate,
-        "num_leaves": shape.leaves,
-        "min_data_in_leaf": shape.least_rows,
-        "feature_fraction": shape.share_of_features,
-        "lambda_l2": shape.l2,
+        "learning_rate": settings.trees.learning_rate,
+        "num_leaves": settings.trees.leaves,
+        "min_data_in_leaf": settings.trees.least_rows,
+        "feature_fraction": settings.trees.share_of_features,
+        "lambda_l2": settings.trees.l2,
         "deterministic": True,
         "force_row_wise": True,
         "num_threads": 1,
         "verbosity": -1,
         "seed": seed,
     }
-    return Trees(inputs, {}, start, library.train(parameters, rows, shape.rounds))
+    return Trees(inputs, {}, start, library.train(parameters, rows, settings.trees.rounds))
 
 
 def lightgbm_or_tell() -> Any:
