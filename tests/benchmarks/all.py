@@ -73,10 +73,12 @@ WITH_DATA = {
     "prompts_parser": ("tests.benchmarks.prompts_parser", "--data", "{data}"),
     "prompts_taste": ("tests.benchmarks.prompts_taste", "--data", "{data}"),
     "playlist_order": ("tests.benchmarks.playlist_order", "--data", "{data}"),
+    "carousel": ("tests.benchmarks.carousel", "--data", "{data}/carousel-bandits"),
 }
 # these want a made warehouse, logs of another project or a server at work; each says in its first lines how it is run
 BY_HAND = (
     "scoring",
+    "blend",
     "cut",
     "mix_stability",
     "variety_curve",
@@ -104,6 +106,7 @@ FILES = {
     "prompts_parser": ("music-reco-intent", "music-ner"),
     "prompts_taste": ("hetrec-lastfm-2k", "hetrec-lastfm-2k-tags"),
     "playlist_order": ("polimi2018-playlists",),
+    "carousel": ("carousel-bandits/playlist_features.csv",),
 }
 READS = {
     "sources": "offline",
