@@ -85,7 +85,7 @@ def evaluate(
     night = StoredNight(warehouse, day, ahead, catalog, settings.evaluation, settings.seed, unranked)
 
     def define(root: beam.Pipeline) -> None:
-        counted = counts_of(root, night, counting, processes)
+        counted = counts_of(root, night, counting)
         measured = measures_of(root, night, counted, measuring, columns, processes)
         simple = root | "Baselines" >> MeasureBaselines(night, counted, measured, before)
         rows = root | "Summarise" >> Summarise(night, counted, measured, simple)

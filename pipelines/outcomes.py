@@ -68,7 +68,7 @@ def outcomes(
     columns = {table: names for table, names in COLUMNS.items() if table in tables}
 
     def define(root: beam.Pipeline) -> None:
-        written, told = MapShards(work, join, [run], columns, DATED, processes).on(root, "Outcomes")
+        written, told = MapShards(work, join, [run], columns, DATED, processes, models=False).on(root, "Outcomes")
         counts = told | "Counts" >> beam.Map(counted, day).with_output_types(Written)
         both = (written, counts) | "Files and counts" >> beam.Flatten()
         root | "Done" >> Commit([run], both)

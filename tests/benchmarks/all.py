@@ -35,6 +35,7 @@ ALWAYS = {
     "coverage": ("tests.benchmarks.coverage",),
     "drift": ("tests.benchmarks.drift", "--work", "{work}/drift"),
     "assembling": ("tests.benchmarks.assembling",),
+    "planning": ("tests.benchmarks.planning",),
     "prompts_constraints": ("tests.benchmarks.prompts_constraints",),
     "cold_start_simulated": ("tests.benchmarks.cold_start", "--set", "simulated", "--work", "{work}"),
 }

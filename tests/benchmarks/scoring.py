@@ -47,6 +47,13 @@ def scored(code: Path, warehouse: Path, day: date) -> dict[str, Any]:
     return next(record for record in records if record["job"] == "score")
 
 
+def commit_of(code: Path) -> str:
+    """The commit of a checkout; the folder's name where it is none."""
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    told = subprocess.run(asked, cwd=code, capture_output=True, text=True, check=False)
+    return told.stdout.strip() or code.resolve().name
+
+
 def listeners_of(warehouse: Path, day: date) -> int:
     """Listeners with shelves."""
     import polars as pl
@@ -78,15 +85,13 @@ def main() -> None:
                 warehouse = copied(args.warehouse.resolve(), args.date, Path(scratch) / "warehouse")
                 record = scored(code, warehouse, args.date)
                 count = listeners_of(warehouse, args.date)
-                commit = subprocess.run(
-                    ["git", "rev-parse", "--short", "HEAD"], cwd=code, capture_output=True, text=True, check=True
-                ).stdout.strip()
+                commit = commit_of(code)
                 cost = by_listener(record, count)
                 best = least.setdefault(code, cost)
                 least[code] = {name: min(value, best.get(name, value)) for name, value in cost.items()}
                 line = {"commit": commit, "round": number, "listeners": count, "cpu_ms_a_listener": cost}
                 line |= {"peak_mb": record["peak_mb"], "seconds": record["seconds"]}
-                line["bytes_a_listener"] = round(record["passed"].get("bytes_out", 0) / count)
+                line["bytes_a_listener"] = round(record.get("bytes_out", 0) / count)
                 print(json.dumps(line), flush=True)
     first, last = least[args.code[0]], least[args.code[-1]]
     if len(args.code) > 1:

@@ -76,9 +76,9 @@ def test_two_fresh_warehouses_have_equal_files(world, tmp_path, monkeypatch):
     """Every table of every date, the models' files among them; one night is made by one process, the other by two."""
     asked = []
 
-    def seen(count, *shared):
+    def seen(count, *shared, **more):
         asked.append(count)
-        return processes(count, *shared)
+        return processes(count, *shared, **more)
 
     for module in (at_once, map_shards):
         monkeypatch.setattr(module, "processes", seen)

@@ -29,7 +29,8 @@ from typing import Any
 
 from transforms.common.errors import UserError
 
-PRELOADED = ("pipelines", "models", "scipy.sparse", "numba", "pydantic", "tensorflow", "apache_beam")
+PRELOADED = ("pipelines", "models", "scipy.sparse", "numba", "pydantic", "apache_beam")
+TRAINED = ("tensorflow",)  # what only models need, half of all the time
 _SHARED: list[Any] = []
 _WARM: list[bool] = []
 _TAKEN: list[Used] = []
@@ -63,9 +64,13 @@ def available_mb() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
 
 
-def warm() -> None:
-    """Start the server and its imports beside what is done here, for processes that will be asked for soon."""
-    get_context("forkserver").set_forkserver_preload(list(PRELOADED))
+def warm(models: bool = True) -> None:
+    """Start the server and its imports beside what is done here, for processes that will be asked for soon.
+
+    Args:
+        models: they will work with models; else a server that is not at work yet starts without TensorFlow.
+    """
+    get_context("forkserver").set_forkserver_preload([*PRELOADED, *(TRAINED if models else ())])
     forkserver.ensure_running()
     _WARM.append(True)
 
@@ -76,16 +81,17 @@ def warmed() -> bool:
 
 
 @contextmanager
-def processes(count: int, shared: Any = None) -> Iterator[ProcessPoolExecutor]:
+def processes(count: int, shared: Any = None, *, models: bool = True) -> Iterator[ProcessPoolExecutor]:
     """A pool of `count` processes for the block; they are ended with it, at once where it raises.
 
     Args:
         shared: sent to each process once; `given()` is it there.
+        models: see `warm`.
 
     Raises:
         UserError: a process died, most often for want of memory.
     """
-    warm()
+    warm(models)
     context = get_context("forkserver")
     before = set(active_children())
     threads = max(1, cores() // count)

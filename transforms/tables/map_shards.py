@@ -37,6 +37,7 @@ class MapShards:
         columns: columns to read, table by table.
         dated: tables that get a `date` column.
         processes: 1 = the workers that the runner has.
+        models: the step works with models, see `transforms.common.processes.warm`.
         known: what earlier steps have found out, told to the step, whole, when it is loaded; None = nothing.
     """
 
@@ -46,6 +47,7 @@ class MapShards:
     columns: Mapping[str, Sequence[str]] | None = None
     dated: Sequence[str] = ()
     processes: int = 1
+    models: bool = True
     chunk_bytes: int = CHUNK_BYTES
     known: beam.PCollection | None = None
 
@@ -55,9 +57,9 @@ class MapShards:
         if self.processes > 1 and len(self.specs) > 1:
             work = Shard(self.step, tuple(self.runs), self.columns, tuple(self.dated), self.chunk_bytes)
             every = root | f"{name} specs" >> beam.Create([self.specs], reshuffle=False)
-            found = every | name >> beam.ParDo(_InProcesses(work, self.processes), *known).with_output_types(
-                Written
-            ).with_outputs(TOLD, main="written")
+            found = every | name >> beam.ParDo(
+                _InProcesses(work, self.processes, self.models), *known
+            ).with_output_types(Written).with_outputs(TOLD, main="written")
             return found.written, found[TOLD]
         chunks = root | f"{name} shards" >> ReadChunks(self.specs, self.columns, self.dated, self.chunk_bytes)
         made = chunks | name >> beam.ParDo(_Here(self.step), *known).with_output_types(Chunk).with_outputs(
@@ -87,13 +89,13 @@ class _Here(beam.DoFn):
 class _InProcesses(beam.DoFn):
     """All shards, by some processes; what they made and told in the order of the shards."""
 
-    def __init__(self, work: Shard, count: int) -> None:
-        self._work, self._count = work, count
+    def __init__(self, work: Shard, count: int, models: bool) -> None:
+        self._work, self._count, self._models = work, count, models
 
     def process(self, specs: Sequence[Spec], known: Sequence[Any] = ()) -> Iterator[Any]:
         most = {}
         work = replace(self._work, known=known)
-        with processes(min(self._count, len(specs)), work) as pool:
+        with processes(min(self._count, len(specs)), work, models=self._models) as pool:
             for done in pool.map(work_on, specs):
                 most[done.process] = done.used
                 for name, n in done.counts.items():

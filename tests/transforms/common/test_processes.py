@@ -25,6 +25,18 @@ if __name__ == "__main__":
         found[0].result()
 """
 
+LIGHT = """
+from tests.transforms.common.test_processes import imported
+from transforms.common.processes import processes
+if __name__ == "__main__":
+    with processes(1, models=False) as pool:
+        print(pool.submit(imported, "apache_beam").result(), pool.submit(imported, "tensorflow").result())
+"""
+
+
+def imported(name: str) -> bool:
+    return name in sys.modules
+
 
 def told(number: int) -> tuple[int, int, str, str, bool]:
     return number + given(), os.getpid(), os.environ["POLARS_MAX_THREADS"], os.environ["MARK"], within()
@@ -106,3 +118,11 @@ def test_what_processes_used_is_asked_for_once() -> None:
     take(Used(1.0, 300.0))
     take(Used(2.5, 200.0))
     assert (taken(), taken()) == (Used(3.5, 300.0), Used())
+
+
+def test_a_server_for_work_without_models_does_not_import_what_models_need(tmp_path: Path) -> None:
+    script = tmp_path / "light.py"
+    script.write_text(LIGHT)
+    run = [sys.executable, str(script)]
+    done = subprocess.run(run, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "False"], done.stderr[-2000:]
