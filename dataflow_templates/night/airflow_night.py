@@ -27,9 +27,9 @@ JOBS = [
             "format": "parquet",
             "input": "{{ var.value.nightshelf_log }}/date={{ ds }}/*.parquet",
             "mapping": "{{ var.value.nightshelf_mapping }}",
-            # What the day showed and what listeners said to it, so that nights learn from it:
-            # "impressions": "{{ var.value.nightshelf_impressions }}/date={{ ds }}.parquet",
-            # "feedback": "{{ var.value.nightshelf_feedback }}/date={{ ds }}.parquet",
+            # what the day showed and what listeners said to it, so that nights learn from it; leave out what nobody logs
+            "impressions": "{{ var.value.nightshelf_impressions }}/date={{ ds }}.parquet",
+            "feedback": "{{ var.value.nightshelf_feedback }}/date={{ ds }}.parquet",
             "end_date": NIGHT,
         },
     ),
