@@ -21,6 +21,7 @@ from transforms.gates.check import Check
 from transforms.gates.history import ACCEPTED, CHECKS, measured_in
 from transforms.gates.measure import removed_by_shelf
 from transforms.reporting.facts import Job, Ledger, Model, NightFacts, Sample, Shelf, ShelfItem, TableRows
+from transforms.reporting.loop import believed, readouts_of
 from transforms.reporting.page import render
 from transforms.reporting.settings import CostSettings
 from transforms.reporting.standing import Standing, standing
@@ -89,6 +90,8 @@ def gather(warehouse: Warehouse, day: date, prices: CostSettings | None = None) 
         listeners=stands.listeners,
         plugins=sorted({f"{name} {number}" for m in used for name, number in m.settings.get("plugins", {}).items()}),
         prices=prices or CostSettings(),
+        readouts=readouts_of(warehouse, day),
+        believed=believed(warehouse, day),
     )
 
 

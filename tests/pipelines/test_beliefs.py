@@ -15,6 +15,7 @@ from tests.pipelines import tiny
 from transforms.listening.library import day_library
 from transforms.outcomes.beliefs import Prior, TraceSums
 from transforms.outcomes.discoveries import traces
+from transforms.reporting.loop import believed as of_report
 from transforms.tables.warehouse import Warehouse
 
 LAST = tiny.NIGHT + timedelta(7)
@@ -63,3 +64,12 @@ def test_without_a_long_term_reward_nothing_is_folded(tmp_path: Path) -> None:
     rewards = {"rewards": {"finished": {"term": "immediate", "label": "completed"}}}
     beliefs(warehouse.url, LAST, settings=Settings.model_validate({"rewards": rewards}))
     assert not warehouse.dates("beliefs")
+
+
+def test_a_report_tells_what_is_believed(tmp_path: Path) -> None:
+    _, told = believed(tmp_path, 4, by_day=False)
+    (folder,) = (p for p in tmp_path.iterdir() if (p / "beliefs").exists())
+    found = of_report(Warehouse(str(folder)), LAST + timedelta(3))
+    assert found is not None and (found.days, found.tracks) == (8, told.filter(pl.col("track_id") != "").height)
+    assert found.best[0][1] == told.filter(pl.col("track_id") != "")["mean"].max()
+    assert of_report(Warehouse(str(folder)), tiny.NIGHT) is None

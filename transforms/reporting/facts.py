@@ -13,6 +13,7 @@ from datetime import date
 import polars as pl
 
 from transforms.gates.check import Check
+from transforms.reporting.loop import Believed
 from transforms.reporting.settings import CostSettings
 
 
@@ -135,3 +136,5 @@ class NightFacts:
     prices: CostSettings = field(default_factory=CostSettings)
     listeners: int = 0
     plugins: Sequence[str] = ()
+    readouts: Sequence[Sequence[str]] = ()
+    believed: Believed | None = None

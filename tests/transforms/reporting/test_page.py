@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import polars as pl
 
 from transforms.reporting.facts import Job, Ledger, Model, NightFacts, Sample, Shelf, ShelfItem, TableRows
+from transforms.reporting.loop import Believed
 from transforms.reporting.page import cards, reject_marks, render
 from transforms.reporting.quality import kind_of, quality
 from transforms.tables.schema import TABLES
@@ -196,3 +197,19 @@ def test_rejects_add_up_over_batches_most_first() -> None:
 
 def test_the_head_names_the_primary_metric_first() -> None:
     assert cards(NIGHT)[0][:2] == ("NDCG@50, unheard, ranker", ".0900")
+
+
+def test_readouts_and_beliefs_are_told_where_there_are_any() -> None:
+    best = (("A <song>", 4.25, 0.5, 31),)
+    night = NightFacts(
+        day=DAY,
+        warehouse="w",
+        readouts=(("fewer, arm one, through 2026-01-24: SHIP: plays got better", "  120 exposed listeners"),),
+        believed=Believed(59, 3.1, 0.7, 12, 340, best),
+    )
+    page = render(night)
+    assert "fewer, arm one, through 2026-01-24: SHIP: plays got better\n  120 exposed listeners</pre>" in page
+    assert "among the 59 after a first one, believed from 340 first plays of 12 tracks" in page
+    assert "A &lt;song&gt;" in page and ">31<" in page
+    silent = render(NightFacts(day=DAY, warehouse="w"))
+    assert "believed to last" not in silent and "as read" not in silent
