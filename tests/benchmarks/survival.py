@@ -1,6 +1,7 @@
 """Every fault that a warehouse may meet, done to it, and what was left after the documented remedy.
 
     python -m tests.benchmarks.survival [--list] [--only WORDS] [--every N] [--table FILE.md]
+    python -m tests.benchmarks.survival --lines PRINTED ... --table FILE.md
     python -m tests.benchmarks.survival --night [--listeners 200]
 
 A fault is done to a command on a log of four days; then the remedy that its message or docs/operations.md names; then three
@@ -16,7 +17,8 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from tests.benchmarks.faults import around, beside_others, cut, damage
 from tests.benchmarks.faults.case import Case, Fault, stages
 
 FAMILIES = (cut, beside_others, damage, around)
-COLUMNS = ("fault", "command", "what was said", "outcome")
+COLUMNS = ("kind", "fault", "command", "what was said", "outcome")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Outcome:
     def row(self) -> dict[str, str]:
         """As the columns of the table."""
         outcome = f"not survived: {self.why}" if self.why else "survived"
-        return dict(zip(COLUMNS, (self.fault.name, self.fault.command, self.said, outcome), strict=True))
+        told = (self.fault.kind, self.fault.name, self.fault.command, self.said, outcome)
+        return dict(zip(COLUMNS, told, strict=True))
 
 
 def every(words: str = "", step: int = 1) -> list[Fault]:
@@ -62,13 +65,29 @@ def survive(faults: Sequence[Fault], folder: Path) -> Iterator[Outcome]:
         shutil.rmtree(case.folder, ignore_errors=True)
 
 
-def written(outcomes: Sequence[Outcome]) -> str:
-    """A Markdown table."""
-    lines = [" | ".join(["", *COLUMNS, ""]).strip(), "| --- | --- | --- | --- |"]
-    for one in outcomes:
-        cells = [cell.replace("|", "\\|").replace("\n", " ")[:300] for cell in one.row().values()]
+def written(rows: Sequence[Mapping[str, str]]) -> str:
+    """Two Markdown tables: how many of each kind and command survived, and every fault."""
+    counted = Counter((row["kind"], row["command"]) for row in rows)
+    well = Counter((row["kind"], row["command"]) for row in rows if row["outcome"] == "survived")
+    lines = ["| kind | command | faults | survived |", "| --- | --- | --: | --: |"]
+    lines += [f"| {kind} | {command} | {n} | {well[kind, command]} |" for (kind, command), n in counted.items()]
+    lines += [f"| all | | {len(rows)} | {well.total()} |", ""]
+    lines += [" | ".join(["", *COLUMNS, ""]).strip(), "| --- | --- | --- | --- | --- |"]
+    for row in rows:
+        cells = [row[name].replace("|", "\\|").replace("\n", " ")[:300] for name in COLUMNS]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def read_lines(paths: Sequence[str]) -> list[dict[str, str]]:
+    """Rows that were printed by runs of pieces; of a fault that was done again, the last."""
+    found = {}
+    for path in paths:
+        for line in Path(path).read_text().splitlines():
+            row = json.loads(line)
+            if "fault" in row:
+                found[row["kind"], row["command"], row["fault"]] = row
+    return list(found.values())
 
 
 def main(words: str, step: int, table: str | None) -> int:
@@ -81,7 +100,7 @@ def main(words: str, step: int, table: str | None) -> int:
     lost = sum(bool(one.why) for one in outcomes)
     print(json.dumps({"faults": len(outcomes), "survived": len(outcomes) - lost, "not": lost}), flush=True)
     if table:
-        Path(table).write_text(written(outcomes))
+        Path(table).write_text(written([one.row() for one in outcomes]))
     return lost
 
 
@@ -116,6 +135,9 @@ if __name__ == "__main__":
     parser.add_argument("--only", default="", help="words that a fault's kind, command or name has")
     parser.add_argument("--every", type=int, default=1, help="of these, every n-th")
     parser.add_argument("--table", help="file to write as a Markdown table")
+    parser.add_argument(
+        "--lines", nargs="+", help="do nothing, and write the table of what earlier runs printed into these files"
+    )
     parser.add_argument("--night", action="store_true", help="a whole night, killed at twenty points")
     parser.add_argument("--listeners", type=int, default=200)
     asked = parser.parse_args()
@@ -125,6 +147,8 @@ if __name__ == "__main__":
         except AssertionError as error:
             print(json.dumps({"equal_to_unkilled": False, "why": str(error)[:500]}), flush=True)
             sys.exit(1)
+    elif asked.lines:
+        Path(asked.table).write_text(written(read_lines(asked.lines)))
     elif asked.list:
         for one in every(asked.only, asked.every):
             print(f"{one.kind}: {one.command}: {one.name}")

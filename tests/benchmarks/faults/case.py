@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from tests.benchmarks.faults.warm import Forked
 from tests.pipelines.test_kill import assert_readable
 from tests.pipelines.world import hashes
 from transforms.tables.warehouse import Warehouse
@@ -76,6 +77,8 @@ class Case:
             "repair": ["repair", *at],
             "clean": ["clean", "--abandoned", *at],
             "status": ["status", *at],
+            "backfill": ["backfill", "--from", str(FIRST), "--to", str(LAST), *at],
+            "evaluate": ["evaluate", "--date", "2026-01-20", "--days", "7", *at],
         }[command]
 
     def run(
@@ -89,6 +92,8 @@ class Case:
     ) -> str:
         """Run a command with something going wrong in it; returns what it said last."""
         words = self.words(command, log) if isinstance(command, str) else list(command)
+        if not env and not shell:
+            return self.told(*Forked(self.folder, str(self.url), wrong, words).ended())
         line = [
             sys.executable,
             "-m",
@@ -104,27 +109,33 @@ class Case:
         done = subprocess.run(
             line, cwd=ROOT, env={**os.environ, **(env or {})}, capture_output=True, text=True, errors="replace"
         )
-        self.codes.append(done.returncode)
-        said = [
-            s
-            for s in (done.stderr + "\n" + done.stdout).splitlines()
-            if s.startswith(("nightshelf:", "damaged:", "batch"))
-        ]
-        return (said or [CODES.get(done.returncode, f"exit {done.returncode}")])[0]
+        return self.told(done.returncode, done.stdout, done.stderr)
+
+    def done(self, command: str | Sequence[str]) -> str:
+        """Run a command that must end well.
+
+        Raises:
+            AssertionError: it did not.
+        """
+        said = self.run(command)
+        assert self.codes[-1] == 0, f"{command} ended with {self.codes[-1]}: {said}"
+        return said
+
+    def told(self, code: int, out: str, errors: str) -> str:
+        """Note how a command ended; what it said to whoever gave it."""
+        self.codes.append(code)
+        said = [s for s in (errors + "\n" + out).splitlines() if s.startswith(("nightshelf:", "damaged:", "batch"))]
+        return (said or [CODES.get(code, f"exit {code}")])[0]
 
     def held(self, command: str, pattern: str, meanwhile: Callable[[], str], n: int = 1) -> str:
         """Hold a command at a point, do something else, let it go on; returns what both said."""
-        line = [sys.executable, "-m", "tests.benchmarks.faults.beside", "hold", str(self.url), pattern, str(n), "--"]
-        with subprocess.Popen(
-            [*line, *self.words(command)], cwd=ROOT, stdin=-1, stdout=-1, stderr=-1, text=True
-        ) as late:
-            assert late.stdout is not None
-            while (said := late.stdout.readline()) not in ("reached\n", ""):
-                pass
-            assert said, f"{command} never came to {pattern}: {late.stderr.read() if late.stderr else ''}"
-            other = meanwhile()
-            _, errors = late.communicate("go on\n")
-            self.codes.append(late.returncode)
+        late = Forked(self.folder, str(self.url), ("hold", pattern, str(n)), self.words(command))
+        if not late.reached():
+            raise AssertionError(f"{command} never came to {pattern}: {late.ended()[2]}")
+        other = meanwhile()
+        late.go_on()
+        code, _, errors = late.ended()
+        self.codes.append(code)
         own = [s for s in errors.splitlines() if s.startswith("nightshelf:")]
         return "; ".join([*own, other])
 
