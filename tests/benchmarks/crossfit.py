@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipelines import night_steps as steps
 from pipelines.ingest import ingest
+from pipelines.nightly import NIGHT
 from pipelines.recommender.night import Asked, plan_scoring
 from pipelines.recommender.ranker_choice import Judged
 from pipelines.runtime.config import Settings
@@ -142,8 +142,9 @@ def _wanted(plays: pl.DataFrame, names: pl.DataFrame, day: date, ahead: int) -> 
 def _candidates(split: Split, day: date, only: Sequence[str]) -> pl.DataFrame:
     """Candidates of a night with everything as of its date, of these listeners; nothing of them is committed."""
     night = Night(split.warehouse, split.night, split.night, Settings(), 7).earlier(day)
-    for step in (steps.fold, steps.take_out, steps.fit_models):
-        step(night)
+    for step in NIGHT:
+        if step.earlier and step.start is not None and step.job != "score":
+            step.start(night)
     plan = plan_scoring(
         as_of(split.warehouse, day), night.settings, Asked(fit_date=day, candidates_only=True), "crossfit"
     )
