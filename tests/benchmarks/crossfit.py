@@ -82,8 +82,8 @@ class Lists:
         return Judged(self.candidates, self.wanted).by_listener(scores)
 
 
-def make(name: str, data: Path, work: Path) -> tuple[list[Lists], Lists]:
-    """The nights to learn from, oldest first, and the test night of a set."""
+def make(name: str, data: Path, work: Path, stored: bool = False) -> tuple[list[Lists], Lists]:
+    """The nights to learn from, oldest first, and the test night of a set; `stored`: of those that `work` holds alone."""
     split = SETS[name](data, work)
     folder = work / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,6 +92,8 @@ def make(name: str, data: Path, work: Path) -> tuple[list[Lists], Lists]:
     out = []
     for day, ahead in [*((d, apart) for d in earlier), (split.night, split.ahead)]:
         kept = folder / f"night-{(split.night - day).days}.parquet"
+        if stored and not kept.exists():
+            continue
         names = _names(split)
         wanted = _wanted(plays, names, day, ahead)
         if not kept.exists():
@@ -224,12 +226,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder that keeps warehouses and nights")
     parser.add_argument("--set", action="append", choices=tuple(SETS), help="default: all")
     parser.add_argument("--entrant", action="append", choices=tuple(ENTRANTS), help="default: all")
+    parser.add_argument("--stored", action="store_true", help="make no night: those that --work holds")
     args = parser.parse_args(argv)
     args.work.mkdir(parents=True, exist_ok=True)
     entrants = [name for name in ENTRANTS if name in (args.entrant or ENTRANTS)]
     logs: dict[str, list[dict[str, pl.DataFrame]]] = {}
     for name in args.set or SETS:
-        train, test = make(name, args.data, args.work)
+        train, test = make(name, args.data, args.work, args.stored)
         found = measured(train, test, entrants)
         logs.setdefault(LOGS.get(name, name), []).append(found)
         for entrant, values in found.items():
