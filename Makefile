@@ -25,7 +25,7 @@ INTO = { [ -x $(BIN)/uv ] && $(BIN)/uv pip install -q --python $(1)/bin/python $
 OURS := -c constraints.txt -e '.[test,bench]'
 CURRENT = [ -x $(BIN)/pip ] && sha256sum --check --status $(STAMP) 2> /dev/null
 
-.PHONY: install installed emulators bigtable nightly test lint types docs bench llm flink java clean
+.PHONY: install installed emulators bigtable browser nightly test lint types docs bench llm flink java clean
 
 install: $(STAMP)
 
@@ -60,10 +60,16 @@ $(EMULATORS)/.installed: tests/emulators.txt
 	$(call INTO,$(EMULATORS),-r tests/emulators.txt)
 	touch $@
 
+# A browser for the tests of pages: Debian's, since the one that would otherwise be used is fetched from elsewhere.
+browser:
+	@command -v chromium > /dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core > /dev/null; } || \
+	  echo "make browser: found no chromium, and none could be installed; tests of pages are left out: install chromium" >&2
+
 nightly: install
 	$(SHARED) $(BIN)/nightshelf demo --listeners $(LISTENERS) --tracks $(TRACKS) --days $(DAYS) --seed $(SEED) --out $(WORLD)
 
-test: install emulators
+test: install emulators browser
 	$(SHARED) $(BIN)/python -m pytest tests -n 2 --dist loadfile
 
 # The whole night on a Flink cluster on this machine (Java 17 and Maven), equal to the local runner's. Logs are in $(FLINK)/night.

@@ -16,7 +16,7 @@ setup(
     ),
     package_data={
         "transforms.prompts": ["*.yaml"],
-        "transforms.reporting": ["*.html", "*.css"],
+        "transforms.reporting": ["*.html", "*.css", "*.js"],
         "dataflow_templates": ["metadata/*.json", "night/*", "image/*"],
     },
     install_requires=[
@@ -39,9 +39,11 @@ setup(
     ],
     extras_require={
         "test": [
+            "axe-playwright-python>=0.1.8",
             "duckdb>=2.0",
             "hypothesis>=6.150",
             "mypy>=2.0",
+            "playwright>=1.65",
             "pytest>=9.0",
             "pytest-xdist>=3.6",
             "ruff>=0.17",

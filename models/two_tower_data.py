@@ -23,6 +23,7 @@ from models.runtime import padded
 from models.settings import TwoTowerSettings
 from models.vocabulary import Vocabulary
 from transforms.common.hashing import stable_hash
+from transforms.common.text import name_key
 
 BUCKETS = {"artists": 65_536, "tags": 2048}
 
@@ -41,12 +42,16 @@ class Content:
 
 
 def content_bags(tracks: pl.DataFrame, vocabulary: Vocabulary) -> dict[str, csr_matrix]:
-    """Artists and tags of every vocabulary row as sparse bags, hashed to a fixed width; a bag nobody has is left out."""
+    """Artists and tags of every vocabulary row as sparse bags, hashed to a fixed width; a bag nobody has is left out.
+
+    Spellings of an artist's name are one artist (`transforms.common.text`).
+    """
     bags = {}
     for name, column in (("artists", "artist_ids"), ("tags", "tags")):
         pairs = (
             tracks.select("track_id", value=column)
             .explode("value")
+            .with_columns(value=name_key(pl.col("value")) if name == "artists" else pl.col("value"))
             .drop_nulls("value")
             .unique()
             .sort("track_id", "value")

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 CURRENT = "_current.json"
+DEFAULTS = "market_defaults"
 ORDER = ("surface", "home_position", "shelf_id")
 _DATE = re.compile(r"date=(\d{4}-\d{2}-\d{2})")
 
@@ -103,6 +104,26 @@ class TableOfDate:
             columns: only these columns; None = all.
         """
         return self.table_of(listener_id, columns).to_pylist()
+
+    def defaults(self, market: str | None = None, explicit_ok: bool = False) -> list[dict[str, Any]]:
+        """What to show a listener whom the night did not know, in the order of each surface.
+
+        Args:
+            market: of the listener; rows of everywhere where it is unknown, or has none of its own.
+            explicit_ok: whether they want explicit tracks among it.
+
+        Raises:
+            NotFound: the night was made before it kept such rows.
+        """
+        found = _manifest(self.filesystem, f"{self.root}/{DEFAULTS}/date={self.date.isoformat()}/{CURRENT}")
+        if found is None:
+            raise NotFound(f"expected table {DEFAULTS} of {self.date}, found none; make the night again")
+        paths = [f"{self.root}/{entry['path']}" for entry in found["files"]]
+        rows = pa.concat_tables([pq.read_table(path, filesystem=self.filesystem) for path in paths])
+        rows = rows.filter(pc.equal(rows.column("explicit_ok"), explicit_ok))
+        own = rows.filter(pc.equal(rows.column("market"), market or ""))
+        own = own if own.num_rows else rows.filter(pc.equal(rows.column("market"), ""))
+        return own.sort_by([(name, "ascending") for name in ORDER]).to_pylist()
 
     def table_of(self, listener_id: str, columns: list[str] | None = None) -> pa.Table:
         """The same rows as a PyArrow table."""

@@ -14,14 +14,15 @@ from datetime import date
 
 from pipelines import night_steps as local
 from pipelines.earlier_nights import FOLDING, LEARNING, make_earlier, take
+from pipelines.night_ahead import expected, planned, prepared
 from pipelines.night_blends import make_blends
 from pipelines.night_fold import fold
 from pipelines.night_prompts import answer_prompts
 from pipelines.night_rewards import believe
 from pipelines.runtime.config import Settings
 from pipelines.runtime.processes import processes_of
-from pipelines.runtime.schedule import Night, Step, bootstrap_nights, first_listens
-from transforms.common.errors import UserError
+from pipelines.runtime.progress import numbered
+from pipelines.runtime.schedule import Night, Step
 from transforms.common.processes import warm
 from transforms.tables.warehouse import Warehouse
 
@@ -33,14 +34,14 @@ NIGHT = (
     Step("check", ("listens",), (), local.check_log),
     Step("features", (*ACTS, *OWN, *ABOUT), (*OWN, "suspects", *SUMS), fold, earlier=True),
     Step("exclusions", (*ACTS, "sessions"), ("exclusions",), local.take_out, earlier=True),
-    Step("outcomes", MEASURED, ("outcomes",), local.join_outcomes),
+    Step("outcomes", (*MEASURED, "suspects"), ("outcomes",), local.join_outcomes),
     Step("beliefs", ("listens", "library", "discoveries", "tracks"), ("discoveries", "beliefs"), believe),
     Step("train", (*OWN, *ABOUT, *SUMS, *SAID), FITTED, local.fit_models, earlier=True),
     Step("train_ranker", ("candidates", "outcomes", "rankers"), ("rankers",), local.fit_ranker),
     Step(
         "score",
         ("models", "rankers", "beliefs", "session_sample", *OWN, *ABOUT, "artists", *SAID, "shelves"),
-        ("candidates", "draws", "listener_embeddings", "removed", "shelves"),
+        ("candidates", "draws", "listener_embeddings", "removed", "market_defaults", "shelves"),
         local.score_night,
         earlier=True,
     ),
@@ -50,7 +51,7 @@ NIGHT = (
         ("blend_shelves",),
         make_blends,
     ),
-    Step("prompt", ("prompts", "models", *OWN[:1], *ABOUT, *SAID[:2], *ANSWERS), ANSWERS, answer_prompts),
+    Step("prompt", ("prompts", "models", *OWN[:1], *ABOUT, *SAID, *ANSWERS), ANSWERS, answer_prompts),
 )
 WORKFLOW = (
     Step("ingest", (), (*ACTS, "impressions", "blends", *ABOUT, "artists", "rejects")),
@@ -81,18 +82,17 @@ def night(
         GateFailed: the night failed a check and was not committed; what was current stays so.
         UserError: there is no listening to work on, or `fit_date` is later than the night.
     """
-    fit = fit_date or day
-    if fit > day:
-        raise UserError(f"--fit-date {fit} is later than the night {day}; a night may only learn from its past")
-    first_listens(Warehouse(warehouse), day)
-    earlier, apart = bootstrap_nights(Warehouse(warehouse), fit, settings)
     count = processes_of(settings, warehouse, day, beam_args)
-    made = Night(warehouse, day, fit, settings, apart, beam_args, False, greedy, accept_gates, count)
-    take(NIGHT[:1], made)
-    if count > 1 and Warehouse(warehouse).current("shelves", day) is None:
-        warm()
-    done: Sequence[str] = ()
-    if earlier:  # only what is missing: a night is made once
-        done = (*FOLDING, LEARNING) if count > 1 else ()
-        make_earlier(NIGHT, [made.earlier(past) for past in earlier], made if done else None)
-    take([step for step in NIGHT[1:] if step.job not in done], made)
+    fit = fit_date or day
+    made, earlier = prepared(
+        Night(warehouse, day, fit, settings, 0, beam_args, False, greedy, accept_gates, processes=count)
+    )
+    with numbered(*expected(planned(NIGHT, made, earlier))):
+        take(NIGHT[:1], made)
+        if count > 1 and Warehouse(warehouse).current("shelves", day) is None:
+            warm()
+        done: Sequence[str] = ()
+        if earlier:  # only what is missing: a night is made once
+            done = (*FOLDING, LEARNING) if count > 1 else ()
+            make_earlier(NIGHT, [made.earlier(past) for past in earlier], made if done else None)
+        take([step for step in NIGHT[1:] if step.job not in done], made)

@@ -1,6 +1,6 @@
 """The job `outcomes`: what became of every stored night whose horizon closes on a date.
 
-candidates, shelves of the nights + listens, impressions, feedback since -> outcomes/date=D
+candidates, shelves of the nights + listens, impressions, feedback, suspects since -> outcomes/date=D
 """
 
 from __future__ import annotations

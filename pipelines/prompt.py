@@ -1,6 +1,6 @@
 """The job `prompt`: every prompt of a date understood and answered.
 
-prompts, library, listeners, feedback, exclusions, earlier intents and playlists + models, catalog -> intents, playlists
+prompts, library, listeners, feedback, exclusions, suspects, earlier intents and playlists + models, catalog -> intents, playlists
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from transforms.tables.chunks import Chunk
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "2"
+STEP = "3"
 
 
 def prompt(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[str] = ()) -> None:

@@ -1,7 +1,7 @@
 """The job `score`: retrieval, ranking and assembly of every listener, in one pass over the shards.
 
 listeners, library, sessions, feedback, earlier shelves + models, ranker
--> candidates, draws, removed, listener_embeddings, shelves
+-> candidates, draws, removed, listener_embeddings, market_defaults, shelves
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import apache_beam as beam
 
+from pipelines.recommender.newcomers import MarketDefaults
 from pipelines.recommender.night import WHOLE_NIGHT, Asked, plan_scoring
 from pipelines.recommender.score_step import ScoreStep
 from pipelines.runtime.jobs import launch
@@ -19,6 +20,7 @@ from transforms.gates.beam import Gate, GatedCommit
 from transforms.tables.as_of import as_of
 from transforms.tables.beam import Commit
 from transforms.tables.map_shards import MapShards
+from transforms.tables.once import Once
 from transforms.tables.runs import Run
 
 if TYPE_CHECKING:
@@ -61,10 +63,11 @@ def score(
         written, measured = MapShards(plan.specs, ScoreStep(plan.work), plan.runs, processes=processes).on(
             root, "Score"
         )
+        files = (written, root | "Newcomers" >> Once(MarketDefaults(plan.work), plan.runs)) | "Files" >> beam.Flatten()
         if asked.candidates_only:
-            _ = root | "Done" >> Commit(plan.runs, written)
+            _ = root | "Done" >> Commit(plan.runs, files)
         elif not asked.preview:
-            _ = root | "Done" >> GatedCommit(plan.runs, written, measured, gate)
+            _ = root | "Done" >> GatedCommit(plan.runs, files, measured, gate)
 
     launch("score", past.warehouse, define, beam_args, plan.runs)
     return list(plan.runs) if asked.preview else []

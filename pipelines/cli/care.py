@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
@@ -22,12 +23,19 @@ from pipelines.cli.options import (
 
 @click.command()
 @standing_option
-@click.option("--date", "day", type=DAY, help="Only what this night uses; default: the newest.")
-def status(warehouse: str, day: datetime | None) -> None:
-    """What stands in the warehouse, and what is out of date."""
-    from pipelines.cli.upkeep import print_status
+@click.option("--date", "day", type=DAY, help="Only dates up to this one; default: all.")
+@click.option("--json", "as_json", is_flag=True, help="Every table and date, one JSON object a line.")
+def status(warehouse: str, day: datetime | None, as_json: bool) -> None:
+    """What stands in the warehouse, what is pinned or out of date, and the command for it."""
+    from pipelines.cli.status import standing_tables, status_lines
+    from transforms.tables.warehouse import Warehouse
 
-    print_status(warehouse, as_date(day))
+    stored = Warehouse(warehouse)
+    if as_json:
+        for one in standing_tables(stored, as_date(day)):
+            click.echo(json.dumps(one.to_dict()))
+    else:
+        click.echo("\n".join(status_lines(stored, as_date(day))))
 
 
 @click.command()
@@ -71,11 +79,14 @@ def clean(warehouse: str, config: str | None, dry_run: bool, abandoned: bool) ->
 @day_option
 @standing_option
 @config_option
-def check(day: datetime, warehouse: str, config: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def check(day: datetime, warehouse: str, config: str | None, as_json: bool) -> None:
     """A night's checks with their numbers; exits with 3 if one fails, also of a night that was held back."""
-    from pipelines.runtime.check import print_checks
+    from pipelines.runtime.check import checked, require_passed, told_lines
 
-    print_checks(warehouse, day.date(), settings_of(config).gates)
+    found = checked(warehouse, day.date(), settings_of(config).gates)
+    click.echo(json.dumps(found.to_dict()) if as_json else "\n".join(told_lines(found)))
+    require_passed(found)
 
 
 @click.command()

@@ -18,14 +18,23 @@ from pipelines.cli.options import as_date, config_option, day_option, key_option
 @click.option("--shelf", help="Only this shelf.")
 @click.option("--why", is_flag=True, help="Where each item came from, and what moved its score.")
 @click.option("--date", "day", type=DAY, help="Default: the newest night.")
+@click.option("--json", "in_json", is_flag=True, help="One JSON object a shelf, a line each.")
 @key_option
 @standing_option
 def show(listener: str, warehouse: str, **o: Any) -> None:
     """Print one listener's shelves."""
+    from pipelines.cli.show import as_json, shelves_of
     from pipelines.cli.show import show as run
     from pipelines.runtime.identity import known_as
+    from transforms.tables.warehouse import Warehouse
 
     (known,) = known_as(warehouse, [listener], o["pseudonym_key_file"])
+    if o["in_json"]:
+        stored = Warehouse(warehouse)
+        _, rows = shelves_of(stored, known, o["shelf"], as_date(o["day"]))
+        for line in as_json(stored, known, rows, why=o["why"]):
+            click.echo(line)
+        return
     run(warehouse, known, shelf=o["shelf"], why=o["why"], day=as_date(o["day"]))
 
 
@@ -80,11 +89,18 @@ def evaluate(ctx: click.Context, config: str | None, warehouse: str, as_json: bo
 @day_option
 @standing_option
 @config_option
-def report(day: datetime, warehouse: str, config: str | None) -> None:
-    """Write the night's report: one self-contained HTML page."""
+@click.option(
+    "--gallery",
+    type=click.IntRange(0, 20_000),
+    default=2000,
+    show_default=True,
+    help="Listeners whose shelves stand in the gallery beside it, at most; 0 = no gallery.",
+)
+def report(day: datetime, warehouse: str, config: str | None, gallery: int) -> None:
+    """Write the night's report: one self-contained HTML page, and a gallery of listeners' shelves beside it."""
     from pipelines.cli.report import report as run
 
-    click.echo(run(warehouse, day.date(), settings_of(config).cost))
+    click.echo(run(warehouse, day.date(), settings_of(config).cost, gallery))
 
 
 @click.command("config")

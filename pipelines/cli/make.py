@@ -76,6 +76,8 @@ def ingest(ctx: click.Context, config: str | None, **given: Any) -> None:
 @click.option("--against", is_flag=True, help="With a preview: what it changes for whom, beside the stored night.")
 @click.option("--greedy", is_flag=True, help="The ranker's order under eligibility rules only.")
 @click.option("--accept-gates", is_flag=True, help="Commit the night even if a check fails; its manifest says so.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be made, stage by stage; nothing is written.")
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: one JSON object.")
 @key_option
 @click.pass_context
 def run_night(ctx: click.Context, **o: Any) -> None:
@@ -86,11 +88,20 @@ def run_night(ctx: click.Context, **o: Any) -> None:
     """
     day, settings, more = o["day"].date(), settings_of(o["config"]), {"greedy": o["greedy"], "beam_args": ctx.args}
     if o["shelves"] or o["listeners"]:
+        if o["dry_run"]:
+            raise click.UsageError(
+                "a preview commits nothing as it is: leave out --dry-run, or --shelf and --listeners"
+            )
         from pipelines.cli.preview import preview
 
         who = {key: o[key] for key in ("pseudonym_key_file", "against")} | {"listeners_file": o["listeners"]}
         preview(o["warehouse"], day, as_date(o["fit_date"]) or day, settings, shelves=list(o["shelves"]), **who, **more)
         return
+    if o["dry_run"]:
+        _say_what_would_be_made(o, day, settings, more)
+        return
+    if o["as_json"]:
+        raise click.UsageError("--json is of --dry-run: add it")
     if o["against"]:
         raise click.UsageError("--against compares a preview: add --shelf or --listeners")
     from pipelines.cli.summary import night_lines, of_night
@@ -103,6 +114,24 @@ def run_night(ctx: click.Context, **o: Any) -> None:
     if Warehouse(o["warehouse"]).current("shelves", day) is not None:  # else another service is still at work
         made = of_night(Warehouse(o["warehouse"]), day, took())
         click.echo("\n".join(night_lines(made, o["warehouse"])))
+
+
+def _say_what_would_be_made(o: dict[str, Any], day: date, settings: Any, more: dict[str, Any]) -> None:
+    """The stages of a night, and which of them have something to make."""
+    import json
+
+    from pipelines.dry_run import as_dict, dry_lines, dry_run
+    from pipelines.runtime.schedule import Night
+    from transforms.tables.store_dry import dry
+    from transforms.tables.warehouse import standing
+
+    standing(o["warehouse"])
+    fit = as_date(o["fit_date"]) or day
+    asked = Night(dry(o["warehouse"]), day, fit, settings, 0, accept_gates=o["accept_gates"], **more)
+    lines, seconds = dry_run(asked)
+    click.echo(
+        json.dumps(as_dict(asked, lines, seconds)) if o["as_json"] else "\n".join(dry_lines(asked, lines, seconds))
+    )
 
 
 @click.command(cls=BeamCommand)

@@ -75,7 +75,7 @@ def playlist(
     owner = _owner(past, follows, listener, settings.prompts.follow_days) if follows else None
     prompts = one(text, day, listener, follows, minutes, size, owner)
     work = prompting(past, settings, f"asked-{prompts['prompt_id'][0]}")
-    tables = tables_of(past)
+    tables = tables_of(past, settings.suspects)
     tables |= {t: past.window(t, settings.prompts.follow_days + 1) if follows else [] for t in MADE}
     who = prompts["listener_id"][0]
     chunk = Chunk(0, {"prompts": prompts, **{t: _rows(past.warehouse, t, found, who) for t, found in tables.items()}})

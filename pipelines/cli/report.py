@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -25,6 +26,7 @@ from transforms.reporting.loop import believed, readouts_of
 from transforms.reporting.page import render
 from transforms.reporting.settings import CostSettings
 from transforms.reporting.standing import Standing, standing
+from transforms.reporting.verdict import verdict
 from transforms.shelves.reasons import sentence
 from transforms.tables.manifest import Manifest
 from transforms.tables.records import read_record
@@ -33,16 +35,18 @@ from transforms.tables.warehouse import Warehouse, folder
 
 SHOWN_ITEMS = 10
 SAMPLES = 3
+GALLERY = 2000
 ORDER = ("listens", "rejects", "tracks", "listeners", "feedback", "impressions", "sessions", "library", "track_stats")
 
 
-def report(warehouse: str, day: date, prices: CostSettings | None = None) -> str:
-    """Write the page of a night and say where it is.
+def report(warehouse: str, day: date, prices: CostSettings | None = None, gallery: int = GALLERY) -> str:
+    """Write the page of a night, and beside it the gallery of its listeners' shelves, and say where the page is.
 
     Args:
         warehouse: folder or bucket URL.
         day: the night.
         prices: section `cost` of the settings; None = defaults.
+        gallery: listeners in the gallery, at most; 0 = no gallery.
 
     Returns:
         Its path, or its address in a bucket.
@@ -50,9 +54,17 @@ def report(warehouse: str, day: date, prices: CostSettings | None = None) -> str
     Raises:
         UserError: the night has neither shelves nor candidates.
     """
+    from pipelines.cli.gallery import write_gallery
+
     opened = Warehouse(warehouse)
+    shelves, night = opened.current("shelves", day), gather(opened, day, prices)
+    opened.store.delete(f"{folder('reports', day)}/gallery")
+    if shelves is not None and shelves.rows and gallery:
+        stands = standing(opened, shelves)
+        said = verdict(night.checks, night.accepted, night.empty, night.remarks)
+        night = replace(night, gallery=write_gallery(opened, shelves, stands, said, gallery))
     path = f"{folder('reports', day)}/report.html"
-    opened.store.write(path, render(gather(opened, day, prices), read_by()).encode())
+    opened.store.write(path, render(night, read_by()).encode())
     return f"{opened.url.rstrip('/')}/{path}"
 
 
@@ -92,6 +104,8 @@ def gather(warehouse: Warehouse, day: date, prices: CostSettings | None = None) 
         prices=prices or CostSettings(),
         readouts=readouts_of(warehouse, day),
         believed=believed(warehouse, day),
+        empty=stands.empty,
+        remarks=[f"ranker of {m.remark}" for m in _models(warehouse, used) if m.remark],
     )
 
 

@@ -11,7 +11,9 @@ contributions, or the standardised source scores that the untrained blend sums.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -20,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.cli.show_words import legend
 from transforms.common.errors import UserError
 from transforms.common.printable import plain
 from transforms.shelves.reasons import sentence
@@ -45,7 +48,7 @@ def show(
     contributions: Contributions | None = None,
     console: Console | None = None,
 ) -> None:
-    """Print one listener's shelves.
+    """Print one listener's shelves; with `why` also what its columns mean.
 
     Args:
         warehouse: folder or bucket URL.
@@ -61,10 +64,31 @@ def show(
     """
     opened = Warehouse(warehouse)
     console = console or Console()
-    manifest = opened.newest("shelves", date.max) if day is None else opened.need("shelves", day)
+    night, rows = shelves_of(opened, listener, shelf, day)
+    names = titles(opened, night, rows)
+    moved: set[str] = set()
+    for row in rows.iter_rows(named=True):
+        reasons = _explained(opened, row, listener, contributions) if why and row["items"] else {}
+        console.print(_table(row, names, {track: one.words for track, one in reasons.items()}))
+        console.print()
+        moved |= {feature for one in reasons.values() for feature in one.moved}
+    if why:
+        for line in legend(moved):
+            console.print(Text(line, style="dim"))
+
+
+def shelves_of(
+    warehouse: Warehouse, listener: str, shelf: str | None = None, day: date | None = None
+) -> tuple[date, pl.DataFrame]:
+    """The night, and a listener's rows of it in the order of their surfaces.
+
+    Raises:
+        UserError: no such night, listener or shelf.
+    """
+    manifest = warehouse.newest("shelves", date.max) if day is None else warehouse.need("shelves", day)
     if manifest is None:
         raise UserError("the warehouse has no shelves yet; make a night first with `nightshelf run --date D`")
-    rows = with_blends(opened, manifest.date, of_listener(opened, manifest, listener), listener)
+    rows = with_blends(warehouse, manifest.date, of_listener(warehouse, manifest, listener), listener)
     if rows.is_empty():
         raise UserError(
             f"no shelves of {manifest.date} are for that listener; check the id (ids are kept as they came)"
@@ -74,12 +98,20 @@ def show(
         rows = rows.filter(pl.col("shelf_id") == shelf)
         if rows.is_empty():
             raise UserError(f"expected one of the shelves {', '.join(known)}, found {shelf!r}; name one of those")
-    rows = rows.sort("surface", "home_position", "shelf_id")
-    names = titles(opened, manifest.date, rows)
+    return manifest.date, rows.sort("surface", "home_position", "shelf_id")
+
+
+def as_json(warehouse: Warehouse, listener: str, rows: pl.DataFrame, why: bool = False) -> Iterator[str]:
+    """Rows of `shelves` as JSON, one a line: columns as docs/tables.md declares them, times in ISO 8601.
+
+    With `why` every item has `found_by` (source -> rank and score) and `moved_by` (feature -> how far it moved the score).
+    """
     for row in rows.iter_rows(named=True):
-        reasons = _explained(opened, row, listener, contributions) if why and row["items"] else {}
-        console.print(_table(row, names, reasons))
-        console.print()
+        reasons = _explained(warehouse, row, listener, None) if why and row["items"] else {}
+        for item in row["items"] if why else ():
+            found = reasons.get(item["track_id"], Explained({}, {}))
+            item |= {"found_by": found.sources, "moved_by": found.moved}
+        yield json.dumps(row, default=lambda value: value.isoformat(), ensure_ascii=False)
 
 
 def with_blends(warehouse: Warehouse, day: date, rows: pl.DataFrame, listener: str) -> pl.DataFrame:
@@ -164,9 +196,27 @@ def _heading(row: dict[str, Any]) -> Text:
     return heading.append(f"\n{row['status_reason']}", style="italic") if row["status_reason"] else heading
 
 
+@dataclass(frozen=True)
+class Explained:
+    """Where an item came from.
+
+    Attributes:
+        sources: those that retrieved it, best rank first, with rank and score.
+        moved: the features that moved its score furthest, and how far.
+    """
+
+    sources: dict[str, tuple[int, float | None]]
+    moved: dict[str, float]
+
+    @property
+    def words(self) -> str:
+        """Both in a line."""
+        return "; ".join(part for part in (_found_by(self.sources), _moved_by(self.moved)) if part)
+
+
 def _explained(
     warehouse: Warehouse, row: dict[str, Any], listener: str, contributions: Contributions | None
-) -> dict[str, str]:
+) -> dict[str, Explained]:
     """Track id -> which sources found it and what moved its score, as of the night that chose the shelf's items."""
     manifest = warehouse.current("candidates", row["refresh_date"]) or warehouse.current("candidates", row["run_date"])
     if manifest is None:
@@ -177,25 +227,27 @@ def _explained(
         return {}
     found = found.filter(pl.col("track_id").is_in(wanted.implode()))
     explain = contributions or ranker_contributions(warehouse, manifest)
-    moved = explain(found) if found.height else found
-    ways = [found_by(candidate) for candidate in found.iter_rows(named=True)]
-    whys = [moved_by(shares) for shares in moved.iter_rows(named=True)]
+    shares = explain(found) if found.height else found
     return {
-        track: "; ".join(part for part in (way, reason) if part)
-        for track, way, reason in zip(found["track_id"], ways, whys, strict=True)
+        candidate["track_id"]: Explained(found_by(candidate), moved_by(moved))
+        for candidate, moved in zip(found.iter_rows(named=True), shares.iter_rows(named=True), strict=True)
     }
 
 
-def found_by(candidate: dict[str, Any]) -> str:
-    """The sources that retrieved a candidate, best rank first.
+def found_by(candidate: dict[str, Any]) -> dict[str, tuple[int, float | None]]:
+    """The sources that retrieved a candidate, best rank first, with their ranks and scores.
 
     >>> found_by({"rank_als": 3, "rank_popular": None, "rank_co": 1, "score_als": .5, "score_co": 2.0})
-    'found by co #1 (2), als #3 (0.5)'
+    {'co': (1, 2.0), 'als': (3, 0.5)}
     """
     ranks = sorted(
         (rank, name.removeprefix("rank_")) for name, rank in candidate.items() if name.startswith("rank_") and rank
     )
-    parts = [f"{name} #{rank}{_in_brackets(candidate.get(f'score_{name}'))}" for rank, name in ranks]
+    return {name: (rank, candidate.get(f"score_{name}")) for rank, name in ranks}
+
+
+def _found_by(sources: dict[str, tuple[int, float | None]]) -> str:
+    parts = [f"{name} #{rank}{_in_brackets(score)}" for name, (rank, score) in sources.items()]
     return f"found by {', '.join(parts)}" if parts else ""
 
 
@@ -203,15 +255,20 @@ def _in_brackets(score: float | None) -> str:
     return "" if score is None else f" ({score:.3g})"
 
 
-def moved_by(shares: dict[str, Any], most: int = MOVED_BY) -> str:
-    """The features that moved a score furthest.
+def moved_by(shares: dict[str, Any], most: int = MOVED_BY) -> dict[str, float]:
+    """The features that moved a score furthest, and how far.
 
     >>> moved_by({"f_z_als": 1.2, "f_t_plays": -0.1, "f_agree": 0.0})
-    'moved by z_als +1.20, t_plays -0.10'
+    {'z_als': 1.2, 't_plays': -0.1}
     """
     known = [(name.removeprefix("f_"), float(value)) for name, value in shares.items() if value is not None]
     known = sorted((pair for pair in known if abs(pair[1]) >= 0.005), key=lambda pair: (-abs(pair[1]), pair[0]))
-    return f"moved by {', '.join(f'{name} {value:+.2f}' for name, value in known[:most])}" if known else ""
+    return dict(known[:most])
+
+
+def _moved_by(moved: dict[str, float]) -> str:
+    shares = ", ".join(f"{name} {value:+.2f}" for name, value in moved.items())
+    return f"moved by {shares}" if shares else ""
 
 
 def untrained(candidates: pl.DataFrame) -> pl.DataFrame:

@@ -1,47 +1,14 @@
-"""`status`, `rollback` and `clean`, printed."""
+"""`rollback`, `repair` and `clean`, in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
 
-from transforms.common.printable import printable
 from transforms.tables import upkeep
-from transforms.tables.repair import faults, mend, remedies, waiting, waits
+from transforms.tables.repair import faults, mend, remedies, waiting
 from transforms.tables.upkeep import RetentionSettings
 from transforms.tables.warehouse import Warehouse
-
-
-def print_status(warehouse: str, day: date | None = None) -> None:
-    """Print a line a table: dates, rows of the newest, and what has moved since it was made."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    opened = Warehouse(warehouse)
-    found = [s for s in upkeep.states(opened) if day is None or s.manifest.date <= day]
-    newest: dict[str, upkeep.State] = {}
-    dates: dict[str, int] = {}
-    for state in sorted(found, key=lambda s: s.manifest.date):
-        newest[state.manifest.table] = state
-        dates[state.manifest.table] = dates.get(state.manifest.table, 0) + 1
-    view = Table("table", "dates", "newest", "run", "rows", "state", title=escape(f"warehouse {printable(warehouse)}"))
-    for table, state in sorted(newest.items()):
-        m = state.manifest
-        word = "pinned" if m.pinned else "current"
-        if waits(m):
-            word = "damaged, waiting to be made again"
-        elif state.moved:
-            word = "out of date: " + ", ".join(state.moved)
-        view.add_row(table, str(dates[table]), str(m.date), m.run_id, f"{m.rows:,}", word)
-    console = Console()
-    console.print(view)
-    for state in found:
-        if state.moved and state is not newest[state.manifest.table]:
-            said = f"{state.manifest.table} of {state.manifest.date} is out of date: {', '.join(state.moved)}"
-            console.print(said, markup=False)
-    for line in remedies(opened, [s.manifest for s in found if waits(s.manifest)]):
-        console.print(line, soft_wrap=True, markup=False)
 
 
 def rollback(warehouse: str, table: str, day: date, unpin: bool = False) -> str:

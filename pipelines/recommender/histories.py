@@ -19,7 +19,7 @@ import polars as pl
 
 from transforms.candidates.popular import recency
 from transforms.common.hashing import stable_hash, uniform
-from transforms.listening.exclusions import taste, union, without_plays
+from transforms.listening.exclusions import still_out, taste, union, without_plays
 from transforms.listening.feedback import plays_of, settled, standing, unwanted, without_pairs
 from transforms.listening.library import merge
 from transforms.listening.sessions import last_known
@@ -65,8 +65,9 @@ class Sampling:
         """The streams of a chunk, and its rows of table `session_sample` (None where nothing is learned of sessions)."""
         chunk = _people(chunk)
         out = unwanted(standing(chunk["feedback"]))
-        excluded = union([chunk["exclusions"], plays_of(chunk["sessions"], out)])
-        library = taste(settled(merge([chunk["library"]]), chunk["feedback"]), chunk["exclusions"])
+        asked = still_out(chunk["exclusions"], chunk["feedback"])
+        excluded = union([asked, plays_of(chunk["sessions"], out)])
+        library = taste(settled(merge([chunk["library"]]), chunk["feedback"]), asked)
         library = without_pairs(library, out)
         kept = library.select("listener_id").unique()
         kept = kept.filter(pl.Series(uniform(self.seed, "examples", kept["listener_id"]) < self.listeners))

@@ -36,7 +36,8 @@ from transforms.tables.specs import specs
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse
 
-TABLES = ("candidates", "draws", "listener_embeddings", "removed", "shelves")  # in commit order: readers enter last
+# in commit order: readers enter last
+TABLES = ("candidates", "draws", "listener_embeddings", "removed", "market_defaults", "shelves")
 
 
 class NightSettings(Protocol):

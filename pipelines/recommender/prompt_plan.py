@@ -17,6 +17,7 @@ from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.prompting import Prompter, PromptPlan
 from pipelines.recommender.settings import ModelSettings
 from transforms.common.errors import UserError
+from transforms.listening.suspects import SuspectSettings
 from transforms.prompts.settings import PromptSettings
 from transforms.tables.as_of import AsOf, all_tracks
 from transforms.tables.chunks import Spec
@@ -39,6 +40,8 @@ class PromptingSettings(Protocol):
     def models(self) -> ModelSettings: ...
     @property
     def prompts(self) -> PromptSettings: ...
+    @property
+    def suspects(self) -> SuspectSettings: ...
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def prompting(past: AsOf, settings: PromptingSettings, version: str) -> Promptin
     return Prompting(past.url, what, settings.models, models, past.catalog(), artists)
 
 
-def tables_of(past: AsOf) -> dict[str, list[Manifest]]:
+def tables_of(past: AsOf, suspects: SuspectSettings) -> dict[str, list[Manifest]]:
     """The listener-side tables that prompts are answered with, beside the prompts."""
     listeners, library = past.listeners(), past.newest("library")
     return {
@@ -99,6 +102,7 @@ def tables_of(past: AsOf) -> dict[str, list[Manifest]]:
         "library": past.library(library.date) if library else [],
         "feedback": past.every("feedback"),
         "exclusions": past.every("exclusions"),
+        "suspects": [] if suspects.personal else past.window("suspects", suspects.days),
     }
 
 
@@ -114,7 +118,7 @@ def plan_prompts(past: AsOf, settings: PromptingSettings, step_version: str) -> 
     work = prompting(past, settings, "")
     back = settings.prompts.follow_days
     earlier = {t: past.window(t, back, until=past.day - timedelta(1)) for t in MADE}
-    tables = {**tables_of(past), **earlier, "prompts": [prompts]}
+    tables = {**tables_of(past, settings.suspects), **earlier, "prompts": [prompts]}
     inputs = inputs_of(work.models, work.catalog, work.artists, *(m for found in tables.values() for m in found))
     if work.what.model and (own := past.current("intents")) is not None:
         tables["intents"] = [*tables["intents"], own]  # what a model has read is not asked for again

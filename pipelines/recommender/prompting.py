@@ -21,6 +21,7 @@ from transforms.candidates.history import heard_plays, root_plays
 from transforms.common.clock import Clock
 from transforms.common.hashing import hex_id
 from transforms.formats.base import end_of
+from transforms.listening.exclusions import still_out
 from transforms.listening.exclusions import taste as without_excluded
 from transforms.listening.feedback import settled, standing, unwanted, without_pairs
 from transforms.listening.library import merge
@@ -161,14 +162,15 @@ class Prompter:
         return f"{RULES}+{self.plan.model}", by_model.model_dump_json(exclude_defaults=True)
 
     def listeners(self, chunk: Chunk, wanted: list[str]) -> Iterator[Listener]:
-        """Whoever asks, with what is known of them as of the night."""
+        """Whoever asks, with what is known of them as of the night; of suspects (table `suspects`) nothing is."""
         ids = pl.DataFrame({"listener_id": pl.Series(wanted, dtype=pl.String)})
         people = chunk["listeners"].select("listener_id", "market", "explicit_ok")
         roster = ids.join(people, on="listener_id", how="left", maintain_order="left")
         said = chunk["feedback"].filter(pl.col("at") < end_of(self.plan.day))
         acts = standing(said)
         library = settled(merge([chunk["library"]]), said).join(ids, on="listener_id", how="semi")
-        liked = without_pairs(without_excluded(library, chunk["exclusions"]), unwanted(acts))
+        library = library.join(chunk["suspects"], on="listener_id", how="anti")  # a machine is answered as a newcomer
+        liked = without_pairs(without_excluded(library, still_out(chunk["exclusions"], said)), unwanted(acts))
         none, refused = TABLES["sessions"].empty(), self._blocked(acts)
         market = dict(roster.select("listener_id", "market").rows())
         explicit = dict(roster.select("listener_id", "explicit_ok").rows())

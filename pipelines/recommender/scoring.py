@@ -30,7 +30,7 @@ from transforms.candidates.union import popular_alone, retrieve_block
 from transforms.common.clock import Clock
 from transforms.common.sample import in_sample
 from transforms.experiments.settings import ExperimentsSettings
-from transforms.listening.exclusions import taste, union, without_plays
+from transforms.listening.exclusions import still_out, taste, union, without_plays
 from transforms.listening.feedback import plays_of, settled, standing, unwanted, without_pairs
 from transforms.listening.library import LibrarySettings, merge
 from transforms.listening.sessions import last_known
@@ -210,8 +210,9 @@ class Scorer:
             f.join(machines, on="listener_id", how="anti", maintain_order="left") for f in (library, sessions)
         )
         out = unwanted(acts, self.facts)
-        excluded = union([chunk["exclusions"], plays_of(sessions, out)])
-        liked = without_pairs(taste(library, chunk["exclusions"]), out)
+        asked = still_out(chunk["exclusions"], chunk["feedback"])
+        excluded = union([asked, plays_of(sessions, out)])
+        liked = without_pairs(taste(library, asked), out)
         return _Known(roster, library, liked, without_plays(sessions, excluded), acts, machines)
 
     def _roster(self, chunk: Chunk) -> pl.DataFrame:

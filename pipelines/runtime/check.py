@@ -6,8 +6,11 @@ manifest of shelves (or, where a night was held back, of its newest run) + night
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
 
+from transforms.common.printable import plain
 from transforms.gates.check import Check, failed, refuse, within
 from transforms.gates.history import ACCEPTED, CHECKS, MEASURED, facts_of, measured_in, schema_faults
 from transforms.gates.measure import removed_by_shelf
@@ -60,6 +63,27 @@ def of_listens(warehouse: Warehouse, day: date, settings: GateSettings) -> list[
     return [c for c in check_night(facts, settings) if c.name in OF_LISTENS]
 
 
+def newest_passing(
+    warehouse: Warehouse, day: date, settings: GateSettings, names: Collection[str] = OF_LISTENS
+) -> date | None:
+    """The newest date before `day` whose listens pass; None where none of the last dates with listens does.
+
+    Looked for among the dates from a week after the newest listens back to as many dates with listens as `history` counts.
+    """
+    listened = [d for d in warehouse.dates("listens") if d <= day]
+    if not listened:
+        return None
+    first, newest = (
+        listened[-settings.history :][0],
+        min(day - timedelta(1), listened[-1] + timedelta(settings.history)),
+    )
+    for n in range((newest - first).days + 1):
+        tried = newest - timedelta(n)
+        if not failed([c for c in of_listens(warehouse, tried, settings) if c.name in names]):
+            return tried
+    return None
+
+
 def require_listens(
     warehouse: Warehouse,
     day: date,
@@ -82,11 +106,13 @@ def require_listens(
     known = set(current.extra.get(ACCEPTED, [])) if current else set()
     checks = [c for c in of_listens(warehouse, day, settings) if c.name in names and c.name not in known]
     if failed(checks) and settings.enforce and not accept:
+        passing = newest_passing(warehouse, day, settings, names)
         raise refuse(
             f"the log of {day}",
             checks,
-            "nothing was begun and what was current stays so; ingest what is missing and run again, or take the date as "
-            f"it is with `nightshelf {command.format(day=day)} --accept-gates`",
+            "nothing was begun and what was current stays so; ingest what is missing and run again, "
+            + (f"take {passing}, the newest date that would pass, " if passing else "")
+            + f"or take the date as it is with `nightshelf {command.format(day=day)} --accept-gates`",
         )
 
 
@@ -116,37 +142,80 @@ def require(warehouse: Warehouse, manifests: Sequence[Manifest], settings: GateS
             )
 
 
-def print_checks(warehouse: str, day: date, settings: GateSettings) -> None:
-    """Print every check of a night.
+@dataclass(frozen=True)
+class Checked:
+    """A night's checks, or those of a date's listens where there is no night yet.
 
-    Raises:
-        GateFailed: one of them fails and nobody accepted it.
+    Attributes:
+        run: of its shelves; None where there are none.
+        current: whether that run is current; else it was held back.
+        removed: by shelf what each rule kept off it, most first.
+        accepted: checks that somebody accepted when it was committed.
+        passing: where the log fails, the newest date that would pass.
     """
-    import click
 
-    from transforms.common.printable import plain
+    day: date
+    run: str | None
+    current: bool
+    checks: tuple[Check, ...]
+    removed: dict[str, list[tuple[str, int]]]
+    accepted: tuple[str, ...]
+    passing: date | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "night": str(self.day),
+            "run": self.run,
+            "current": self.current,
+            "checks": [one.to_dict() for one in self.checks],
+            "removed": {shelf: dict(rules) for shelf, rules in self.removed.items()},
+            "accepted": list(self.accepted),
+            "newest_date_that_would_pass": str(self.passing) if self.passing else None,
+        }
+
+
+def checked(warehouse: str, day: date, settings: GateSettings) -> Checked:
+    """Judge a night with the given thresholds: what is current, else what was held back, else the listens alone."""
     opened = Warehouse(warehouse)
     current = opened.current(TABLE, day)
     manifest = current or held_back(opened, day)
     if manifest is None:
-        click.echo(f"there are no shelves of {day} yet; its listens:")
         checks = of_listens(opened, day, settings)
-    else:
-        click.echo(f"shelves of {day}, run {manifest.run_id}, {'current' if current else 'held back, not current'}")
-        checks = judged(opened, manifest, settings)
-    for one in checks:
-        click.echo(plain(str(one)))  # its examples are ids of tracks
-    measured = measured_in(manifest) if manifest else None
-    for shelf, rules in removed_by_shelf(measured.counts if measured else {}).items():
-        click.echo(f"removed from {shelf}: {', '.join(f'{rule} {number:,}' for rule, number in rules)}")
-    accepted = manifest.extra.get(ACCEPTED, []) if manifest else []
-    if accepted:
-        click.echo(f"accepted when it was committed: {', '.join(accepted)}")
-    open_checks = [c for c in checks if c.name not in accepted]
+        passing = newest_passing(opened, day, settings) if failed(checks) else None
+        return Checked(day, None, False, tuple(checks), {}, (), passing)
+    measured = measured_in(manifest)
+    removed = removed_by_shelf(measured.counts if measured else {})
+    accepted = tuple(manifest.extra.get(ACCEPTED, []))
+    checks = judged(opened, manifest, settings)
+    return Checked(day, manifest.run_id, current is not None, tuple(checks), removed, accepted)
+
+
+def told_lines(found: Checked) -> list[str]:
+    """A night's checks for people."""
+    stands = "current" if found.current else "held back, not current"
+    head = f"shelves of {found.day}, run {found.run}, {stands}"
+    lines = [head if found.run else f"there are no shelves of {found.day} yet; its listens:"]
+    lines += [plain(str(one)) for one in found.checks]  # its examples are ids of tracks
+    if found.passing:
+        lines.append(f"the newest date that would pass: {found.passing}")
+    for shelf, rules in found.removed.items():
+        lines.append(f"removed from {shelf}: {', '.join(f'{rule} {number:,}' for rule, number in rules)}")
+    if found.accepted:
+        lines.append(f"accepted when it was committed: {', '.join(found.accepted)}")
+    return lines
+
+
+def require_passed(found: Checked) -> None:
+    """Refuse a night that fails.
+
+    Raises:
+        GateFailed: one of its checks fails and nobody accepted it.
+    """
+    open_checks = [c for c in found.checks if c.name not in found.accepted]
     if failed(open_checks):
         remedy = "docs/operations.md says what to do, by the name of the check"
-        raise refuse(f"the night of {day}", open_checks, remedy)
+        raise refuse(f"the night of {found.day}", open_checks, remedy)
 
 
 def say_what_moved(warehouse: Warehouse, day: date) -> None:

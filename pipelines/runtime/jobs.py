@@ -21,6 +21,7 @@ from transforms.common.errors import JobFailed, Moved, UserError, interrupted
 from transforms.common.processes import taken
 from transforms.tables.records import Record, at_commit, with_workers, write_record
 from transforms.tables.runs import Run
+from transforms.tables.store_dry import is_dry
 from transforms.tables.usage import Usage, passed
 from transforms.tables.warehouse import Warehouse
 
@@ -79,7 +80,10 @@ def launch(
         UserError: what a step raised for the user to mend (Beam's wrapping is taken off).
         JobFailed: anything else, without its text.
         KeyboardInterrupt: a step was interrupted; Beam makes an error of its own of it.
+        WouldRun: nothing may be written to the warehouse (`transforms.tables.store_dry`).
     """
+    if is_dry(warehouse.url):
+        raise WouldRun(job, runs)
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
@@ -127,6 +131,14 @@ def launch(
         record = with_workers(record, warehouse, runs)
     write_record(warehouse, record, runs)
     return noted(record)
+
+
+class WouldRun(Exception):
+    """A job that has something to make, of a warehouse that is only looked at."""
+
+    def __init__(self, job: str, runs: Sequence[Run]) -> None:
+        super().__init__(job)
+        self.job, self.runs = job, tuple(runs)
 
 
 Made = TypeVar("Made")

@@ -70,6 +70,11 @@ class Step:
     start: Callable[[Night], None] | None = None
     earlier: bool = False
 
+    def begin(self, night: Night) -> None:
+        """Start it locally, if it is started so."""
+        if self.start is not None:
+            self.start(night)
+
 
 def first_listens(warehouse: Warehouse, day: date) -> date:
     """The first date with listens.
@@ -151,14 +156,19 @@ def is_bootstrap(warehouse: Warehouse, day: date) -> bool:
     return made is not None and bool(made.settings.get("candidates_only")) and warehouse.current("shelves", day) is None
 
 
-def to_join(warehouse: Warehouse, day: date, horizons: Collection[int]) -> dict[date, list[int]]:
+def to_join(
+    warehouse: Warehouse, day: date, horizons: Collection[int], also: Collection[date] = ()
+) -> dict[date, list[int]]:
     """Dates up to `day` on which outcomes are to be joined, in order, and the horizons to join on each.
 
     A date that has been joined is joined again only for a horizon of a stored night that it lacks, and then for those it
     holds too. It stays as it is if the night of one of these is no longer stored: what was joined is worth more. Nobody
     can move what is pinned.
+
+    Args:
+        also: dates of nights that are not stored yet and will be.
     """
-    nights = set(warehouse.dates("candidates"))
+    nights = {*warehouse.dates("candidates"), *also}
     out = {}
     for closed in sorted({n + timedelta(h) for n in nights for h in horizons if n + timedelta(h) <= day}):
         wanted = {h for h in horizons if closed - timedelta(h) in nights}

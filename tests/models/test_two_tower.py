@@ -13,7 +13,8 @@ from scipy.sparse import csr_matrix
 from models import histories
 from models.settings import HistorySettings, TwoTowerSettings
 from models.two_tower import Content, TwoTower, _Towers, fit
-from models.two_tower_data import Data
+from models.two_tower_data import Data, content_bags
+from models.vocabulary import Vocabulary
 
 QUICK = TwoTowerSettings(dims=8, hidden=8, epochs=12, batch=16, negatives=64, learning_rate=0.02, history=20)
 
@@ -101,6 +102,18 @@ def test_sampled_loss_estimates_the_loss_over_the_whole_catalog() -> None:
     full = loss(base, 0)
     drawn = np.mean([loss(base.model_copy(update={"full_softmax": 0, "negatives": 4000}), e) for e in range(4)])
     assert abs(drawn - full) < 0.01
+
+
+def test_spellings_of_an_artist_are_one_artist() -> None:
+    names = ["Björk", "Bjo\u0308rk", "BJÖRK", "Simon & Garfunkel", "simon and garfunkel", "Low"]
+    ids = [f"t{n}" for n in range(len(names))]
+    tracks = pl.DataFrame({"track_id": ids, "artist_ids": [[name] for name in names], "tags": [[]] * len(names)},
+                          schema_overrides={"tags": pl.List(pl.String)})  # fmt: skip
+    vocabulary = Vocabulary.build(pl.Series(ids))
+    bag = content_bags(tracks, vocabulary)["artists"]
+    column = {t: bag[int(row)].indices.tolist() for t, row in zip(ids, vocabulary.rows(pl.Series(ids)), strict=True)}
+    assert column["t0"] == column["t1"] == column["t2"] != column["t5"]
+    assert column["t3"] == column["t4"] not in (column["t0"], column["t5"])
 
 
 def test_a_new_track_is_near_the_tracks_of_its_artist() -> None:

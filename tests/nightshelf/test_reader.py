@@ -138,3 +138,92 @@ def test_the_reader_imports_pyarrow_and_nothing_of_the_program() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def defaults_of(url: Path, day: dt.date = NIGHT) -> None:
+    """Table `market_defaults`: two shelves for Sweden and for everywhere, with explicit tracks and without."""
+    warehouse = Warehouse(str(url))
+    run = plan(warehouse, "market_defaults", day, shards=1, inputs={}, settings={}, step_version="1")
+    assert run is not None
+    shelves = rows("popular").head(8).drop("listener_id", "experiment", "arm")
+    made = shelves.with_columns(
+        market=pl.Series(["SE"] * 4 + [""] * 4),
+        explicit_ok=pl.Series([False, False, True, True] * 2),
+        title=pl.Series([f"{m} {ok}" for m in ("SE", "") for ok in (False, True) for _ in range(2)]),
+    )
+    finish(run, [Written("market_defaults", day.isoformat(), write_frame(run, 0, made))])
+
+
+@pytest.mark.parametrize(
+    ("market", "may", "title"),
+    [("SE", False, "SE False"), ("SE", True, "SE True"), ("XX", False, " False"), (None, True, " True")],
+)
+def test_who_joined_after_the_night_gets_what_is_kept_for_their_market(
+    tmp_path: Path, market: str | None, may: bool, title: str
+) -> None:
+    run_of(tmp_path, "new")
+    with pytest.raises(NotFound, match="make the night again"):
+        open_night(str(tmp_path)).defaults(market)
+    defaults_of(tmp_path)
+    night = open_night(str(tmp_path))
+    assert night.shelves("joined yesterday") == []
+    found = night.defaults(market, may)
+    assert {s["title"] for s in found} == {title} and [s["shelf_id"] for s in found] == ["b", "a"]
+    assert found[0]["items"][0]["track_id"] == "t1"
+
+
+class Watched(fs.FileSystemHandler):
+    """The local file system, noting what is opened and listed."""
+
+    def __init__(self) -> None:
+        self.local, self.opened, self.listed = fs.LocalFileSystem(), list[str](), list[str]()
+
+    def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
+        raise AssertionError(f"a reader has no use for {name}")
+
+    def get_type_name(self) -> str:
+        return "watched"
+
+    def normalize_path(self, path: str) -> str:
+        return self.local.normalize_path(path)
+
+    def get_file_info(self, paths: list[str]):  # type: ignore[no-untyped-def]
+        return self.local.get_file_info(paths)
+
+    def get_file_info_selector(self, selector: fs.FileSelector):  # type: ignore[no-untyped-def]
+        self.listed.append(selector.base_dir)
+        return self.local.get_file_info(selector)
+
+    def open_input_file(self, path: str):  # type: ignore[no-untyped-def]
+        self.opened.append(path)
+        return self.local.open_input_file(path)
+
+    def open_input_stream(self, path: str):  # type: ignore[no-untyped-def]
+        self.opened.append(path)
+        return self.local.open_input_stream(path)
+
+
+for _name in fs.FileSystemHandler.__abstractmethods__ - set(vars(Watched)):
+    setattr(Watched, _name, lambda self, *args, _name=_name: pytest.fail(f"a reader called {_name}"))
+Watched.__abstractmethods__ = frozenset()
+
+
+def test_one_file_beside_the_manifest_is_opened_and_nothing_of_previews_or_old_runs(tmp_path: Path) -> None:
+    run_of(tmp_path, "old", NIGHT - dt.timedelta(1))
+    run_of(tmp_path, "first")
+    run_of(tmp_path, "second")
+    run_of(tmp_path, "preview", commit=False)
+    run_of(tmp_path, "tomorrow's preview", NIGHT + dt.timedelta(1), commit=False)
+    seen = Watched()
+    night = open_night(str(tmp_path), filesystem=fs.PyFileSystem(seen))
+    assert {s["title"] for s in night.shelves("listener-042")} == {"second"}
+    assert seen.listed == [f"{tmp_path}/shelves"]
+    manifests = [p for p in seen.opened if p.endswith("_current.json")]
+    data = [p for p in seen.opened if p not in manifests]
+    tomorrow, tonight = (f"{tmp_path}/shelves/date={NIGHT + dt.timedelta(n)}/_current.json" for n in (1, 0))
+    assert manifests == [tomorrow, tonight], "a date without a manifest is passed over"
+    assert len(data) == 1 and f"/run={night.manifest['run_id']}/" in data[0]
+    assert f"shard-{shard_of('listener-042', 4):05d}-of" in data[0]
+    for listener in IDS[:20]:
+        night.shelves(listener)
+    assert len(seen.opened) - len(manifests) <= 4, "a file stays open"

@@ -15,7 +15,7 @@ from pipelines.runtime.config import Settings
 from tests.pipelines.tiny import LISTENERS, NIGHT, frame, listens_of, put
 from tests.pipelines.world import NIGHT as WORLD_NIGHT
 from tests.pipelines.world import World
-from transforms.listening.exclusions import union
+from transforms.listening.exclusions import still_out, union
 from transforms.tables.as_of import as_of
 from transforms.tables.warehouse import Warehouse
 
@@ -102,6 +102,21 @@ def test_nights_one_by_one_know_what_one_night_knows_whatever_the_shards(warehou
     assert len(other.dates("exclusions")) == 5
     assert_frame_equal(out(warehouse, NIGHT), out(other, NIGHT))
     assert out(warehouse, NIGHT).height == 6 * 3 + 6
+
+
+def test_what_is_taken_back_is_in_again_and_out_again_when_it_is_named_again(warehouse: Warehouse) -> None:
+    undo = {**act(ANN, FIRST, "speaker"), "kind": "include_in_taste"}
+    say(warehouse, FIRST + timedelta(1), act(ANN, FIRST + timedelta(1), "speaker"))
+    say(warehouse, FIRST + timedelta(3), {**undo, "at": act(ANN, FIRST + timedelta(3), "")["at"]})
+    exclusions(warehouse.url, FIRST + timedelta(2), settings=SETTINGS)
+    acts = pl.concat([warehouse.read("feedback", FIRST + timedelta(n)) for n in (1, 3)])
+    assert still_out(out(warehouse, FIRST + timedelta(2)), acts.head(1)).height == 3 * 2
+    exclusions(warehouse.url, FIRST + timedelta(4), settings=SETTINGS)
+    assert still_out(out(warehouse, FIRST + timedelta(4)), acts).is_empty()
+    say(warehouse, NIGHT, act(ANN, NIGHT, "speaker"))
+    exclusions(warehouse.url, NIGHT, settings=SETTINGS)
+    acts = pl.concat([acts, warehouse.read("feedback", NIGHT)])
+    assert still_out(out(warehouse, NIGHT), acts).height == 6 * 2, "the days between are made up for"
 
 
 def test_an_act_reaches_back_as_far_as_the_setting_says(warehouse: Warehouse) -> None:

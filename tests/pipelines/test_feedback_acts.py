@@ -42,6 +42,7 @@ TARGETS = {
     "block_track": "t28",
     "block_artist": "art14",
     "follow_artist": "Newcomer",
+    "exclude_from_taste": "speaker",
 }
 UNDOING = {
     "save": "unsave",
@@ -51,27 +52,34 @@ UNDOING = {
     "block_track": "unblock_track",
     "block_artist": "unblock_artist",
     "follow_artist": "unfollow",
+    "exclude_from_taste": "include_in_taste",
 }
 
 
-def plays() -> list[tuple[str, str, str]]:
+def plays() -> list[tuple[str, str, str, str]]:
+    """listener, track, start, device: the second half of what the listeners who are alike play comes from a speaker."""
     rows = []
     alike = ["quiet", *TARGETS, *(f"{kind}-undone" for kind in TARGETS)]
     for day in range(8):
         start = datetime.combine(FIRST + timedelta(day), datetime.min.time(), UTC) + timedelta(hours=9)
         for n in range(14):
             heard = [TRACKS[(7 * n + 5 * day + 3 * k) % len(TRACKS)] for k in range(9)]
-            rows += [(f"u{n}", t, (start + timedelta(minutes=4 * k)).isoformat()) for k, t in enumerate(heard)]
+            rows += [(f"u{n}", t, (start + timedelta(minutes=4 * k)).isoformat(), "phone") for k, t in enumerate(heard)]
         for who in alike:
             heard = [MINE[(day + 2 * k) % len(MINE)] for k in range(5)]
-            rows += [(who, t, (start + timedelta(minutes=4 * k)).isoformat()) for k, t in enumerate(heard)]
+            rows += [
+                (who, t, (start + timedelta(minutes=4 * k)).isoformat(), "phone" if MINE.index(t) < 5 else "speaker")
+                for k, t in enumerate(heard)
+            ]
     return rows
 
 
 @pytest.fixture(scope="module")
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     folder = tmp_path_factory.mktemp("feedback")
-    pl.DataFrame(plays(), schema=["listener_id", "track_id", "started_at"], orient="row").write_csv(folder / "log.csv")
+    pl.DataFrame(plays(), schema=["listener_id", "track_id", "started_at", "device_id"], orient="row").write_csv(
+        folder / "log.csv"
+    )
     lines = [
         "track_id,title,artist_ids,released_on",
         "fresh,Fresh,Newcomer,2026-01-04",
@@ -136,6 +144,13 @@ def test_a_disliked_track_is_gone_and_no_seed_any_more(shown: pl.DataFrame) -> N
     assert "t3" not in {t for tracks in mine.values() for t in tracks}
     without = [t for t in of(shown, "quiet")["discover-weekly"]]
     assert mine["discover-weekly"] != without, "it no longer pulls what is like it upwards"
+
+
+def test_what_is_played_on_a_device_that_is_out_of_taste_comes_last_and_stays_heard(shown: pl.DataFrame) -> None:
+    phone, speaker = set(MINE[:5]), set(MINE[5:])
+    assert speaker & set(of(shown, "quiet")["on-repeat"][:5])
+    assert set(of(shown, "exclude_from_taste")["on-repeat"][:5]) == phone
+    assert not speaker & set(of(shown, "exclude_from_taste")["discover-weekly"])
 
 
 def test_following_an_artist_brings_the_releases(shown: pl.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tests.pipelines.test_ingest import MAPPING, log, run
 from tests.pipelines.world import NIGHT, SETTINGS, World, manifests
 from transforms.common.errors import GateFailed
 from transforms.gates import measure
+from transforms.gates.check import failed
 from transforms.gates.history import MEASURED
 from transforms.gates.settings import GateSettings
 from transforms.tables.chunks import split
@@ -130,6 +132,29 @@ def test_a_night_long_after_the_log_ended_is_refused_before_anything_is_folded(w
     checked = CliRunner().invoke(cli, ["check", "--date", str(later), "--warehouse", warehouse.url])
     assert "FAIL freshness: 1,400 days" in checked.output and isinstance(checked.exception, GateFailed)
     assert manifests(warehouse) == before
+
+
+def test_a_log_that_fails_proposes_the_newest_date_that_would_pass(warehouse: Warehouse) -> None:
+    newest = warehouse.dates("listens")[-1]
+    later = newest + timedelta(1400)
+    with pytest.raises(GateFailed, match=f"take {newest}, the newest date that would pass, or take the date as it is"):
+        check.require_listens(warehouse, later, STRICT.gates)
+    assert check.newest_passing(warehouse, later, STRICT.gates) == newest
+    assert not failed(check.of_listens(warehouse, newest, STRICT.gates))
+    asked = ["check", "--date", str(later), "--warehouse", warehouse.url]
+    assert f"the newest date that would pass: {newest}" in CliRunner().invoke(cli, asked).output
+    told = CliRunner().invoke(cli, [*asked, "--json"])
+    found = json.loads(told.output)
+    assert found["newest_date_that_would_pass"] == str(newest) and isinstance(told.exception, GateFailed)
+    assert {c["name"]: c["state"] for c in found["checks"]}["freshness"] == "FAIL"
+
+
+def test_a_nights_checks_are_told_as_json(warehouse: Warehouse) -> None:
+    told = CliRunner().invoke(cli, ["check", "--date", str(NIGHT), "--warehouse", warehouse.url, "--json"])
+    found = json.loads(told.output)
+    assert found["current"] is True and found["night"] == str(NIGHT) and found["newest_date_that_would_pass"] is None
+    assert {c["state"] for c in found["checks"]} <= {"PASS", "SKIP"} and len(found["checks"]) == 18
+    assert found["removed"], "what rules kept off"
 
 
 def test_a_date_before_any_listens_is_told_in_words(warehouse: Warehouse) -> None:

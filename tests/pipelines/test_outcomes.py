@@ -11,7 +11,7 @@ import pytest
 from pipelines.night_steps import join_outcomes
 from pipelines.runtime.config import Settings
 from pipelines.runtime.schedule import Night, to_join
-from tests.pipelines.tiny import NIGHT, build, candidates_of, put
+from tests.pipelines.tiny import LISTENERS, NIGHT, build, candidates_of, frame, put
 from transforms.outcomes.join import OutcomeSettings
 from transforms.tables.warehouse import Warehouse
 
@@ -54,6 +54,17 @@ def test_a_horizon_that_is_added_is_made_up_on_dates_that_have_outcomes(warehous
     kept = warehouse.read("outcomes", END).filter(horizon=1)
     assert kept.equals(before), "what had been joined is as it was"
     assert to_join(warehouse, END, {1, 7}) == {}
+
+
+def test_of_a_listener_who_turned_out_to_be_a_machine_nothing_is_learned(warehouse: Warehouse) -> None:
+    machine = {"reason": "breadth", "value": 900.0, "threshold": 700.0, "plays": 900}
+    put(warehouse, "suspects", NIGHT + timedelta(3), frame("suspects", [{"listener_id": LISTENERS[0], **machine}]))
+    put(warehouse, "suspects", NIGHT, frame("suspects", [{"listener_id": LISTENERS[1], **machine}]))
+    join(warehouse, BOTH)
+    one = warehouse.read("outcomes", NIGHT + timedelta(1))
+    seven = warehouse.read("outcomes", END).filter(horizon=7)
+    assert set(one["listener_id"]) == set(LISTENERS), "nobody was one on that day yet"
+    assert set(seven["listener_id"]) == set(LISTENERS[1:]), "and who was one before the night is none of its horizon"
 
 
 def test_what_was_joined_stays_when_its_night_is_gone_or_it_is_pinned() -> None:

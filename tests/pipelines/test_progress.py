@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+import subprocess
+import sys
 
 import pytest
 
-from pipelines.runtime.progress import seconds, stage, working
+from pipelines.runtime.progress import Numbered, numbered, seconds, silent, stage, working
 
 
 class Terminal(io.StringIO):
@@ -65,3 +68,56 @@ def test_a_stage_that_starts_no_job_is_current_and_not_work() -> None:
 
 def test_durations_are_for_people() -> None:
     assert [seconds(s) for s in (0.04, 59.94, 60, 7322)] == ["0.0 s", "59.9 s", "1 min 0 s", "2 h 2 min"]
+
+
+def test_stages_of_several_say_which_they_are_and_about_how_long_the_rest_takes() -> None:
+    out, ticks = io.StringIO(), iter([0.0, 0.0, 30.0, 30.0, 30.5, 30.5, 31.0])
+    with numbered(["features", "models", "score"], [1.0, 1.0, 4.0], clock=lambda: next(ticks)):
+        with stage("features", out, clock=lambda: next(ticks)):
+            pass
+        with stage("models", out, clock=lambda: next(ticks), makes=True):
+            pass
+        with stage("another", out, clock=lambda: next(ticks)):
+            pass
+    assert out.getvalue().splitlines() == [
+        "1 of 3 features: started",
+        "1 of 3 features: 30.0 s, done, about 2 min left",
+        "2 of 3 models: current",
+        "another: started",
+        "another: 0.5 s, done",
+    ]
+    with stage("features", out, clock=lambda: 0.0):
+        pass
+    assert out.getvalue().splitlines()[-1] == "features: 0.0 s, done", "after the command nothing is numbered"
+
+
+def test_the_rest_goes_at_the_pace_so_far() -> None:
+    steps = Numbered(("features", "models", "score"), (10.0, 20.0, 30.0), 100.0)
+    assert steps.left("features", 120.0) == 100.0
+    assert steps.left("models", 130.0) == 30.0
+    assert steps.left("score", 500.0) is None and steps.left("prompts", 500.0) is None
+
+
+def test_a_process_that_the_command_starts_numbers_its_stages_alike() -> None:
+    code = "from pipelines.runtime.progress import stage\nwith stage('score'): pass"
+    with numbered(["features", "score"], [1.0, 2.0]):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.splitlines()[0] == "2 of 2 score: started", done.stderr
+
+
+def test_json_lines_have_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTSHELF_LOG_FORMAT", "json")
+    out, ticks = io.StringIO(), iter([0.0, 0.0, 30.0])
+    with (
+        numbered(["features", "score"], [1.0, 2.0], clock=lambda: next(ticks)),
+        stage("features", out, clock=lambda: next(ticks)),
+    ):
+        pass
+    line = json.loads(out.getvalue().splitlines()[-1])
+    assert (line["stage"], line["step"], line["steps"], line["seconds_left"]) == ("features", 1, 2, 60)
+
+
+def test_nothing_is_shown_where_only_somebody_asks_what_would_be_done(capsys: pytest.CaptureFixture[str]) -> None:
+    with silent(), stage("features"):
+        working()
+    assert capsys.readouterr().err == ""

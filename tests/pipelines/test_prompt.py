@@ -12,13 +12,17 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from pipelines.cli.main import cli
-from pipelines.cli.playlist import playlist
+from pipelines.cli.playlist import _rows, playlist
 from pipelines.file_prompts import file_prompts
 from pipelines.forget import forget
 from pipelines.prompt import prompt
+from pipelines.recommender.prompt_plan import prompting, tables_of
+from tests.pipelines.tiny import frame
 from tests.pipelines.world import NIGHT, SETTINGS, World, hashes
 from transforms.common.errors import UserError
 from transforms.prompts.intent import Intent
+from transforms.tables.as_of import as_of
+from transforms.tables.chunks import Chunk
 from transforms.tables.warehouse import Warehouse
 
 SECRET = "wistful xylophone"  # stands in a prompt's text, and may stand in no log
@@ -87,6 +91,20 @@ def test_a_date_of_prompts_is_answered(warehouse: Warehouse, tmp_path: Path, cap
     printed = capfd.readouterr()
     records = "".join(p.read_text() for p in (Path(warehouse.url) / "runs").glob("*.json"))
     assert SECRET not in printed.out + printed.err + records
+
+
+def test_a_machine_is_answered_as_somebody_without_a_history(warehouse: Warehouse) -> None:
+    past = as_of(warehouse.url, NIGHT)
+    who = warehouse.read("library", NIGHT)["listener_id"].sort()[0]
+    chunk = Chunk(0, {t: _rows(warehouse, t, found, who) for t, found in tables_of(past, SETTINGS.suspects).items()})
+    prompter = prompting(past, SETTINGS, "version").prompter()
+    assert chunk["suspects"].is_empty() and next(prompter.listeners(chunk, [who])).heard is not None
+    machine = {"listener_id": who, "reason": "breadth", "value": 900.0, "threshold": 700.0, "plays": 900}
+    called = chunk.tables | {"suspects": frame("suspects", [machine])}
+    known = next(prompter.listeners(Chunk(0, called), [who]))
+    assert known.heard is None and known.scores is not None and known.listener_id == who
+    personal = SETTINGS.suspects.model_copy(update={"personal": True})
+    assert tables_of(past, personal)["suspects"] == [] != tables_of(past, SETTINGS.suspects)["suspects"]
 
 
 def test_the_same_prompts_make_the_same_bytes_and_a_file_is_filed_once(warehouse: Warehouse, tmp_path: Path) -> None:

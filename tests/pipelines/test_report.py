@@ -74,7 +74,7 @@ def test_a_night_that_was_not_evaluated_has_a_report(warehouse: Warehouse) -> No
     page = Path(report(warehouse.url, NIGHT)).read_text()
     parsed(page)
     assert "Rows in and out" in page and "NDCG@50" not in page
-    assert page.count("How good it was") == 1 and f"nightshelf evaluate --date {NIGHT}" in page
+    assert page.count('<h2 id="quality">') == 1 and f"nightshelf evaluate --date {NIGHT}" in page
     evaluate(warehouse.url, NIGHT, 2, settings=SETTINGS)  # type: ignore[arg-type]
     page = Path(report(warehouse.url, NIGHT)).read_text()
-    assert page.count("How good it was") == 1 and "Not measured" not in page
+    assert page.count('<h2 id="quality">') == 1 and "Not measured" not in page

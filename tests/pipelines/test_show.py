@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import json
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from models.rankers.ranker import Inputs, Weights
 from models.registry import write_entry
-from pipelines.cli.show import found_by, moved_by, of_listener, ranker_contributions, show
+from pipelines.cli.main import cli
+from pipelines.cli.show import Explained, found_by, moved_by, of_listener, ranker_contributions, show
 from pipelines.recommender.artefacts import store_folder
 from tests.transforms.shelves.worlds import MONDAY, TUESDAY, candidate, frame, make, one_shelf, popular, roster
 from transforms.common.errors import UserError
@@ -161,8 +164,37 @@ def test_a_warehouse_without_shelves_says_what_to_do(tmp_path: Path) -> None:
         printed(str(tmp_path), "ann")
 
 
-def test_sources_and_features_in_words() -> None:
-    assert found_by({"rank_als": 3, "rank_x": None, "rank_co": 1, "score_co": 2.0}) == "found by co #1 (2), als #3"
-    assert found_by({"score_als": 0.1}) == ""
-    assert moved_by({"f_a": 0.001, "f_b": -1.0, "f_c": 0.5}) == "moved by b -1.00, c +0.50"
-    assert moved_by({f"f_{i}": float(i) for i in range(1, 9)}, most=2) == "moved by 8 +8.00, 7 +7.00"
+def test_sources_and_features() -> None:
+    assert found_by({"rank_als": 3, "rank_x": None, "rank_co": 1, "score_co": 2.0}) == {
+        "co": (1, 2.0),
+        "als": (3, None),
+    }
+    assert found_by({"score_als": 0.1}) == {}
+    assert moved_by({"f_a": 0.001, "f_b": -1.0, "f_c": 0.5}) == {"b": -1.0, "c": 0.5}
+    assert moved_by({f"f_{i}": float(i) for i in range(1, 9)}, most=2) == {"8": 8.0, "7": 7.0}
+    assert (
+        Explained({"co": (1, 2.0), "als": (3, None)}, {"b": -1.0}).words
+        == "found by co #1 (2), als #3; moved by b -1.00"
+    )
+
+
+def test_why_ends_with_what_its_columns_and_features_mean(warehouse: str) -> None:
+    text = printed(warehouse, "ann", why=True)
+    explained = text[text.rindex("score: ") :]
+    for word in ("score: ", "why: ", "found by: ", "moved by: ", "z_X: "):
+        assert word in explained
+    assert "t_X: " not in explained, "only what occurs"
+    assert "found by: " not in printed(warehouse, "ann")
+
+
+def test_json_is_a_shelf_a_line_with_sources_and_features_where_asked_for(warehouse: str) -> None:
+    def lines(*options: str) -> list[dict]:
+        done = CliRunner().invoke(cli, ["show", "ann", "--json", *options, "--warehouse", warehouse])
+        assert done.exit_code == 0, done.output
+        return [json.loads(line) for line in done.output.splitlines()]
+
+    (shelf,) = lines("--why", "--shelf", "discover")
+    assert shelf["run_date"] == "2024-05-07" and shelf["items"][0]["track_id"] == "a"
+    assert shelf["items"][0]["found_by"] == {"als": [3, 0.25]}
+    assert shelf["items"][0]["moved_by"] == {"z_als": 1.5, "z_popular": -0.5}
+    assert "found_by" not in lines()[0]["items"][0]

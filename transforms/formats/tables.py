@@ -35,6 +35,7 @@ from transforms.formats.values import (
     well_formed_mbid,
 )
 from transforms.listening.exclusions import KIND as EXCLUDE
+from transforms.listening.exclusions import UNDO as INCLUDE
 from transforms.listening.exclusions import possible_target
 from transforms.listening.feedback import UNKNOWN, kind_of
 from transforms.tables.schema import TABLES
@@ -116,7 +117,9 @@ def rows_of(
         reason = reason.when(rows[vocabulary].is_null() & ~blank).then(pl.lit(UNKNOWN))
     reason = reason.when(pl.any_horizontal(pl.col(c).is_null() for c in required)).then(pl.lit("broken_line"))
     if table == "feedback":
-        reason = reason.when((pl.col("kind") == EXCLUDE) & ~_possible_ranges(rows["target"])).then(pl.lit("bad_target"))
+        reason = reason.when(pl.col("kind").is_in([EXCLUDE, INCLUDE]) & ~_possible_ranges(rows["target"])).then(
+            pl.lit("bad_target")
+        )
     if end_date is not None and table in EVENT_TIME:
         reason = reason.when(pl.col(EVENT_TIME[table]) >= end_of(end_date)).then(pl.lit("future"))
     found = rows.select(reason.alias("reason")).to_series()

@@ -38,7 +38,7 @@ from transforms.tables.runs import FORGOTTEN, Run, Written, claim, schema_signat
 from transforms.tables.store import Token
 from transforms.tables.warehouse import Warehouse
 
-STEP = "6"
+STEP = "7"
 DATED = ("listens", "feedback", "impressions", "blends")
 TABLES_WRITTEN = (*DATED, "tracks", "artists", "listeners", "rejects")
 

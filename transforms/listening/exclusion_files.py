@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from transforms.listening.exclusions import KIND, acts, covered, union
+from transforms.listening.exclusions import KIND, UNDO, acts, covered, union
 from transforms.listening.library import LISTEN_COLUMNS
 from transforms.tables.as_of import AsOf
 from transforms.tables.chunks import Spec, shard_of
@@ -22,7 +22,7 @@ from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 
 COLUMNS = {
-    "feedback": ("listener_id", "kind", "target"),
+    "feedback": ("listener_id", "kind", "target", "at"),
     "listens": (*LISTEN_COLUMNS, "device_id"),
     "sessions": ("listener_id", "session_id", "tracks"),
 }
@@ -64,8 +64,8 @@ def excluded_plays(spec: Spec, since: date, reach: int) -> pl.DataFrame:
         reach: days that an act reaches back.
     """
     warehouse = Warehouse(spec.warehouse)
-    dated = _acts(warehouse, spec)
-    every, fresh = acts(dated), acts(dated.filter(pl.col("date") >= since))
+    every = acts(_acts(warehouse, spec))
+    fresh = every.filter(pl.col("again") >= since).with_columns(date="again")
     found = []
     for table in ("listens", "sessions"):
         # a file at a time: an act may reach back over hundreds of them
@@ -80,11 +80,11 @@ def excluded_plays(spec: Spec, since: date, reach: int) -> pl.DataFrame:
 
 
 def _acts(warehouse: Warehouse, spec: Spec) -> pl.DataFrame:
-    """Acts of exclusion of the shard's listeners, dated."""
+    """Acts of exclusion of the shard's listeners, and those that undo them, dated."""
     frames = [_none("feedback").with_columns(date=pl.lit(None, dtype=pl.Date))]
     for part in spec.parts["feedback"]:
         rows = pl.DataFrame(pl.from_arrow(warehouse.open_parquet(part.path).read(columns=list(COLUMNS["feedback"]))))
-        frames.append(rows.filter(pl.col("kind") == KIND).with_columns(date=pl.lit(part.day)))
+        frames.append(rows.filter(pl.col("kind").is_in([KIND, UNDO])).with_columns(date=pl.lit(part.day)))
     rows = pl.concat(frames)
     return rows.filter(pl.Series(shard_of(rows["listener_id"], spec.shards) == spec.shard)) if rows.height else rows
 

@@ -2,7 +2,9 @@
 
 Feedback `exclude_from_taste` names a device, a session (its id) or a time range (`start/end`, ISO 8601, UTC where it
 says nothing, the end excluded). It covers the listener's plays before and after the act. Table `exclusions` holds the
-plays themselves, once they are known to be out: a set that grows, so that days can be added in any grouping and twice.
+plays themselves, once they are known to be out, each with the target that was named: a set that grows, so that days can be
+added in any grouping and twice. `include_in_taste` of the same target undoes the act: its rows stay and count no more
+(`still_out`), and naming the target again has them count again.
 The library keeps counting every play, for what was heard stays heard; taste is what remains without those plays,
 
     library   ann a: plays 5, heard 4        exclusions   ann a x 3        taste   ann a: plays 2, heard 1, known
@@ -16,26 +18,48 @@ from datetime import UTC, datetime
 
 import polars as pl
 
+from transforms.listening.feedback import standing
 from transforms.listening.library import LISTEN_COLUMNS, PAIR, day_library
 from transforms.tables.schema import TABLES
 
 KIND = "exclude_from_taste"
+UNDO = "include_in_taste"
 PLAY = ("listener_id", "started_at", "track_id")
 COUNTS = ("plays", "heard", "completions", "skips")
 
 
 def acts(feedback: pl.DataFrame) -> pl.DataFrame:
-    """The acts of exclusion, each once: `listener_id`, `target`, `date` (the first), and `since`, `until` of a time range.
+    """The acts of exclusion that stand, each once, and of those that name a time range `since`, `until`.
 
     Args:
-        feedback: columns listener_id, kind, target and date, the date it was filed under.
+        feedback: columns listener_id, kind, target, at and date, the date it was filed under.
+
+    Returns:
+        listener_id, target, date (of the first act that names it), again (of the last), since, until.
     """
     mine = feedback.filter(pl.col("kind") == KIND).drop_nulls("target")
-    mine = mine.group_by("listener_id", "target").agg(pl.col("date").min())
+    mine = mine.group_by("listener_id", "target").agg(pl.col("date").min(), again=pl.col("date").max())
+    mine = mine.join(standing(feedback).filter(pl.col("kind") == KIND), on=["listener_id", "target"], how="semi")
     ranges = [(t, *found) for t in mine["target"].unique().sort() if (found := time_range(t))]
     kind = pl.Datetime("us", "UTC")
     parsed = pl.DataFrame(ranges, schema={"target": pl.String, "since": kind, "until": kind}, orient="row")
     return mine.join(parsed, on="target", how="left").sort("listener_id", "target")
+
+
+def still_out(excluded: pl.DataFrame, feedback: pl.DataFrame) -> pl.DataFrame:
+    """The rows of table `exclusions` whose act stands: all but those whose target was taken back since.
+
+    Args:
+        excluded: table `exclusions`.
+        feedback: listener_id, kind, target, at, of all dates up to the night.
+    """
+    undone = feedback.filter(pl.col("kind") == UNDO).select("listener_id", "target")
+    if not undone.height or not excluded.height:
+        return excluded
+    pair = ["listener_id", "target"]
+    again = standing(feedback).filter(pl.col("kind") == KIND).select(pair)
+    gone = undone.unique().join(again, on=pair, how="anti")
+    return excluded.join(gone, on=pair, how="anti", maintain_order="left")
 
 
 def time_range(target: str) -> tuple[datetime, datetime] | None:
@@ -90,19 +114,18 @@ def covered(listens: pl.DataFrame, sessions: pl.DataFrame, excluded: pl.DataFram
         excluded: `acts`.
 
     Returns:
-        Table `exclusions`, each play once, sorted by its key.
+        Table `exclusions`, each play and target once, sorted by its key.
     """
     columns = list(TABLES["exclusions"].polars)
     named, ranges = excluded.select("listener_id", "target"), excluded.drop_nulls("since")
-    by_device = listens.join(
-        named, left_on=["listener_id", "device_id"], right_on=["listener_id", "target"], how="semi"
-    )
+    of_device = named.with_columns(device_id="target")
+    by_device = listens.join(of_device, on=["listener_id", "device_id"])
     by_time = listens.join(ranges, on="listener_id").filter(
         (pl.col("started_at") >= pl.col("since")) & (pl.col("started_at") < pl.col("until"))
     )
     by_session = (
-        sessions.join(named, left_on=["listener_id", "session_id"], right_on=["listener_id", "target"], how="semi")
-        .select("listener_id", "tracks")
+        sessions.join(named.with_columns(session_id="target"), on=["listener_id", "session_id"])
+        .select("listener_id", "target", "tracks")
         .explode("tracks")
         .drop_nulls("tracks")
         .unnest("tracks")
@@ -111,7 +134,7 @@ def covered(listens: pl.DataFrame, sessions: pl.DataFrame, excluded: pl.DataFram
 
 
 def union(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    """Table `exclusions` of several: each play once, sorted by its key."""
+    """Table `exclusions` of several: each play and target once, sorted by its key."""
     schema = TABLES["exclusions"].polars
     every = pl.concat(
         [
@@ -119,7 +142,8 @@ def union(frames: list[pl.DataFrame]) -> pl.DataFrame:
             *(frame.select(pl.col(c).cast(kind) for c, kind in schema.items()) for frame in frames),
         ]
     )
-    return every.sort(*schema, nulls_last=True).unique(PLAY, keep="first", maintain_order=True).sort(PLAY)
+    key = [*PLAY, "target"]
+    return every.sort(*schema, nulls_last=True).unique(key, keep="first", maintain_order=True).sort(key)
 
 
 def taste(library: pl.DataFrame, excluded: pl.DataFrame) -> pl.DataFrame:

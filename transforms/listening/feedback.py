@@ -35,6 +35,7 @@ UNDOES = {
     "unown": "own",
     "unblock_artist": "block_artist",
     "unfollow_artist": "follow_artist",
+    "include_in_taste": "exclude_from_taste",
 }
 ENDS = {"like": "dislike", "dislike": "like", "block_artist": "follow_artist"}
 SAVING = ("save", "like", "own")
@@ -163,4 +164,5 @@ def plays_of(sessions: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
     mine = sessions.join(pairs.select("listener_id").unique(), on="listener_id", how="semi")
     plays = mine.select("listener_id", "tracks").explode("tracks").drop_nulls("tracks").unnest("tracks")
     found = plays.join(pairs, on=["listener_id", "track_id"], how="semi")
+    found = found.with_columns(target=pl.lit(None, dtype=pl.String))
     return found.select(pl.col(c).cast(kind) for c, kind in TABLES["exclusions"].polars.items())

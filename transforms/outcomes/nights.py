@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 
 import polars as pl
 
@@ -35,8 +36,9 @@ COLUMNS = {
     ),
     "listens": ("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed", "shelf_id"),
     "library": ("listener_id", "track_id", "heard", "saved"),
+    "suspects": ("listener_id",),
 }
-DATED = ("candidates", "shelves", "library")
+DATED = ("candidates", "shelves", "library", "suspects")
 
 
 def closing(past: AsOf, horizons: Collection[int]) -> dict[int, date]:
@@ -69,6 +71,7 @@ def tables_of(past: AsOf, nights: Mapping[int, date]) -> dict[str, list[Manifest
         "library": list(libraries.values()),
         "listens": past.between("listens", since),
         "impressions": past.between("impressions", since),
+        "suspects": past.between("suspects", since),
     }
     if past.holds("feedback"):
         found["feedback"] = past.between("feedback", since)
@@ -119,6 +122,8 @@ def join_nights(
 ) -> pl.DataFrame:
     """Rows of table `outcomes` of a chunk's listeners, horizon by horizon.
 
+    Of a listener whose plays looked like a machine's on any date of a horizon there are none: nothing learns from them.
+
     Args:
         chunk: tables of `tables_of`, those of DATED with their `date`.
         nights: horizon in days -> night.
@@ -128,23 +133,30 @@ def join_nights(
     """
     library = with_recording(chunk["library"].filter((pl.col("heard") > 0) | pl.col("saved")), recordings)
     shelved = set(chunk["shelves"]["date"].drop_nulls())
-    return pl.concat(
-        [
+    made = []
+    for horizon, night in nights.items():
+        after = pl.col("date").is_between(night, night + timedelta(horizon), closed="right")
+        machines = chunk["suspects"].filter(after).select("listener_id").unique()
+        people = partial(_without, machines)
+        made.append(
             join_outcomes(
                 night,
                 horizon,
-                chunk["candidates"].filter(pl.col("date") == night),
-                chunk["listens"],
+                people(chunk["candidates"]).filter(pl.col("date") == night),
+                people(chunk["listens"]),
                 recordings,
-                shelves=chunk["shelves"].filter(pl.col("date") == night) if night in shelved else None,
-                impressions=chunk["impressions"],
-                feedback=chunk["feedback"] if feedback else None,
+                shelves=people(chunk["shelves"]).filter(pl.col("date") == night) if night in shelved else None,
+                impressions=people(chunk["impressions"]),
+                feedback=people(chunk["feedback"]) if feedback else None,
                 heard=library.filter(pl.col("date") <= night),
                 known=known,
             )
-            for horizon, night in nights.items()
-        ]
-    )
+        )
+    return pl.concat(made)
+
+
+def _without(machines: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.join(machines, on="listener_id", how="anti", maintain_order="left") if machines.height else frame
 
 
 def new_listens(outcomes: pl.DataFrame) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """What beside rows may name a listener: a ledger's file names, records of runs, report pages.
 
-Manifests and records are JSON, and what names somebody in them is replaced; a report shows some listeners' shelves and is
-deleted whole, since `nightshelf report` writes it again.
+Manifests and records are JSON, and what names somebody in them is replaced; a report shows some
+listeners' shelves, and a gallery beside it everybody's: they are deleted whole, since `nightshelf report` writes them again.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse, folder
 
 ATTEMPTS = 5
+GALLERY = "/gallery/"
 OVERTAKEN = (
     "other jobs kept replacing files that hold the listeners; what was found is removed, what they wrote is not looked into: "
     "run the same command again when they have ended"
@@ -55,10 +56,13 @@ def clear_texts(warehouse: Warehouse, traces: Traces) -> int:
         if after != body:
             warehouse.store.write(path, json.dumps(after, indent=1, sort_keys=True).encode())
             count += 1
-    for path in warehouse.store.paths("reports"):
-        if traces.within(warehouse.store.read(path).decode("utf-8", "replace")):
-            warehouse.store.delete(path)
-            count += 1
+    for night in warehouse.store.folders("reports"):
+        paths = warehouse.store.paths(f"reports/{night}")
+        # a gallery shows everybody, however short their ids are, and keeps their shelves in files that name nobody
+        whole = any(GALLERY in path for path in paths)
+        if whole or any(traces.within(warehouse.store.read(path).decode("utf-8", "replace")) for path in paths):
+            warehouse.store.delete(f"reports/{night}")
+            count += len(paths)
     return count
 
 

@@ -15,6 +15,7 @@ import polars as pl
 from transforms.gates.check import Check
 from transforms.reporting.loop import Believed
 from transforms.reporting.settings import CostSettings
+from transforms.reporting.verdict import EmptyShelf
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ class NightFacts:
     `ranker_note`: what the night's order has to say of itself, "" where its ranker was shown to be the better order.
     `removed`: by shelf what each rule kept off it, most first. `quality_note` and `open_slots_note` say why a chapter has no
     numbers; `shelves_note` says what of the shelves was read, where that was not all of them; `plugins` are names and
-    versions of the packages that had a hand in it.
+    versions of the packages that had a hand in it; `empty` shelves and other `remarks` are told in the header; `gallery` is
+    where the night's gallery stands beside the page, "" where there is none.
     """
 
     day: date
@@ -138,3 +140,6 @@ class NightFacts:
     plugins: Sequence[str] = ()
     readouts: Sequence[Sequence[str]] = ()
     believed: Believed | None = None
+    empty: Sequence[EmptyShelf] = ()
+    remarks: Sequence[str] = ()
+    gallery: str = ""

@@ -10,9 +10,12 @@ script runs. Text is escaped by the template engine, since titles and ids come f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date  # noqa: F401  (the example above)
+from html import unescape
 from importlib.resources import files
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -22,7 +25,12 @@ from transforms.reporting.charts import Mark, bar_chart, number, quantity
 from transforms.reporting.facts import Ledger, NightFacts
 from transforms.reporting.quality import PRIMARY, differences_from_baseline, metric_table, quality, values_of
 from transforms.reporting.responses import arm_tables, policy_tables
+from transforms.reporting.verdict import verdict
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_HEADING = re.compile(r'<h2 id="([^"]+)">(.*?)</h2>')
 BEYOND = ("coverage@50", "artist_gini@50", "novelty@50", "new_artist_share@50")
 WORDS = {
     "ndcg": "NDCG",
@@ -51,23 +59,10 @@ def render(night: NightFacts, read_by: Mapping[str, Sequence[str]] | None = None
     Returns:
         A whole HTML document, the same for the same facts.
     """
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    home = files("transforms.reporting")
-    environment = Environment(
-        loader=FunctionLoader(lambda name: home.joinpath(name).read_text(encoding="utf-8")),
-        autoescape=True,
-        finalize=_text,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        number=number, quantity=quantity, thousands=lambda n: f"{n:,}", took=took, metric=metric_words
-    )
-    return environment.get_template("page.html").render(
+    facts: dict[str, Any] = dict(
         night=night,
-        style=home.joinpath("style.css").read_text(encoding="utf-8"),
+        style=read("style.css"),
+        verdict=verdict(night.checks, night.accepted, night.empty, night.remarks),
         cards=cards(night),
         quality=quality(night.evaluation),
         beyond=metric_table(night.evaluation, "unheard", BEYOND),
@@ -80,6 +75,31 @@ def render(night: NightFacts, read_by: Mapping[str, Sequence[str]] | None = None
         rejects=bar_chart(reject_marks(night.batches)),
         status_names=sorted({s for counts in night.statuses.values() for s in counts}),
     )
+    page = environment().get_template("page.html")
+    once = page.render(**facts, contents=[])
+    chapters = [(at, unescape(words)) for at, words in _HEADING.findall(once)]
+    return page.render(**facts, contents=chapters)
+
+
+def read(name: str) -> str:
+    """A file that stands beside this one."""
+    return files("transforms.reporting").joinpath(name).read_text(encoding="utf-8")
+
+
+def environment() -> Environment:
+    """The template engine: text is escaped, and what is not given is an error."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    made = Environment(
+        loader=FunctionLoader(read),
+        autoescape=True,
+        finalize=_text,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(number=number, quantity=quantity, thousands=lambda n: f"{n:,}", took=took, metric=metric_words)
+    return made
 
 
 def took(seconds: float) -> str:

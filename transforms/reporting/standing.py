@@ -13,11 +13,15 @@ import polars as pl
 
 from transforms.common.typed_names import ShelfStatus
 from transforms.gates.history import measured_in
+from transforms.listening.suspects import STATUS
+from transforms.reporting.verdict import EmptyShelf
+from transforms.shelves.fallback import NO_HISTORY
 from transforms.tables.manifest import FileEntry, Manifest
 from transforms.tables.warehouse import Warehouse
 
 WHOLE = 1_000_000
-KEYS = ("listener_id", "shelf_id", "title", "status")
+MACHINE = STATUS.partition("{")[0]
+KEYS = ("listener_id", "shelf_id", "title", "status", "status_reason")
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Standing:
         statuses: shelf -> status -> rows, of the whole night, or of the sample where nobody counted the night.
         listeners: of the whole night.
         note: what was read, "" where it was everything.
+        empty: by shelf, for how many listeners with a history it is empty, of those who were read.
     """
 
     rows: pl.DataFrame
@@ -37,6 +42,7 @@ class Standing:
     statuses: dict[str, dict[str, int]]
     listeners: int
     note: str = ""
+    empty: tuple[EmptyShelf, ...] = ()
 
 
 def standing(warehouse: Warehouse, shelves: Manifest | None, whole: int = WHOLE) -> Standing:
@@ -50,15 +56,38 @@ def standing(warehouse: Warehouse, shelves: Manifest | None, whole: int = WHOLE)
         return Standing(nothing, (), {}, 0)
     files = _first_shards(shelves, whole)
     rows = pl.concat([nothing, *warehouse.read_files(files, KEYS)])
-    statuses, listeners = _statuses(rows), rows["listener_id"].n_unique()
+    statuses, listeners, empty = _statuses(rows), rows["listener_id"].n_unique(), empty_shelves(rows)
     if rows.height == shelves.rows:
-        return Standing(rows, files, statuses, listeners)
+        return Standing(rows, files, statuses, listeners, empty=empty)
     counted = measured_in(shelves)
     shards = len({f.shard for f in files})
     note = f"read of {listeners:,} listeners, those of {shards} of {shelves.shards} shards"
     if counted is None:
-        return Standing(rows, files, statuses, round(listeners * shelves.rows / rows.height), note)
-    return Standing(rows, files, _counted(counted.counts), counted.counts.get("listeners", 0), note)
+        return Standing(rows, files, statuses, round(listeners * shelves.rows / rows.height), note, empty)
+    return Standing(rows, files, statuses_of(counted.counts), counted.counts.get("listeners", 0), note, empty)
+
+
+def empty_shelves(rows: pl.DataFrame) -> tuple[EmptyShelf, ...]:
+    """Every shelf with the number of listeners with a history for whom it is empty, and their commonest reason.
+
+    Who has no history, or is answered as if there were none (a machine by its behaviour), is told so by their own rows.
+
+    Args:
+        rows: KEYS of table `shelves`.
+    """
+    none = pl.col("status_reason").str.starts_with(NO_HISTORY) | pl.col("status_reason").str.starts_with(MACHINE)
+    without = rows.filter(none).select("listener_id").unique()
+    known = rows.join(without, on="listener_id", how="anti")
+    empty = pl.col("status") == "empty"
+    by = known.group_by("shelf_id").agg(
+        pl.col("title").first(),
+        listeners=pl.col("listener_id").n_unique(),
+        empty=empty.sum(),
+        reason=pl.col("status_reason").filter(empty).drop_nulls().sort().mode(maintain_order=True).first(),
+    )
+    return tuple(
+        EmptyShelf(*row) for row in by.sort("shelf_id").with_columns(pl.col("reason").fill_null("")).iter_rows()
+    )
 
 
 def _first_shards(shelves: Manifest, most: int) -> tuple[FileEntry, ...]:
@@ -81,7 +110,7 @@ def _statuses(rows: pl.DataFrame) -> dict[str, dict[str, int]]:
     return out
 
 
-def _counted(counts: dict[str, int]) -> dict[str, dict[str, int]]:
+def statuses_of(counts: dict[str, int]) -> dict[str, dict[str, int]]:
     """From the gate's counts, `status <shelf> <status>` -> rows."""
     out: dict[str, dict[str, int]] = {}
     for found, n in ShelfStatus.among(dict(sorted(counts.items()))).items():

@@ -47,12 +47,15 @@ MADE: tuple[Table, ...] = (
     Table(
         "exclusions",
         "play taken out of a listener's taste",
-        ("listener_id", "started_at", "track_id"),
+        ("listener_id", "started_at", "track_id", "target"),
         (
             LISTENER,
             TRACK,
             started("start of the play, UTC"),
             *HOW_IT_WENT,
+            Column(
+                "target", pa.string(), "what an act named: device, session or range; null = it cannot be undone", True
+            ),
         ),
         personal=True,
     ),
@@ -236,6 +239,19 @@ MADE: tuple[Table, ...] = (
         ("listener_id", "shelf_id"),
         SHELF,
         personal=True,
+        of_a_night=True,
+    ),
+    Table(
+        "market_defaults",
+        "market x shelf: what a listener gets who joined after the night",
+        ("market", "explicit_ok", "shelf_id"),
+        (
+            *SHELF[:2],
+            Column("market", pa.string(), "market; empty = for every market without rows of its own, and for none"),
+            Column("explicit_ok", pa.bool_(), "whether explicit tracks may be among them"),
+            *(c for c in SHELF[2:] if c.name not in ("listener_id", "experiment", "arm")),
+        ),
+        sharded_by=None,
         of_a_night=True,
     ),
     Table(

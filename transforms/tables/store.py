@@ -17,6 +17,7 @@ from functools import lru_cache
 from transforms.common.errors import UserError
 from transforms.tables.store_base import Store, Token
 from transforms.tables.store_bucket import GcsStore
+from transforms.tables.store_dry import PREFIX, DryStore, is_dry
 from transforms.tables.store_local import LocalStore
 
 __all__ = ["GcsStore", "LocalStore", "Store", "Token", "open_store"]
@@ -29,6 +30,8 @@ def open_store(url: str) -> Store:
     Raises:
         UserError: another scheme.
     """
+    if is_dry(url):
+        return DryStore(open_store(url.removeprefix(PREFIX)))
     if url.startswith("gs://"):
         return GcsStore(url)
     if "://" in url:

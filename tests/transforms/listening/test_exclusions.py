@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from tests.transforms.listens import DAY1, MINUTE, at, listens, logs, play
-from transforms.listening.exclusions import acts, covered, taste, union, without_plays
+from transforms.listening.exclusions import acts, covered, still_out, taste, union, without_plays
 from transforms.listening.library import LISTEN_COLUMNS, day_library, with_activation
 from transforms.listening.sessions import sessionize
 from transforms.tables.schema import TABLES
@@ -26,9 +26,13 @@ SESSIONS = sessionize(LOG, through=DAY1 + timedelta(2))
 
 
 def asked(*targets: str) -> pl.DataFrame:
-    rows = [("ann", "exclude_from_taste", target, DAY1 + timedelta(4)) for target in targets]
-    rows.append(("ann", "save", "phone", DAY1))
-    return acts(pl.DataFrame(rows, schema=["listener_id", "kind", "target", "date"], orient="row"))
+    return acts(said(*(("exclude_from_taste", target, 5) for target in targets), ("save", "phone", 1)))
+
+
+def said(*words: tuple[str, str, int]) -> pl.DataFrame:
+    """Feedback of ann, filed on the day it was said: (kind, target, day of January)."""
+    rows = [("ann", kind, target, at(day, 20), at(day, 0).date()) for kind, target, day in words]
+    return pl.DataFrame(rows, schema=["listener_id", "kind", "target", "at", "date"], orient="row")
 
 
 def starts(*targets: str) -> list[tuple]:
@@ -109,3 +113,31 @@ def test_a_session_keeps_its_other_plays_and_goes_without_any():
     assert_frame_equal(without_plays(SESSIONS, out.clear()), SESSIONS)
     narrow = SESSIONS.select("listener_id", "session_id", "open", "tracks")
     assert without_plays(narrow, out).columns == narrow.columns
+
+
+OUT, IN = "exclude_from_taste", "include_in_taste"
+
+
+def left_out(*words: tuple[str, str, int]) -> list[str]:
+    """Tracks of what is still out, after everything was excluded that was ever named."""
+    every = covered(LOG, SESSIONS, asked("speaker", "2026-01-01/2026-01-02"))
+    return still_out(every, said((OUT, "speaker", 3), (OUT, "2026-01-01/2026-01-02", 3), *words))["track_id"].to_list()
+
+
+def test_an_act_that_is_taken_back_covers_nothing_any_more():
+    assert acts(said((OUT, "speaker", 3), (IN, "speaker", 4))).is_empty()
+    again = acts(said((OUT, "speaker", 3), (IN, "speaker", 4), (OUT, "speaker", 5)))
+    assert again.select("target", "date", "again").rows() == [("speaker", at(3, 0).date(), at(5, 0).date())]
+
+
+def test_what_was_out_counts_again_once_it_is_taken_back_and_only_what_nothing_else_covers():
+    assert left_out() == ["a", "a", "b", "c"], "the first play is on the speaker and in the range"
+    assert left_out((IN, "speaker", 4)) == ["a", "b"]
+    assert left_out((IN, "speaker", 4), (IN, "2026-01-01/2026-01-02", 4)) == []
+    assert left_out((IN, "speaker", 4), (OUT, "speaker", 5)) == ["a", "a", "b", "c"]
+    assert left_out((IN, "phone", 4)) == ["a", "a", "b", "c"], "of another target it undoes nothing"
+
+
+def test_rows_from_before_acts_could_be_undone_stay_out():
+    old = covered(LOG, SESSIONS, asked("speaker")).with_columns(target=pl.lit(None, dtype=pl.String))
+    assert still_out(old, said((OUT, "speaker", 3), (IN, "speaker", 4))).height == old.height == 2

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
 
 import polars as pl
 
+from transforms.gates.check import Check
 from transforms.reporting.facts import Job, Ledger, Model, NightFacts, Sample, Shelf, ShelfItem, TableRows
 from transforms.reporting.loop import Believed
 from transforms.reporting.page import cards, reject_marks, render
 from transforms.reporting.quality import kind_of, quality
+from transforms.reporting.verdict import EmptyShelf
 from transforms.tables.schema import TABLES
 
 DAY = date(2026, 1, 24)
@@ -142,8 +145,27 @@ def test_the_page_is_well_formed_and_loads_nothing() -> None:
     names = {tag for tag, _ in tags.seen}
     assert not names & {"script", "link", "img", "iframe", "object", "embed"}
     assert not re.search(r"https?:|//[a-z]|url\(|@import|javascript:", page)
-    assert not any(key in {"src", "href", "srcset", "onclick"} for _, attrs in tags.seen for key in attrs)
+    assert not any(key in {"src", "srcset", "onclick"} for _, attrs in tags.seen for key in attrs)
     assert {"svg", "table", "details"} <= names
+
+
+def test_contents_lead_to_every_chapter_and_to_the_gallery_where_there_is_one() -> None:
+    for page in (render(NIGHT), render(replace(NIGHT, gallery="gallery/index.html"))):
+        seen = parsed(page).seen
+        chapters = [attrs["id"] for tag, attrs in seen if tag == "h2"]
+        links = [str(attrs["href"]) for tag, attrs in seen if tag == "a"]
+        assert [link for link in links if link.startswith("#")] == [f"#{at}" for at in chapters] and len(chapters) > 5
+        assert len(set(chapters)) == len(chapters)
+        assert [link for link in links if link[0] != "#"] == (["gallery/index.html"] if "gallery/" in page else [])
+
+
+def test_alarms_stand_in_the_header() -> None:
+    much = EmptyShelf("rediscover", "Rediscover", 100, 20, "left alone <too> short")
+    page = render(replace(NIGHT, empty=[much], checks=[Check("volume", "PASS")]))
+    header = page[page.index("<header>") : page.index("</header>")]
+    assert "The night passed its checks: 1 of 1." in header
+    assert "Rediscover is empty for 20 of 100 listeners with a history (20%): left alone &lt;too&gt; short" in header
+    assert "is empty for" not in render(NIGHT)
 
 
 def test_what_came_from_the_log_is_escaped() -> None:
