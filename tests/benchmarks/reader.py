@@ -29,9 +29,10 @@ import polars as pl
 from nightshelf.reader import open_night, shard_of
 from transforms.shelves.defaults import DEFAULT
 from transforms.tables.chunks import shard_of as shards_of
-from transforms.tables.runs import Written, finish, plan, write_frame
+from transforms.tables.runs import Written, finish, plan
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
+from transforms.tables.writing import write_frame
 
 NIGHT, AT = date(2026, 1, 31), datetime(2026, 2, 1, tzinfo=UTC)
 TRACKS = 50_000

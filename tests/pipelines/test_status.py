@@ -12,10 +12,11 @@ from click.testing import CliRunner
 from pipelines.cli.main import cli
 from pipelines.cli.status import status_lines
 from tests.pipelines.tiny import NIGHT, build, shelves_of
-from transforms.tables.runs import Written, finish, plan, write_frame
+from transforms.tables.runs import Written, finish, plan
 from transforms.tables.store import open_store
 from transforms.tables.upkeep import rollback
 from transforms.tables.warehouse import Warehouse
+from transforms.tables.writing import write_frame
 
 
 @pytest.fixture

@@ -19,7 +19,10 @@ from transforms.tables.writing import write_frame
 class Maker(Protocol):
     """What makes the table's rows, on a worker. Picklable."""
 
-    table: str
+    @property
+    def table(self) -> str:
+        """Its name."""
+        ...
 
     def rows(self) -> pl.DataFrame:
         """The rows."""
