@@ -25,6 +25,7 @@ LAST_OF = {
     "train": "models",
     "train_ranker": "rankers",
     "score": "shelves",
+    "beliefs": "beliefs",
     "blend": "blend_shelves",
     "prompt": "playlists",
 }
@@ -143,6 +144,11 @@ def _prompts(night: Night, seen: _Seen) -> list[Ahead]:
     return [Ahead("prompt", f"prompts {night.day}")]
 
 
+def _beliefs(night: Night, seen: _Seen) -> list[Ahead]:
+    stands = night.fit != night.day and seen.warehouse.current("beliefs", night.fit) is not None
+    return [Ahead("beliefs", f"beliefs {night.fit}")] if night.settings.rewards.days and not stands else []
+
+
 def _blends(night: Night, seen: _Seen) -> list[Ahead]:
     asked = any(day <= night.day for day in seen.warehouse.dates("blends"))
     return [Ahead("blend", f"blends {night.day}")] if asked else []
@@ -154,6 +160,7 @@ _STAGES: dict[str, Callable[[Night, _Seen], list[Ahead]]] = {
     "train": _models,
     "train_ranker": _ranker,
     "score": _score,
+    "beliefs": _beliefs,
     "blend": _blends,
     "prompt": _prompts,
 }
@@ -166,6 +173,7 @@ TYPICAL = {
     "train": 30.0,
     "train_ranker": 20.0,
     "score": 12.0,
+    "beliefs": 2.0,
     "blend": 4.0,
     "prompt": 6.0,
 }

@@ -25,7 +25,7 @@ from transforms.tables.upkeep import inputs_of
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "3"
+STEP = "4"
 
 
 def outcomes(
