@@ -117,7 +117,7 @@ def test_required_defaults_and_names_are_those_of_the_options(template: str) -> 
     actions = {a.dest: a for a in made.actions(TEMPLATES[template].options)}
     parameters = {p["name"]: p for p in committed(template)["parameters"]}
     assert set(parameters) == set(actions)
-    needed = [f"--{n}={_example(n)}" for n, p in parameters.items() if not p["isOptional"]]
+    needed = [f"--{n}={_example(template, n)}" for n, p in parameters.items() if not p["isOptional"]]
     options = TEMPLATES[template].options(needed)
     for name, parameter in parameters.items():
         if parameter["isOptional"]:
@@ -128,8 +128,9 @@ def test_required_defaults_and_names_are_those_of_the_options(template: str) -> 
             TEMPLATES[template].options([n for n in needed if n != left_out])
 
 
-def _example(name: str) -> str:
-    return {"date": "2026-01-31", "format": "csv", "to": "bigquery:music.shelves"}.get(name, "file")
+def _example(template: str, name: str) -> str:
+    to = "jsonl:gs://music/shelves" if template == "export" else "bigquery:music.shelves"
+    return {"date": "2026-01-31", "format": "csv", "to": to}.get(name, "file")
 
 
 def test_every_example_in_the_documentation_is_accepted() -> None:

@@ -45,7 +45,8 @@ def main(what: str, warehouse: str, pattern: str, n: str, log: str = "") -> None
     if what == "ingest":
         ingested(Path(log), Path(warehouse))
     else:
-        night(warehouse, NIGHT, SETTINGS)
+        # in this process, which is the one that dies
+        night(warehouse, NIGHT, SETTINGS.model_copy(update={"processes": 1}))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def package(folder: Path) -> Path:
     folder.mkdir()
     (project,) = code("toml")
     (folder / "pyproject.toml").write_text(project)
-    blocks = [block for block in code("python") if not block.startswith("# transforms/")]
+    blocks = [block for block in code("python") if not block.startswith(("# transforms/", "# pipelines/"))]
     (folder / "nightshelf_years.py").write_text("\n\n".join(blocks))
     return folder
 

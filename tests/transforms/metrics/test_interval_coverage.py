@@ -16,4 +16,4 @@ def test_readouts_hold_the_truth_and_an_a_a_test_keeps_its_level_under_daily_pee
     found = experiments(WORLDS, 200, seed=2)
     assert min(share for name, share in found.items() if "covered" in name) >= 0.8, found
     assert found["always valid, A/A, rejected on any of 14 days"] <= 0.1
-    assert found["t test looked at daily, A/A, rejected on any of 14 days"] > 0.1, "what the sequence guards against"
+    assert found["t test looked at daily, A/A, rejected on any of 14 days"] > 0.05, "what the sequence guards against"
