@@ -68,7 +68,8 @@ def mistake(words: Sequence[str], own: Sequence[str] = (), quoted: bool = True) 
     option = next((word.partition("=")[0] for word in unknown if word.startswith("-")), None)
     if option is None:
         return "found a word that belongs to no option; give values as --name=value (`--help` lists the options)"
-    near = get_close_matches(option.replace("_", "-"), own, n=1) or get_close_matches(option, parser.options(), n=1)
+    asked = option.replace("_", "-")
+    near = get_close_matches(asked, [*own, *(o for o in parser.options() if o not in own)], n=1)
     meant = (
         f"did you mean {near[0]}?"
         if near

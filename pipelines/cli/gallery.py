@@ -10,7 +10,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from pipelines.cli.show import of_listeners
-from pipelines.night_ahead import LAST_OF
+from pipelines.runtime.night_ahead import LAST_OF
 from transforms.common.hashing import stable_hash
 from transforms.gates.history import measured_in
 from transforms.reporting.gallery import GalleryFacts, named_tracks

@@ -120,7 +120,7 @@ def _say_what_would_be_made(o: dict[str, Any], day: date, settings: Any, more: d
     """The stages of a night, and which of them have something to make."""
     import json
 
-    from pipelines.dry_run import as_dict, dry_lines, dry_run
+    from pipelines.cli.dry_run import as_dict, dry_lines, dry_run
     from pipelines.runtime.schedule import Night
     from transforms.tables.store_dry import dry
     from transforms.tables.warehouse import standing

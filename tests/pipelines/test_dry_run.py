@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from pipelines.cli.dry_run import CHANGED, FIRST, Line, dry_lines, dry_run
 from pipelines.cli.main import cli
-from pipelines.dry_run import CHANGED, FIRST, Line, dry_lines, dry_run
-from pipelines.night_ahead import expected, planned, prepared
 from pipelines.nightly import NIGHT as STEPS
 from pipelines.nightly import night
+from pipelines.runtime.night_ahead import expected, planned, prepared
 from pipelines.runtime.schedule import Night
 from pipelines.runtime.settings_file import to_yaml
 from tests.pipelines.world import NIGHT, SETTINGS, World
@@ -56,7 +56,7 @@ def test_a_night_that_stands_is_current(world: World) -> None:
     before = everything(world.made)
     lines, _ = dry_run(asked(world.made))
     assert everything(world.made) == before
-    assert set(by_name(lines).values()) == {"current"} and [line.job for line in lines][-1] == "score"
+    assert set(by_name(lines).values()) == {"current"} and [line.job for line in lines][-1] == "blend"
     head = dry_lines(asked(world.made), lines, None)[0]
     assert head == f"night {NIGHT}: 0 of {len(lines)} stages would be made; nothing is written"
 

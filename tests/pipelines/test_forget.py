@@ -15,7 +15,8 @@ import pytest
 from pipelines import forget as job
 from pipelines.cli.report import report
 from pipelines.cli.show import show
-from pipelines.cli.upkeep import clean, print_status, rollback
+from pipelines.cli.status import status_lines
+from pipelines.cli.upkeep import clean, rollback
 from pipelines.forget import forget, readmit
 from pipelines.ingest import ingest
 from pipelines.nightly import night
@@ -93,7 +94,7 @@ def test_a_listener_is_in_no_byte_and_everybody_else_is_as_before(world: World, 
     assert [s.manifest.table for s in states(warehouse) if s.moved] == []
     night(warehouse.url, NIGHT, SETTINGS)
     assert files_of(warehouse) == {k: {f.path for f in m.files} for k, m in now.items()}
-    print_status(warehouse.url)
+    print("\n".join(status_lines(warehouse)))
     report(warehouse.url, NIGHT)
     assert found(Path(warehouse.url), who) == []
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.cli.upkeep import print_status
+from pipelines.cli.status import status_lines
 from pipelines.features import features
 from pipelines.forget import forget
 from pipelines.ingest import ingest
@@ -63,7 +63,7 @@ def test_twenty_years_with_a_play_every_two_months(tmp_path: Path, monkeypatch: 
     for name, job in (
         ("ingest", lambda: ingest(warehouse.url, "csv", [str(tmp_path / "log.csv")], end_date=LAST, settings=SETTINGS)),
         ("features", lambda: features(warehouse.url, FIRST, LAST, SETTINGS)),
-        ("status", lambda: print_status(warehouse.url)),
+        ("status", lambda: list(status_lines(warehouse))),
         ("forget", lambda: forget(warehouse.url, ["listener-3"], today=date(2026, 2, 1))),
     ):
         with counted(monkeypatch) as looks:

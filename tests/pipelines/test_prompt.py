@@ -102,7 +102,7 @@ def test_a_machine_is_answered_as_somebody_without_a_history(warehouse: Warehous
     machine = {"listener_id": who, "reason": "breadth", "value": 900.0, "threshold": 700.0, "plays": 900}
     called = chunk.tables | {"suspects": frame("suspects", [machine])}
     known = next(prompter.listeners(Chunk(0, called), [who]))
-    assert known.heard is None and known.scores is not None and known.listener_id == who
+    assert known.heard is None and known.scores is None and known.listener_id == who
     personal = SETTINGS.suspects.model_copy(update={"personal": True})
     assert tables_of(past, personal)["suspects"] == [] != tables_of(past, SETTINGS.suspects)["suspects"]
 

@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.cli.main import cli
-from pipelines.cli.upkeep import print_status, repair
+from pipelines.cli.status import status_lines
+from pipelines.cli.upkeep import repair
 from pipelines.forget import forget
 from pipelines.ingest import ingest
 from pipelines.runtime.foreseen import foreseen
@@ -69,7 +70,7 @@ def test_somebody_elses_folders_and_half_a_record_stop_nobody(
     (root / "listens/date=2026-02-30/_current.json").write_text("{}")
     tiny.store.write("runs/x.json", f'{{"note": "for {LISTENERS[3]} on'.encode())
     tiny.store.write("runs/y.json", b"half a rec")
-    print_status(tiny.url)
+    print("\n".join(status_lines(tiny)))
     assert "listens" in capsys.readouterr().out
     forget(tiny.url, [LISTENERS[3]], today=TODAY)
     assert found(root, [LISTENERS[3]]) == []

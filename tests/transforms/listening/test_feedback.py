@@ -47,8 +47,8 @@ def test_every_act_stands_until_it_is_undone_and_again_once_it_is_repeated(undoi
     assert stand((undoing, "x")) == []
 
 
-def test_each_act_has_an_undoing_but_the_one_that_concerns_plays() -> None:
-    assert set(UNDOES.values()) == {k for k in KINDS if k not in UNDOES and k != "exclude_from_taste"}
+def test_each_act_has_an_undoing() -> None:
+    assert set(UNDOES.values()) == {k for k in KINDS if k not in UNDOES}
 
 
 def test_an_act_may_end_its_opposite() -> None:

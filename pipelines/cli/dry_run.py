@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipelines.night_ahead import Ahead, planned, prepared, seconds_of, stages_ahead
 from pipelines.nightly import NIGHT
 from pipelines.runtime.jobs import WouldRun
+from pipelines.runtime.night_ahead import Ahead, planned, prepared, seconds_of, stages_ahead
 from pipelines.runtime.progress import roughly, silent
 from pipelines.runtime.schedule import Night, Step
 from transforms.tables.runs import Run
