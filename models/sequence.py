@@ -31,9 +31,9 @@ from models.checkpoints import Checkpoints
 from models.runtime import deterministic, export
 from models.sequence_data import GAPS, Batches, Sequences
 from models.settings import SequenceSettings
+from models.states import StateModule, states_of
 from models.training import run_epochs
 
-BLOCK = 256
 DEFAULTS = SequenceSettings()
 FIRST_SCALE = 14.0  # e^t at the start: a temperature of .07
 _FILE, _ITEMS, _EXPORT = "sequence.json", "items.npy", "saved_model"
@@ -117,22 +117,7 @@ class SequenceModel:
 
         A dot product with `items` is the score of that track coming next.
         """
-        gaps = np.zeros_like(items) if gaps is None else gaps
-        width = self.settings.length
-        out = np.zeros((len(items), self.items.shape[1]), np.float32)
-        for start in range(0, len(items), BLOCK):
-            block = np.zeros((2, BLOCK, width), np.int32)
-            for table, given in zip(block, (items, gaps), strict=True):
-                part = given[start : start + BLOCK, -width:]
-                table[: len(part), width - part.shape[1] :] = part
-            rows = len(items[start : start + BLOCK])
-            # Unknown tracks are taken out, the rest moved up: a state always stands at a known listen.
-            order = np.argsort(block[0] > 0, axis=1, kind="stable")
-            block = np.take_along_axis(block, np.broadcast_to(order, block.shape), axis=2)
-            states = self.module.embed(tf.constant(block[0]), tf.constant(block[1])).numpy()[:rows]
-            states[block[0, :rows, -1] == 0] = 0
-            out[start : start + rows] = states
-        return out
+        return states_of(self.module, items, gaps, self.settings.length, self.items.shape[1])
 
     def save(self, directory: str | Path) -> None:
         """Write items.npy, a SavedModel with the signature `embed`, and sequence.json."""
@@ -151,19 +136,6 @@ class SequenceModel:
         items = np.load(folder / _ITEMS, mmap_mode="r", allow_pickle=False)
         settings = SequenceSettings.model_validate(raw["settings"])
         return cls(settings, items, raw["losses"], tf.saved_model.load(str(folder / _EXPORT)))
-
-
-class _Module(tf.Module):
-    """What is exported."""
-
-    def __init__(self, network: _Network, length: int) -> None:
-        super().__init__()
-        self.network = network
-        signature = [tf.TensorSpec([BLOCK, length], tf.int32)] * 2
-        self.embed = tf.function(self._embed, input_signature=signature, autograph=False)
-
-    def _embed(self, items: tf.Tensor, gaps: tf.Tensor) -> tf.Tensor:
-        return tf.concat([self.network.states(items, gaps, None)[:, -1], tf.ones([BLOCK, 1])], axis=1)
 
 
 def _log_shares(items: np.ndarray, n_items: int) -> np.ndarray:
@@ -220,7 +192,7 @@ def fit(
         network.bias.assign(_log_shares(sequences.items, n_items))
     if start is not None:
         network.ids.assign(_start_from(start, network.ids.numpy(), heard))
-    module = _Module(network, settings.length)
+    module = StateModule(network, settings.length)
 
     def model(losses: list[float]) -> SequenceModel:
         items = np.concatenate([network.targets().numpy(), network.bias.numpy()[:, None]], axis=1)

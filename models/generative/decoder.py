@@ -31,10 +31,10 @@ from models.generative.semantic_ids import SemanticIds
 from models.runtime import deterministic, export
 from models.sequence_data import GAPS, Batches, Sequences
 from models.settings import DecoderSettings, SequenceSettings
+from models.states import StateModule, states_of
 from models.training import run_epochs
 from transforms.common.arrays import load_arrays, save_arrays
 
-BLOCK = 256
 DEFAULTS = DecoderSettings()
 _FILE, _ITEMS, _HEADS, _EXPORT, _IDS = "decoder.json", "items.npy", "heads.npz", "saved_model", "semantic_ids.npz"
 
@@ -188,15 +188,7 @@ class Decoder:
 
         A dot product with `items` is the dense score of that track coming next.
         """
-        gaps = np.zeros_like(items) if gaps is None else gaps
-        out = np.zeros((len(items), self.items.shape[1]), np.float32)
-        for start in range(0, len(items), BLOCK):
-            block = _aligned(items[start : start + BLOCK], gaps[start : start + BLOCK], self.settings.length)
-            rows = len(items[start : start + BLOCK])
-            states = self.module.embed(tf.constant(block[0]), tf.constant(block[1])).numpy()[:rows]
-            states[block[0, :rows, -1] == 0] = 0
-            out[start : start + rows] = states
-        return out
+        return states_of(self.module, items, gaps, self.settings.length, self.items.shape[1])
 
     def save(self, directory: str | Path) -> None:
         """Write items.npy, heads.npz, semantic_ids.npz, a SavedModel with the signature `embed`, and decoder.json."""
@@ -224,29 +216,6 @@ class Decoder:
             raw["losses"],
             tf.saved_model.load(str(folder / _EXPORT)),
         )
-
-
-def _aligned(items: np.ndarray, gaps: np.ndarray, width: int) -> np.ndarray:
-    """int32 [2, BLOCK, width]: items and gaps at the right end, unknown tracks taken out, the rest moved up."""
-    block = np.zeros((2, BLOCK, width), np.int32)
-    for table, given in zip(block, (items, gaps), strict=True):
-        part = given[:, -width:]
-        table[: len(part), width - part.shape[1] :] = part
-    order = np.argsort(block[0] > 0, axis=1, kind="stable")
-    return np.take_along_axis(block, np.broadcast_to(order, block.shape), axis=2)
-
-
-class _Module(tf.Module):
-    """What is exported."""
-
-    def __init__(self, network: _Network, length: int) -> None:
-        super().__init__()
-        self.network = network
-        signature = [tf.TensorSpec([BLOCK, length], tf.int32)] * 2
-        self.embed = tf.function(self._embed, input_signature=signature, autograph=False)
-
-    def _embed(self, items: tf.Tensor, gaps: tf.Tensor) -> tf.Tensor:
-        return tf.concat([self.network.states(items, gaps, None)[:, -1], tf.ones([BLOCK, 1])], axis=1)
 
 
 def fit(
@@ -281,7 +250,7 @@ def fit(
     count = np.bincount(sequences.items, minlength=n).astype(np.float64) + 0.5
     network.bias.assign(np.log(count / count.mean()).astype(np.float32))
     batches = Batches(sequences, n, _as_sequence_settings(settings, n, network.full), seed)
-    module = _Module(network, settings.length)
+    module = StateModule(network, settings.length)
 
     def made(losses: list[float]) -> Decoder:
         items = np.concatenate(list(_every_track(network, n, played)), axis=0)

@@ -22,7 +22,6 @@ UNBOUNDED = {
     "night_blends": "says whether anybody asked; the job it starts reads the tables",
     "earlier_nights": "takes steps of nights; the jobs they start read the tables",
     "night_fold": "says which dates are missing; the job it starts reads the tables",
-    "night_outcomes": "says which outcomes are missing; the job it starts reads the tables",
     "night_prompts": "says whether anybody asked; the job it starts reads the tables",
     "night_rewards": "says whether an earlier date's beliefs serve; the job it starts reads the tables",
     "nightly": "says which nights are missing; the jobs it starts read the tables",

@@ -14,7 +14,7 @@ from scipy import sparse
 from models.vocabulary import Vocabulary
 from pipelines.recommender.evidence import Evidence
 from pipelines.recommender.parts.base import Part
-from pipelines.recommender.parts.sequence import listens_in_order
+from pipelines.recommender.parts.sequence import States, listens_in_order
 from transforms.candidates.generative import Generative
 
 FOLDER = "generative"
@@ -22,32 +22,14 @@ WORTH = {"artist_ids": 1.0, "album_id": 1.0, "tags": 0.5}  # of a track's conten
 
 
 @dataclass(frozen=True)
-class Generator:
+class Generator(States):
     """A fitted `models.generative.decoder.Decoder`, as its source reads it.
 
     Attributes:
         measured: what the semantic ids are worth; empty where they were loaded.
     """
 
-    model: Any
     measured: Mapping[str, float]
-
-    @property
-    def items(self) -> np.ndarray:
-        """float32 [n, d]."""
-        return np.asarray(self.model.items)
-
-    @property
-    def length(self) -> int:
-        """Listens that a state looks back on."""
-        return int(self.model.settings.length)
-
-    def states(self, items: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-        """float32 [B, d]: states after listens `seconds` apart, both [B, length], right-aligned."""
-        from models.sequence_data import gap_buckets
-
-        gaps = np.where(np.isnan(seconds), 0, gap_buckets(np.nan_to_num(seconds)))
-        return np.asarray(self.model.embed(items, gaps.astype(np.int32)))
 
     def search(self, playable: np.ndarray) -> Any:
         """A search (queries, exclude, k) -> rows and scores, over the tracks that may be played, bool [n]."""
