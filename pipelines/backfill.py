@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from pipelines.earlier_nights import make_earlier
 from pipelines.features import features
+from pipelines.night.earlier import make_earlier
 from pipelines.nightly import NIGHT, night
 from pipelines.outcomes import outcomes
 from pipelines.runtime.config import Settings

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from pipelines import night_steps as local
-from pipelines.earlier_nights import FOLDING, LEARNING, make_earlier, take
-from pipelines.night_blends import make_blends
-from pipelines.night_fold import fold
-from pipelines.night_prompts import answer_prompts
-from pipelines.night_rewards import believe
+from pipelines.night import steps as local
+from pipelines.night.blends import make_blends
+from pipelines.night.earlier import FOLDING, LEARNING, make_earlier, take
+from pipelines.night.fold import fold
+from pipelines.night.prompts import answer_prompts
+from pipelines.night.rewards import believe
 from pipelines.runtime.config import Settings
 from pipelines.runtime.night_ahead import expected, planned, prepared
 from pipelines.runtime.processes import processes_of

@@ -36,6 +36,7 @@ INSIDE = {  # a folder of transforms -> the parts of transforms it may lean on
     "simulation": {"simulation", "common"},
 }
 
+ABOVE_NIGHTS = ("pipelines.nightly", "pipelines.backfill", "pipelines.live")  # they put steps and nights in order
 
 ORDER = (  # every room, from the ground up: a room imports only rooms that stand before it
     "nightshelf",
@@ -65,6 +66,8 @@ ORDER = (  # every room, from the ground up: a room imports only rooms that stan
     "pipelines.recommender",
     "pipelines.runtime",
     "pipelines",
+    "pipelines.night",
+    *ABOVE_NIGHTS,
     "pipelines.cli",
     "dataflow_templates",
     "dataflow_templates.image",
@@ -83,7 +86,9 @@ def modules() -> dict[str, Path]:
 
 
 def room(module: str, path: Path) -> str:
-    """The folder that a module stands in, two names deep."""
+    """The folder that a module stands in, two names deep; what puts nights in order is a room of its own each."""
+    if module in ABOVE_NIGHTS:
+        return module
     parts = module.split(".")
     return ".".join((parts if path.name == "__init__.py" else parts[:-1])[:2])
 

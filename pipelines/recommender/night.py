@@ -17,7 +17,8 @@ import polars as pl
 
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import Fitted
-from pipelines.recommender.scoring import UNTRAINED, Plan, Scorer
+from pipelines.recommender.scoring import Scorer
+from pipelines.recommender.scoring_plan import UNTRAINED, Plan
 from pipelines.recommender.settings import READ_WHEN_SCORING, BootstrapSettings, CandidateSettings, ModelSettings
 from transforms.common import plugins
 from transforms.experiments.assignment import refuse_changes, registered

@@ -33,10 +33,11 @@ import polars as pl
 
 import models  # noqa: F401  (sets the Keras version before TensorFlow is imported)
 from pipelines.ingest import ingest
-from pipelines.night_fold import fold_to
+from pipelines.night.fold import fold_to
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import Fitted
-from pipelines.recommender.scoring import Plan, Scorer
+from pipelines.recommender.scoring import Scorer
+from pipelines.recommender.scoring_plan import Plan
 from pipelines.runtime.config import Settings
 from pipelines.runtime.settings_file import load
 from pipelines.train import train

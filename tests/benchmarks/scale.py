@@ -138,7 +138,7 @@ def _ingest(shards: int, scratch: Path) -> list[Record]:
 def _learn(shards: int, scratch: Path) -> list[Record]:
     """What a night learns from: all days but the last, and the models of them."""
     from pipelines.exclusions import exclusions
-    from pipelines.night_fold import fold_to
+    from pipelines.night.fold import fold_to
     from pipelines.runtime.jobs import watched
     from pipelines.train import train
 

@@ -17,7 +17,8 @@ from pipelines.nightly import night
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.registry import read_by
-from pipelines.recommender.scoring import Plan, Scorer
+from pipelines.recommender.scoring import Scorer
+from pipelines.recommender.scoring_plan import Plan
 from tests.pipelines.tiny import put
 from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, manifests, without
 from transforms.common.errors import UserError

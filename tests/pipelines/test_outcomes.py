@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines.night_steps import join_outcomes
+from pipelines.night.steps import join_outcomes
 from pipelines.runtime.config import Settings
 from pipelines.runtime.schedule import Night, to_join
 from tests.pipelines.tiny import LISTENERS, NIGHT, build, candidates_of, frame, put
