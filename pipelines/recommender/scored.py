@@ -21,6 +21,7 @@ def ever_heard(roster: pl.DataFrame, library: pl.DataFrame) -> pl.DataFrame:
         "listener_id",
         "track_id",
         heard=heard,
+        again=pl.col("heard") > 1,
         sampled_at=pl.when(~heard).then("last_played_at"),
         last_heard_at=pl.when(heard).then("last_played_at"),
         first_heard_at=pl.when(heard).then("first_played_at"),

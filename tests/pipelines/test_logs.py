@@ -97,6 +97,31 @@ def test_an_error_nobody_foresaw_is_told_without_its_text(
     assert "job ingest failed in step" in err
 
 
+FAILS = """
+import sys
+import transforms.listening.beam as step
+from pipelines.cli.main import main
+def fail(*args, **kwargs):
+    raise ValueError("cannot fold a row of " + {who!r})
+step.fold = fail
+sys.argv = ["nightshelf", "features", "--from", "2026-01-05", "--to", "2026-01-05", "--warehouse", {warehouse!r}]
+main()
+"""
+
+
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_a_process_that_fails_ends_with_1_and_only_debug_tells_the_text(warehouse: str, debug: str) -> None:
+    """In a process of its own: with the text told, a chain of errors that had no end once kept it from ending."""
+    program = FAILS.format(who=WHO[1], warehouse=warehouse)
+    base = {k: v for k, v in os.environ.items() if k not in (logs.ENVIRONMENT, logs.DEBUG)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={**base, logs.DEBUG: debug}, timeout=300
+    )
+    assert done.returncode == 1, done.stderr[-2000:]
+    assert ("cannot fold a row of" in done.stderr) == bool(debug)
+    assert not Warehouse(warehouse).dates("library")
+
+
 def test_failures_that_were_foreseen_name_nobody(warehouse: str, tmp_path: Path) -> None:
     wrong = tmp_path / "mapping.yaml"
     wrong.write_text("columns: {listener_id: u, track_id: t, started_at: at}\n")

@@ -2,8 +2,9 @@
 
     score(u, i) = e^activation * (1 - skips / (1 + plays)) of tracks left alone for as long as they rest
 
-A track rests for a quarter of the days since the listener was first heard, at least REST_LEAST days and at most `rest_days`:
-a log of 60 days knows nothing that rested for long.
+A track rests for a quarter of the days since the listener was first heard, or for the median days since they last heard what
+they heard more than once where that is less; at least REST_LEAST days and at most `rest_days`. A log of 60 days knows nothing
+that rested for long.
 
 e^activation is the library's base-level learning (Anderson & Lebiere 1998), a sum of (days ago)^-1/2 over plays: many
 plays, spread out, fade slower than many plays at once. What was often skipped is not missed. `library` ranks what is
@@ -23,7 +24,7 @@ from transforms.candidates.base import Limited, Retrieves, Scores, Source, Sourc
 from transforms.candidates.blocks import Block
 from transforms.candidates.history import POSITIVE
 
-REST_LEAST = 14
+REST_LEAST = 7
 REST_SHARE = 0.25
 
 
@@ -67,4 +68,6 @@ class Rediscover(Source):
 
     def _rested(self) -> pl.Expr:
         known = pl.col("first_age").max().over("row").fill_null(0.0)
-        return pl.col("last_age") >= (REST_SHARE * known).clip(min(REST_LEAST, self.rest_days), self.rest_days)
+        rhythm = pl.when(pl.col("heard") > 1).then(pl.col("last_age")).median().over("row")
+        wanted = pl.min_horizontal(REST_SHARE * known, rhythm)
+        return pl.col("last_age") >= wanted.clip(min(REST_LEAST, self.rest_days), self.rest_days)

@@ -28,8 +28,8 @@ class SourceSettings(BaseModel, frozen=True, extra="forbid"):
     rest_days: int = Field(
         28,
         ge=1,
-        description="days since a track was last heard until it may be rediscovered, at most; a shorter history has "
-        "a quarter of its length, and no less than 14 days",
+        description="days since a track was last heard until it may be rediscovered, at most; a quarter of a "
+        "shorter history, less where what is played again was mostly played lately, and no less than 7 days",
     )
 
 

@@ -4,7 +4,10 @@ gzip, bzip2, xz and Zstandard files are read as the text they hold. A tar or zip
 so it is refused in a sentence that names what is inside and says what to do. A stream that unfolds to far more than its
 size can only mean harm, and stops.
 
-    lastfm-dataset-1K.tar.gz -> "... found a tar archive of README.txt, userid-profile.tsv, ...; unpack it (tar xf ...)"
+    lastfm-dataset-1K.tar.gz -> "... found a tar archive of README.txt, userid-profile.tsv, ...; unpack it (tar xf) and
+                                 give userid-timestamp-artid-artname-traid-traname.tsv with --format lastfm-1k"
+
+Of sets that are published as archives the files that hold plays are known by name.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import IO
 
 import pyarrow as pa
@@ -26,6 +30,14 @@ from transforms.common.errors import UserError
 UNPACKED_FREELY = 1 << 30  # bytes that a packed file may hold whatever its size
 MOST_TIMES = 200  # beyond them, how many times its size it may hold; logs shrink 5 to 30 times
 DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, pa.ArrowException)
+PUBLISHED: tuple[tuple[str, str | None], ...] = (  # names of files inside, and the format that reads them; None = no times
+    ("userid-timestamp-artid-artname-traid-traname.tsv", "lastfm-1k"),
+    ("usersha1-artmbid-artname-plays.tsv", None),
+    ("Streaming_History_Audio_*.json", "spotify-history"),
+    ("endsong_*.json", "spotify-history"),
+    ("listens/*.jsonl", "listenbrainz"),
+    ("*.listens", "listenbrainz"),
+)
 _HEAD = 1 << 20  # enough to name what an archive holds
 _LISTED = 5
 
@@ -114,10 +126,15 @@ def _zip_members(stream: IO[bytes]) -> list[str]:
 
 def _archive(name: str, kind: str, members: list[str], how: str) -> UserError:
     inside = ", ".join(members[:_LISTED]) + (", ..." if len(members) > _LISTED else "")
-    return UserError(
-        f"{name}: expected one file of lines, found a {kind} archive{f' of {inside}' if inside else ''}; {how} and give the "
-        "files that hold plays."
-    )
+    found = f"{name}: expected one file of lines, found a {kind} archive{f' of {inside}' if inside else ''}; {how} and give "
+    for pattern, log_format in PUBLISHED:
+        plays = [m for m in members if fnmatchcase(m, pattern) or fnmatchcase(m, f"*/{pattern}")]
+        if plays and log_format:
+            named = plays[0].rsplit("/", 1)[-1] if len(plays) == 1 else pattern
+            return UserError(f"{found}{named} with --format {log_format}.")
+        if plays:
+            return UserError(f"{found}another set: {plays[0]} counts plays and has no times of them.")
+    return UserError(f"{found}the files that hold plays.")
 
 
 class _Unpacked:

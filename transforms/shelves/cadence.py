@@ -22,6 +22,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
+from transforms.common.time_zones import known_zones
+
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 Refresh = Literal["daily"] | Weekday
 Daypart = Literal["night", "morning", "afternoon", "evening"]
@@ -93,8 +95,8 @@ def _at(day: dt.date, hour: int, zone: dt.tzinfo) -> dt.datetime:
 
 
 def _zone(name: str) -> dt.tzinfo:
-    """A zone that this machine knows; UTC for others."""
+    """A zone that can be reckoned with; UTC for others, so also for names that every machine gives its own meaning."""
     try:
-        return ZoneInfo(name)
+        return ZoneInfo(name) if known_zones([name]) else dt.UTC
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return dt.UTC

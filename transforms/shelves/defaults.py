@@ -47,7 +47,7 @@ _REDISCOVER = ShelfSettings(
     order={"plays": 1.0, "ranker_score": 0.5},
     rules={"artist_cap": {"most": 3}, "rest": {"days": 60}, "min_plays": {"plays": 3}},
     fallback=FOR_NEWCOMERS,
-    why_empty="nothing played often was left alone long enough: {rest.days} days, less where the history is short",
+    why_empty="nothing played often was left alone long enough: {rest.days} days, less where the history is short or quick",
 )
 _RADIO = ShelfSettings(
     shelf_id="artist-radio",

@@ -86,6 +86,12 @@ class TrackFacts:
         return np.where(since >= 0, (self.cutoff_us - since) / 86_400e6, np.nan)
 
     @cached_property
+    def rhythm_days(self) -> np.ndarray:
+        """float64 by listener: median days since they last heard a track that they heard more than once, NaN without one."""
+        usual = self.known.usual
+        return np.where(usual >= 0, (self.cutoff_us - usual) / 86_400e6, np.nan)
+
+    @cached_property
     def artist_heard(self) -> np.ndarray:
         """Any track of the block's rows that credits one of the artists was heard by the listener."""
         artists, heard = self.tracks.artists, np.flatnonzero(self.heard)

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from zoneinfo import available_timezones
 
 import numpy as np
 import polars as pl
 
+from transforms.common.time_zones import known_zones
 from transforms.shelves.cadence import DAYPARTS
 from transforms.shelves.tracks import Tracks
 
@@ -167,10 +166,4 @@ def _session_plays(
 
 def _weekday(at: pl.Expr, zone: str) -> pl.Expr:
     """1 = Monday .. 7 = Sunday where the listener is; UTC in a zone that nothing here knows."""
-    return (at.dt.convert_time_zone(zone) if zone in _zones() else at).dt.weekday().cast(pl.Int8)
-
-
-@cache
-def _zones() -> frozenset[str]:
-    """The zones that this machine knows; looking them up reads a folder."""
-    return frozenset(available_timezones())
+    return (at.dt.convert_time_zone(zone) if known_zones([zone]) else at).dt.weekday().cast(pl.Int8)

@@ -31,6 +31,7 @@ class Known:
         artist_acts: by kind of feedback on artists, listener * artists + code of each, ascending.
         has_history: bool by listener, whether there is anything to be personal about.
         since: int64 by listener, the first play that was heard, microseconds since 1970; `NEVER`.
+        usual: int64 by listener, the median of when tracks that were heard more than once were last heard, likewise.
     """
 
     heard: np.ndarray
@@ -40,6 +41,7 @@ class Known:
     artist_acts: dict[str, np.ndarray]
     has_history: np.ndarray
     since: np.ndarray
+    usual: np.ndarray
 
     def any_artist(self, rows: Rows, keys: np.ndarray) -> np.ndarray:
         """bool by row: whether listener * artists + code of any credited artist is among the ascending keys."""
@@ -93,7 +95,8 @@ def known_of(inputs: Inputs, rows: Rows) -> Known:
     else:
         _add_library(inputs.library, inputs, rows, heard, sampled, last_heard)
         history[inputs.library["listener"].to_numpy()] = True
-    return Known(heard, sampled, last_heard, acts, artist_acts, history, _since(inputs.library, listeners))
+    times = (_since(inputs.library, listeners), _usual(inputs.library, listeners))
+    return Known(heard, sampled, last_heard, acts, artist_acts, history, *times)
 
 
 def _since(library: pl.DataFrame | None, listeners: int) -> np.ndarray:
@@ -102,6 +105,15 @@ def _since(library: pl.DataFrame | None, listeners: int) -> np.ndarray:
         first = library.group_by("listener").agg(pl.col("first_heard_at").min()).drop_nulls()
         since[first["listener"].to_numpy()] = first["first_heard_at"].dt.epoch("us").to_numpy()
     return since
+
+
+def _usual(library: pl.DataFrame | None, listeners: int) -> np.ndarray:
+    usual = np.full(listeners, NEVER, np.int64)
+    if library is not None and {"again", "last_heard_at"} <= set(library.columns):
+        found = library.filter("again").group_by("listener").agg(pl.col("last_heard_at").dt.epoch("us").median())
+        found = found.drop_nulls()
+        usual[found["listener"].to_numpy()] = found["last_heard_at"].cast(pl.Int64).to_numpy()
+    return usual
 
 
 def _add_library(

@@ -41,17 +41,40 @@ def test_tracks_that_rest_are_ordered_by_activation() -> None:
 
 def test_what_was_heard_lately_does_not_rest() -> None:
     assert listed(Rediscover(rest_days=28), as_of=NIGHT) == []
-    fortnight = date(2024, 3, 23)  # a and d were heard 13.7 days before its end
-    assert listed(Rediscover(rest_days=28), as_of=fortnight) == ["b", "c"]
+    week = date(2024, 3, 16)  # a and d were heard 6.7 days before its end
+    assert listed(Rediscover(rest_days=28), as_of=week) == ["b", "c"]
 
 
 def test_tracks_rest_for_a_quarter_of_the_history_within_bounds() -> None:
     early = PLAYS.with_columns(
         started_at=pl.col("started_at").dt.offset_by("-3mo"), date=pl.col("date").dt.offset_by("-3mo")
     )
-    plays = pl.concat([early.filter(track_id="c"), PLAYS.filter(track_id="a")])
-    assert "a" not in listed(Rediscover(rest_days=28), plays, date(2024, 3, 31))  # rests for 28, not 14
-    assert "a" in listed(Rediscover(rest_days=28), PLAYS, date(2024, 3, 31))  # a history of 23 days: 14
+    plays = pl.concat([early.filter(track_id="b"), PLAYS.filter(track_id="a")])
+    assert "a" not in listed(Rediscover(rest_days=28), plays, date(2024, 3, 31))  # rests for 28 of 114 days, not 7
+    assert "a" in listed(Rediscover(rest_days=28), PLAYS, date(2024, 3, 31))  # a history of 23 days: 7
+
+
+def test_who_hears_the_same_tracks_every_few_days_has_left_one_alone_sooner() -> None:
+    """Ann's history is of 112 days at the end of 1 July; b was last heard nine days before."""
+    weekly = [f"2024-06-{day:02}" for day in range(2, 31, 4)]
+
+    def plays(tracks: str) -> pl.DataFrame:
+        again = PLAYS.filter(track_id="d")
+        rows = [
+            again.with_columns(
+                track_id=pl.lit(track),
+                started_at=pl.lit(day).str.to_datetime(time_unit="us", time_zone="UTC"),
+                date=pl.lit(day).str.to_date(),
+            )
+            for track in tracks
+            for day in weekly
+            if track != "b" or day < "2024-06-23"
+        ]
+        return pl.concat([PLAYS.filter(track_id="a"), *rows]).unique(["listener_id", "track_id", "started_at"])
+
+    night = date(2024, 7, 1)
+    assert "b" in listed(Rediscover(rest_days=28), plays("bde"), night), "half of what is heard again was within 9 days"
+    assert "b" not in listed(Rediscover(rest_days=28), plays("b"), night), "a was heard again too, and 113 days before"
 
 
 def test_what_was_skipped_is_not_missed() -> None:

@@ -69,6 +69,30 @@ def test_a_tar_is_named_with_what_is_in_it(pack: Callable[[bytes], bytes]) -> No
         read(pack(tarred(LOG)))
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (
+            ("lastfm-1K/README.txt", "lastfm-1K/userid-timestamp-artid-artname-traid-traname.tsv"),
+            "give userid-timestamp-artid-artname-traid-traname.tsv with --format lastfm-1k",
+        ),
+        (
+            ("lastfm-360K/usersha1-artmbid-artname-plays.tsv",),
+            "another set: lastfm-360K/usersha1-artmbid-artname-plays.tsv counts plays and has no times",
+        ),
+        (
+            ("MyData/Read_Me_First.pdf", *(f"MyData/Streaming_History_Audio_2026_{n}.json" for n in range(2))),
+            r"give Streaming_History_Audio_\*.json with --format spotify-history",
+        ),
+        (("user.json", "listens/2026/1.jsonl"), "give 1.jsonl with --format listenbrainz"),
+        (("dump/listens/2026/1.listens",), "give 1.listens with --format listenbrainz"),
+    ],
+)
+def test_published_sets_are_told_apart_by_what_is_inside(names: tuple[str, ...], told: str) -> None:
+    with pytest.raises(UserError, match=f"found a tar archive of .*{told}"):
+        read(gzip.compress(tarred(LOG[:100], names)))
+
+
 def test_a_zip_is_named_with_what_is_in_it() -> None:
     with pytest.raises(UserError, match="found a zip archive of set/plays.tsv; unzip it"):
         read(zipped(LOG))

@@ -391,3 +391,30 @@ def test_a_track_rests_for_a_quarter_of_the_listeners_history_within_bounds() ->
     assert placed(80) == ["a", "b"]  # 20 days are a quarter of 80
     assert placed(120) == ["b"]
     assert placed(None) == ["b"]  # nothing known of the history: 60 days
+
+
+def test_who_comes_back_to_their_tracks_often_has_left_one_alone_sooner() -> None:
+    old = {"heard_before": True, "plays": 9, "source": "library"}
+    ages = {"a": 6, "b": 12, "c": 30}
+    block = frame(*(candidate(t, 1.0, **old, last_heard_at=days_ago(age)) for t, age in ages.items()))
+    settings = one_shelf(pool="heard", size=3, spares=0, rules={"rest": {"days": 60}})
+
+    def placed(*again: int) -> set[str]:
+        """Shown to a listener of 400 days who heard other tracks more than once, last so many days ago."""
+        of = [*ages.values(), *again]
+        library = pl.DataFrame(
+            {
+                "listener_id": "ann",
+                "track_id": [*ages, *(f"o{n}" for n in range(len(again)))],
+                "heard": True,
+                "again": [False] * len(ages) + [True] * len(again),
+                "last_heard_at": [days_ago(age) for age in of],
+                "first_heard_at": days_ago(400),
+            }
+        )
+        return {item["track_id"] for item in shelf(make(block, settings=settings, library=library))["items"]}
+
+    assert placed() == set(), "nothing is heard twice: 60 days, as of any long history"
+    assert placed(1, 10, 90) == {"b", "c"}, "the median is 10 days"
+    assert placed(1, 1, 1) == {"b", "c"}, "no less than 7 days"
+    assert placed(200, 20, 25) == {"c"}, "the median is 25 days"

@@ -7,12 +7,26 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from tests.transforms.shelves.worlds import MONDAY, candidate, frame, make, one_shelf, roster, shelf, tracks
+from tests.transforms.shelves.worlds import (
+    MONDAY,
+    candidate,
+    catalog_of,
+    frame,
+    make,
+    one_shelf,
+    roster,
+    shelf,
+    tracks,
+)
 from transforms.shelves.cadence import Clock
+from transforms.shelves.history import History, TrackSide
 from transforms.shelves.settings import NightContext
+from transforms.shelves.tracks import Tracks
 
 SUNDAY = MONDAY - dt.timedelta(days=1)
 ZONES = ["Asia/Tokyo", "America/New_York", None, "Nowhere/Atlantis"]
+# Names that Python's files define and Polars does not know; no such name comes through ingest, but an older warehouse has some.
+OF_ONE_LIBRARY = ["localtime", "Factory"]
 
 
 def clock(date: dt.date) -> Clock:
@@ -42,6 +56,30 @@ def test_a_daypart_holds_in_the_next_such_hours_that_are_not_over(
     found = clock(SUNDAY).window(daypart)  # type: ignore[arg-type]
     assert found[:2] == [tokyo, new_york]
     assert found[2] == found[3], "a zone that nobody knows is UTC"
+
+
+@pytest.mark.parametrize("zone", OF_ONE_LIBRARY)
+def test_a_zone_that_only_one_library_knows_is_utc_for_that_listener_and_no_end_of_a_night(zone: str) -> None:
+    sessions = pl.DataFrame(
+        {
+            "listener_id": ["ann"],
+            "started_at": [at(SUNDAY, 23)],
+            "daypart": ["evening"],
+            "age_days": [1.0],
+            "tracks": [[{"track_id": "a"}]],
+        }
+    )
+    heard = pl.DataFrame({"listener_id": ["ann"], "track_id": ["a"], "decayed_plays": [1.0]})
+    catalog = Tracks.build(catalog_of(frame(candidate("a", 1))), pl.Series(["a"]))
+
+    def known(name: str) -> History:
+        people = roster("ann").with_columns(time_zone=pl.lit(name))
+        return History.of(heard, sessions, people, catalog, TrackSide.of(catalog))
+
+    assert known(zone).session_weekend.tolist() == known("UTC").session_weekend.tolist() == [True]
+    assert known("Asia/Tokyo").session_weekend.tolist() == [False], "there it is Monday"
+    found = Clock(SUNDAY, NightContext(SUNDAY).data_cutoff, [zone, "UTC"])
+    assert found.window("morning")[0] == found.window("morning")[1] and found.weekend().tolist() == [False, False]
 
 
 def test_a_monday_shelf_changes_in_the_night_that_ends_on_the_listeners_monday() -> None:

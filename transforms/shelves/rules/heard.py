@@ -4,7 +4,7 @@ unheard         no track of the recording was heard or is owned, and none was sa
                 in the last days
 heard           the other way round, for shelves of one's own music
 unheard_artist  no track that credits one of its artists was heard
-rest            the recording was last heard so many days ago, or longer: a share of the listener's history, within bounds
+rest            the recording was last heard so many days ago, or longer: by the listener's history and rhythm, within bounds
 min_plays       the track was played so often, or is saved
 in_taste        not heard only in sessions that the listener took out of their taste
 """
@@ -27,15 +27,22 @@ class Unheard(Parameters):
 
 
 class Rest(Parameters):
-    """How long a recording is left alone: a share of the listener's history, within bounds.
+    """How long a recording is left alone: by the listener's history and rhythm, within bounds.
 
-    A log of 60 days knows nothing that rested for 60; a listener of ten years has not forgotten what they heard in May.
+    days wanted = min(share of the days since they were first heard of,
+                      median days since they last heard what they heard more than once), within [least, days]
+
+    A log of 60 days knows nothing that rested for 60; who comes back to their tracks every day has left one alone sooner than
+    who plays twice a month; a listener of ten years has not forgotten what they heard in May.
     """
 
     days: int = Field(60, ge=1, description="days since the recording was last heard that are always enough")
-    least: int = Field(14, ge=1, description="days that are needed however short the listener's history is")
+    least: int = Field(7, ge=1, description="days that are needed however short the history and quick the rhythm")
     share: float = Field(
-        0.25, gt=0, le=1, description="between the two, share of the days since the listener was first heard of"
+        0.25,
+        gt=0,
+        le=1,
+        description="between the two, share of the days since the listener was first heard of, if their rhythm is no quicker",
     )
 
 
@@ -67,7 +74,8 @@ def unheard_artist(facts: Facts, _: Parameters, shelf_id: str) -> np.ndarray:
 @rule("rest", "heard too lately", Rest)
 def rest(facts: Facts, parameters: Rest, shelf_id: str) -> np.ndarray:
     """A track whose last play is unknown does not pass; nor does one of fewer than `days` where no history is known."""
-    wanted = np.clip(facts.history_days * parameters.share, min(parameters.least, parameters.days), parameters.days)
+    wanted = np.fmin(facts.history_days * parameters.share, facts.rhythm_days)
+    wanted = np.clip(wanted, min(parameters.least, parameters.days), parameters.days)
     wanted = np.where(np.isnan(wanted), parameters.days, wanted)[facts.listener]
     return (facts.last_heard < 0) | (facts.last_heard > facts.cutoff_us - wanted * DAY_US)
 

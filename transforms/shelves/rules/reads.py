@@ -47,6 +47,10 @@ class Facts(Protocol):
         """float64 by listener: days since the first play that is known of them, NaN where none is."""
 
     @property
+    def rhythm_days(self) -> np.ndarray:
+        """float64 by listener: median days since they last heard a track that they heard more than once, NaN without one."""
+
+    @property
     def artist_heard(self) -> np.ndarray:
         """bool by row: any track of the block's rows that credits one of the artists was heard by the listener."""
 
