@@ -44,6 +44,14 @@ def test_the_map_leads_to_every_page() -> None:
         assert f"(benchmarks/{page.name})" in summary, f"docs/benchmarks.md lacks {page.name}"
 
 
+def test_every_test_that_holds_a_fault_of_logs_is_there() -> None:
+    named_tests = re.findall(r"`([\w/]+\.py)::(test_\w+)`", (DOCS / "benchmarks" / "untidy_logs.md").read_text())
+    assert named_tests
+    for file, test in named_tests:
+        path = ROOT / (file if file.startswith("tests/") else f"tests/transforms/{file}")
+        assert f"def {test}(" in path.read_text(), f"docs/benchmarks/untidy_logs.md names {test}, which {file} has not"
+
+
 @pytest.mark.parametrize("page", sorted((DOCS / "decisions").glob("*.md")), ids=named)
 def test_every_decision_is_dated(page: Path) -> None:
     titles = re.findall(r"(?m)^\*\*.+?\*\*[^\n]*(?:\n[^\n]+)*", page.read_text())

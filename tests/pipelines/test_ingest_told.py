@@ -36,6 +36,27 @@ def test_other_refusals_say_nothing_of_time(world: Path) -> None:  # noqa: F811
         run(world, log(world / "a.csv", broken=3))
 
 
+def test_what_could_not_be_read_and_kinds_that_nobody_knows_are_told(
+    world: Path,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (world / "f.csv").write_text(
+        "listener_id,kind,target,at\nann,ban_artist,low,2026-01-05\nann, Block_Artist ,low,2026-01-05\n"
+    )
+    (world / "t.csv").write_text("track_id,released_on\nt1,2020\nt2,05/01/2025\n")
+    (world / "p.csv").write_text("listener_id,time_zone,explicit_ok\nann,localtime,perhaps\n")
+    files = {"feedback": "f.csv", "tracks": "t.csv", "listeners_file": "p.csv"}
+    found = run(world, log(world / "a.csv", ROW), **{option: str(world / name) for option, name in files.items()})
+    told = "\n".join((str(found), *capsys.readouterr()))
+    assert "unknown_kind 1" in told and "known kinds of feedback: save, like, dislike, block_track" in told
+    assert "tracks: cells that could not be read count as unknown (released_on 1)" in told
+    assert "listeners: cells that could not be read count as unknown" in told and "time_zone 1" in told
+    assert "explicit_ok 1" in told
+    warehouse = Warehouse(str(world / "w"))
+    (acts,) = (warehouse.read("feedback", day) for day in warehouse.dates("feedback"))
+    assert acts.select("kind", "target").rows() == [("block_artist", "low")]
+
+
 def test_a_file_of_two_roles_is_read_in_both_and_known_in_both(world: Path) -> None:  # noqa: F811
     both = world / "oneplay.csv"
     both.write_text("listener_id,track_id,started_at,title\nann,t1,2026-01-05T10:00:00Z,Roads\n")
