@@ -20,6 +20,7 @@ from pipelines.recommender import promotion
 from transforms.tables.warehouse import Warehouse
 
 STATUSES = ("personal", "fallback", "empty")
+FEW = 10  # listeners below which an interval by listener says nothing
 EVALUATED = (("unheard", "new to them"), ("repeat", "heard before"))
 
 
@@ -120,6 +121,8 @@ def _shown(value: Mapping[str, float], signed: bool = False) -> str:
 
 
 def _verdict(value: Mapping[str, float]) -> str:
+    if value["n"] < FEW:
+        return "too few listeners to tell"
     if value["low"] is None or value["low"] <= 0 <= value["high"]:
         return "not told apart"
     return "the ranker is ahead" if value["low"] > 0 else "the ranker is behind"

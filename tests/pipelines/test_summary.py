@@ -39,7 +39,9 @@ def test_an_evaluation_ends_with_the_ranker_the_baseline_and_their_difference() 
     assert "    difference  +0.2000 (+0.1000 to +0.3000)  the ranker is ahead" in lines
     behind = {**FOUND, "difference": {**VALUE, "value": -0.2, "low": -0.3, "high": -0.1}}
     level = {**FOUND, "difference": {**VALUE, "low": -0.1}}
-    for found, verdict in ((behind, "the ranker is behind"), (level, "not told apart")):
+    alone = {**FOUND, "difference": {**VALUE, "n": 1}}
+    said = ((behind, "the ranker is behind"), (level, "not told apart"), (alone, "too few listeners to tell"))
+    for found, verdict in said:
         made = evaluation_lines({"night": "x", "days": 3, "unheard": found, "repeat": NOTHING}, "r.html")
         assert any(line.endswith(verdict) for line in made)
 
