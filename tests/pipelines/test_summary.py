@@ -11,7 +11,7 @@ from pipelines.cli.main import cli
 from pipelines.cli.summary import evaluation_lines, night_lines, of_night
 from tests.pipelines.world import NIGHT, World
 
-VALUE = {"value": 0.2, "low": 0.1, "high": 0.3, "n": 9}
+VALUE = {"value": 0.2, "low": 0.1, "high": 0.3, "n": 90}
 FOUND = {"ranker": VALUE, "blend": VALUE, "baseline": "item-knn", "of_baseline": VALUE, "difference": VALUE}
 NOTHING = {"ranker": None, "blend": None, "baseline": None, "of_baseline": None, "difference": None}
 

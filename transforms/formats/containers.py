@@ -30,7 +30,9 @@ from transforms.common.errors import UserError
 UNPACKED_FREELY = 1 << 30  # bytes that a packed file may hold whatever its size
 MOST_TIMES = 200  # beyond them, how many times its size it may hold; logs shrink 5 to 30 times
 DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, pa.ArrowException)
-PUBLISHED: tuple[tuple[str, str | None], ...] = (  # names of files inside, and the format that reads them; None = no times
+PUBLISHED: tuple[
+    tuple[str, str | None], ...
+] = (  # names of files inside, and the format that reads them; None = no times
     ("userid-timestamp-artid-artname-traid-traname.tsv", "lastfm-1k"),
     ("usersha1-artmbid-artname-plays.tsv", None),
     ("Streaming_History_Audio_*.json", "spotify-history"),

@@ -33,9 +33,7 @@ def test_one_field_of_one_shelf_changes_and_nothing_else() -> None:
 
 def test_one_parameter_of_one_rule_changes_and_a_rule_can_be_added_or_switched_off() -> None:
     rules = changed(
-        rediscover={
-            "rules": {"rest": {"days": 90, "least": 14}, "artist_cap": False, "duration": {"most": 600}}
-        }
+        rediscover={"rules": {"rest": {"days": 90, "least": 14}, "artist_cap": False, "duration": {"most": 600}}}
     )
     assert rules.shelf("rediscover").rules == {
         "artist_cap": False,
