@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from transforms.common.errors import UserError
 from transforms.common.hashing import stable_hash
@@ -61,8 +63,12 @@ class Vocabulary:
         return self._lookup
 
     def save(self, path: str | Path) -> None:
-        """Write one Parquet column `track_id`, a row of the file being a row of the vocabulary."""
-        self.ids.to_frame("track_id").write_parquet(path, compression="zstd", statistics=False)
+        """Write one Parquet column `track_id`, a row of the file being a row of the vocabulary.
+
+        By Arrow: Polars cuts pages by the number of its threads, so equal ids were other files on other machines.
+        """
+        column = pa.table({"track_id": self.ids.rechunk().to_arrow()})
+        pq.write_table(column, path, compression="zstd", write_statistics=False)
 
     @classmethod
     def load(cls, path: str | Path) -> Vocabulary:

@@ -24,7 +24,7 @@ from transforms.tables.runs import Run, Written
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "13"
+STEP = "14"
 SAMPLE = "sample"
 
 

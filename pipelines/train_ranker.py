@@ -55,6 +55,7 @@ def train_ranker(
         settings={
             **settings.model_dump(mode="json", include={"ranker"}),
             "horizon": horizon,
+            "threads": settings.models.threads,
             "labels": list(settings.rewards.labels),
         },
         step_version=STEP,
@@ -62,7 +63,10 @@ def train_ranker(
     )
     if run is None:
         return
-    work = RankerFit(warehouse, pairs, horizon, settings.ranker, settings.seed, replaced, settings.rewards.labels)
+    work = RankerFit(
+        *(warehouse, pairs, horizon, settings.ranker, settings.seed, replaced),
+        *(settings.rewards.labels, settings.models.threads),
+    )
 
     def define(root: beam.Pipeline) -> None:
         written = (

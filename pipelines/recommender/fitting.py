@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from models.threads import compute_with
 from models.vocabulary import Vocabulary
 from pipelines.recommender import registry
 from pipelines.recommender.evidence import Evidence
@@ -122,8 +123,10 @@ class Fitted:
         """Read what `save` wrote; the files are trusted (see `pipelines.recommender.artefacts.fetch`).
 
         Raises:
-            UserError: an older version of this code wrote them, and what it wrote lacks something.
+            UserError: an older version of this code wrote them, and what it wrote lacks something; or this process has computed
+                with another number of threads than the settings ask for.
         """
+        compute_with(settings.threads)
         try:
             loaded = {kind.name: kind(settings).load(folder) for kind in registry.parts()}
         except KeyError as error:
@@ -141,7 +144,12 @@ def unknown_rows(vectors: np.ndarray) -> np.ndarray:
 
 
 def fit(evidence: Evidence, settings: ModelSettings, seed: int) -> Fitted:
-    """Fit every part that the settings want, in the order of the registry."""
+    """Fit every part that the settings want, in the order of the registry.
+
+    Raises:
+        UserError: this process has computed with another number of threads than the settings ask for.
+    """
+    compute_with(settings.threads)
     clock, made = Clock(), dict[str, Any]()
     for kind in registry.parts():
         part = kind(settings)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from models.registry import read_entry, write_entry
+from models.threads import DEFAULT, compute_with
 from pipelines.recommender import promotion
 from pipelines.recommender.artefacts import fetch, store_folder
 from pipelines.recommender.ranker_choice import (
@@ -54,6 +55,7 @@ class RankerFit:
         labels: outcomes that rewards are declared of, each of which gets a head.
         replaced: the manifest of the ranker that was at work on the last of these nights, and so has seen nothing after it;
             None = there is none.
+        threads: that TensorFlow computes with.
     """
 
     warehouse: str
@@ -63,9 +65,11 @@ class RankerFit:
     seed: int
     replaced: Manifest | None
     labels: Sequence[str] = ()
+    threads: int = DEFAULT
 
     def fit(self, run: Run) -> Iterator[Written]:
         """Files of the run: those of what promotion decided on, new, old or the untrained blend; then figures and counts."""
+        compute_with(self.threads)
         clock = Clock()
         with clock.part("examples"):
             data = examples(Warehouse(self.warehouse), self.pairs, self.horizon, self.settings.examples, self.seed)

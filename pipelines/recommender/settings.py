@@ -15,6 +15,7 @@ from models.settings import (
     SequenceSettings,
     TwoTowerSettings,
 )
+from models.threads import DEFAULT
 from transforms.candidates.adjacent_artists import AdjacencySettings
 from transforms.candidates.ease import EaseSettings
 from transforms.candidates.neighbours import NeighbourSettings
@@ -28,6 +29,7 @@ READ_WHEN_SCORING = (
     "use_next_in_session",
     "next_in_session",
     "plugins",
+    "threads",
 )  # of ModelSettings, by the parts' `load`
 
 
@@ -78,6 +80,12 @@ class ModelSettings(BaseModel):
     )
     profiles: ProfileSettings = Field(ProfileSettings(), description="what is kept of a cluster")
     sample_listeners: int = Field(2_000_000, ge=1, description="listeners learned from at most, a hashed sample")
+    threads: int = Field(
+        DEFAULT,
+        ge=1,
+        description="threads TensorFlow computes with, whatever the machine has: another number sums in another order, so it is "
+        "part of the models' version",
+    )
     plugins: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="settings of the fitted parts that plugins bring, by the part's name"
     )
