@@ -2,6 +2,7 @@
 
 listens, open sessions, library, feedback, listeners of a shard -> fold -> sessions, library by date
                                                                         -> partials by track -> sum -> by date
+listens, values of listeners' signals                     -> fold of signals -> likewise
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import apache_beam as beam
 
 from pipelines.runtime.jobs import Record, described_only, launch, planned_anew
 from transforms.common.errors import UserError
-from transforms.listening.beam import ADD, AddUpByTrack, FoldListeners
-from transforms.listening.fold import COLUMNS, OUTPUTS
-from transforms.listening.fold_plan import FoldPlan, plan_fold
+from transforms.listening.beam import define_fold
+from transforms.listening.fold import OUTPUTS
+from transforms.listening.fold_plan import begin, plan_fold
+from transforms.signals.beam import define_signals
+from transforms.signals.plan import plan_signals
 from transforms.tables.as_of import as_of
-from transforms.tables.beam import Commit, ReadChunks, WriteChunks
+from transforms.tables.beam import Commit
 from transforms.tables.repair import to_fold_again
 
 if TYPE_CHECKING:
@@ -76,21 +79,15 @@ def _fold(
     def once() -> Record | None:
         past = as_of(warehouse, last)
         plan = plan_fold(past, first, settings, outputs, STEP)
-        if plan is None:
+        signals = plan_signals(past, begin(past, first)[1], settings) if set(outputs) == set(OUTPUTS) else None
+        runs = [*(signals.runs if signals else ()), *(plan.runs if plan else ())]  # the library last
+        if not runs:
             return None
-        return launch("features", past.warehouse, lambda root: define(root, plan), beam_args, plan.runs)
+
+        def define_both(root: beam.Pipeline) -> None:
+            written = (*(define_fold(root, plan) if plan else ()), *(define_signals(root, signals) if signals else ()))
+            _ = root | "Done" >> Commit(runs, written | "Written" >> beam.Flatten(), plan.stands if plan else None)
+
+        return launch("features", past.warehouse, define_both, beam_args, runs)
 
     return planned_anew(once)
-
-
-def define(root: beam.Pipeline, plan: FoldPlan) -> None:
-    """Add the job's steps to a pipeline."""
-    by_listener, by_track = ([r for r in plan.runs if (r.table in ADD) == side] for side in (False, True))
-    chunks = root | "Chunks" >> ReadChunks(plan.specs, columns=COLUMNS, dated=("listens", "feedback"))
-    folded = chunks | "Fold" >> FoldListeners(plan)
-    summed = folded | "By track" >> AddUpByTrack(plan.runs[0].shards)
-    written = (
-        folded | "Write by listener" >> WriteChunks(by_listener),
-        summed | "Write by track" >> WriteChunks(by_track),
-    ) | "Written" >> beam.Flatten()
-    _ = root | "Done" >> Commit(plan.runs, written, plan.stands)

@@ -41,6 +41,7 @@ def ingest(
     feedback: str | None = None,
     impressions: str | None = None,
     blends: str | None = None,
+    signals: str | None = None,
     listener: str | None = None,
     settings: Settings | None = None,
     beam_args: Sequence[str] = (),
@@ -62,8 +63,8 @@ def ingest(
     """
     fmt, opened = format_of(format, end_date, anonymous, listener), Warehouse(warehouse)
     end = end_date or today_in(opened)
-    options = Options(end, mapping_of(fmt, mapping), anonymous, listener)
-    others = dict(zip(ROLES[1:], (tracks, listeners_file, feedback, impressions, blends), strict=True))
+    options = Options(end, mapping_of(fmt, mapping, signals is not None), anonymous, listener)
+    others = dict(zip(ROLES[1:], (tracks, listeners_file, feedback, impressions, blends, signals), strict=True))
     key, later = key_source(pseudonym_key_file), described_only(beam_args)
     with gathered(opened, format, inputs, others, options.mapping, client, keep=later) as (files, tables_known):
 

@@ -92,6 +92,7 @@ COMMANDS = (
             Option("feedback", FILE_OR_TABLE, "In the columns of table feedback."),
             Option("impressions", FILE_OR_TABLE, "In the columns of table impressions."),
             Option("blends", FILE_OR_TABLE, "In the columns of table blends: who joins or leaves a group."),
+            Option("signals", FILE_OR_TABLE, "A table of signals that the mapping names: docs/signals.md."),
             Option("end_date", DATE, "Last date of the batch; later events are refused."),
             Option("anonymous", SWITCH, "Each line of sessions is a listener.", default="false"),
             Option(

@@ -11,6 +11,7 @@ COLUMNS = (
     "moved by: what moved the ranker's score most, in units of the score; + earlier, - later",
 )
 _FAMILIES = {  # beginning of a feature's name -> what those that begin so are
+    "signal_": "signal_X: of a signal (docs/signals.md): l of the listener, t of the track, match how alike, p of the pair",
     "z_": "z_X: score of source X, standardised among the listener's candidates",
     "s_": "s_X: score of source X, which the untrained blend does not sum",
     "r_": "r_X: rank in source X: 1 for the first, 0 where X did not retrieve it",

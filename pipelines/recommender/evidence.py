@@ -11,6 +11,16 @@ from scipy import sparse
 
 from models.checkpoints import Checkpoints
 from models.vocabulary import Vocabulary
+from transforms.signals.declared import Signal
+
+
+@dataclass(frozen=True)
+class SignalEvidence:
+    """What is known of tracks by signals: the sums of the window, the values that hold, and what was declared."""
+
+    sums: pl.DataFrame
+    held: pl.DataFrame
+    signals: dict[str, Signal]
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,7 @@ class Evidence:
         markets: `listener`, `market` of listeners whose market is known.
         pairs: the co-listens window; stats, recent: the track-statistics window, slow and fast half-life.
         sample: table `session_sample`; None = nothing is learned of how sessions go on.
+        signals: what signals say of tracks; None = there are none.
         checkpoints: where models keep their epochs, so that a second attempt goes on where the first died; None = nowhere.
     """
 
@@ -37,6 +48,7 @@ class Evidence:
     sample: pl.DataFrame | None = None
     markets: pl.DataFrame | None = None
     checkpoints: Checkpoints | None = None
+    signals: SignalEvidence | None = None
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

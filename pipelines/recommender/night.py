@@ -8,7 +8,7 @@ for made in scorer.score(chunk): ...                           candidates, shelv
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Protocol
@@ -28,6 +28,9 @@ from transforms.listening.library import LibrarySettings
 from transforms.listening.suspects import SuspectSettings
 from transforms.outcomes.rewards import RewardSettings
 from transforms.shelves.settings import ShelvesSettings
+from transforms.signals.declared import Declared, Signal, recorded
+from transforms.signals.plan import declared
+from transforms.signals.settings import SignalSettings
 from transforms.tables.as_of import AsOf, all_tracks
 from transforms.tables.chunks import Spec
 from transforms.tables.manifest import Manifest
@@ -39,6 +42,8 @@ from transforms.tables.warehouse import Warehouse
 
 # in commit order: readers enter last
 TABLES = ("candidates", "draws", "listener_embeddings", "removed", "market_defaults", "shelves")
+
+SIGNAL_TABLES = ("listener_signals", "signal_values")
 
 
 class NightSettings(Protocol):
@@ -64,6 +69,8 @@ class NightSettings(Protocol):
     def suspects(self) -> SuspectSettings: ...
     @property
     def rewards(self) -> RewardSettings: ...
+    @property
+    def signals(self) -> SignalSettings: ...
 
 
 @dataclass(frozen=True)
@@ -164,8 +171,9 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
     tables = tables_of(past, settings, asked, listeners)
     own = [
         past.need("library"),
-        *(m for t in ("sessions", "feedback", "exclusions", "suspects", "shelves") for m in tables[t]),
+        *(m for t in ("sessions", "feedback", "exclusions", "suspects", *SIGNAL_TABLES, "shelves") for m in tables[t]),
     ]
+    signals = signals_of(past, settings, tables, fit)
     if tables["shelves"] and (before_this := tables["shelves"][-1].settings.get("experiments")):
         refuse_changes(before_this, settings.experiments, past.day)
     runs = [
@@ -178,7 +186,7 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
                 past.day,
                 shards=settings.shards,
                 inputs=inputs_of(models, ranker, beliefs, sample, catalog, artists, listeners, *own),
-                settings=described(table, settings, asked, fit, past.day),
+                settings=described(table, settings, asked, fit, past.day, signals),
                 step_version=step_version,
                 seed=settings.seed,
             )
@@ -211,6 +219,7 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
         only_shelves=tuple(asked.shelves),
         library=settings.library,
         rewards=settings.rewards,
+        signals=signals,
     )
     before = tables["shelves"][-1].date if tables["shelves"] else None
     work = Scoring(past.url, what, settings.models, models, ranker, catalog, artists, sample, before, beliefs)
@@ -229,13 +238,26 @@ def tables_of(
         "feedback": past.every("feedback"),
         "exclusions": past.every("exclusions"),
         "suspects": [] if settings.suspects.personal else past.window("suspects", settings.suspects.days),
+        "listener_signals": past.window("listener_signals", settings.signals.window_days),
+        "signal_values": past.every("signal_values"),
         "shelves": []
         if plain
         else past.window("shelves", settings.candidates.shelf_days, until=past.day - timedelta(1)),
     }
 
 
-def described(table: str, settings: NightSettings, asked: Asked, fit: date, day: date) -> dict[str, Any]:
+def signals_of(
+    past: AsOf, settings: NightSettings, tables: Mapping[str, Sequence[Manifest]], fit: date
+) -> dict[str, Signal]:
+    """The signals that a night's rankers read: those that are known of its listeners, or of tracks as of the fit date."""
+    tracks = past.window("track_signals", settings.signals.window_days, until=fit)
+    known = [*(m for t in SIGNAL_TABLES for m in tables[t]), *tracks, *past.every("track_values")]
+    return settings.signals.signals(declared(known)) if known else {}
+
+
+def described(
+    table: str, settings: NightSettings, asked: Asked, fit: date, day: date, signals: Declared
+) -> dict[str, Any]:
     """What of the settings and of the request a table's version depends on.
 
     A shelf's title stands on the shelf alone. What is considered and drawn does not depend on it, and so a ranker, which
@@ -249,6 +271,7 @@ def described(table: str, settings: NightSettings, asked: Asked, fit: date, day:
         "models": settings.models.model_dump(mode="json", include=set(READ_WHEN_SCORING)),
         "experiments": registered(settings.experiments, day),
         "greedy": asked.greedy,
+        "signals": {"window_days": settings.signals.window_days, "declared": recorded(signals)},
         "fit_date": fit.isoformat(),
         "candidates_only": asked.candidates_only,
         **plugins.touching("sources", "parts", "rules", "signals"),

@@ -62,7 +62,10 @@ def refuse_leaks(night: Manifest) -> None:
         UserError: it was.
     """
     late = [
-        key for key in night.inputs if "@" in key and key.split("@")[0] in ("models", "rankers", "library", "sessions")
+        key
+        for key in night.inputs
+        if "@" in key
+        and key.split("@")[0] in ("models", "rankers", "library", "sessions", "listener_signals", "signal_values")
     ]
     worst = max((key.split("@")[1] for key in late), default="")
     if worst > night.date.isoformat():

@@ -17,6 +17,7 @@ from pipelines.recommender.parts.neighbours import NeighboursPart
 from pipelines.recommender.parts.next_in_session import NextInSessionPart
 from pipelines.recommender.parts.popularity import PopularityPart
 from pipelines.recommender.parts.sequence import SequencePart
+from pipelines.recommender.parts.signals import SignalsPart
 from pipelines.recommender.parts.two_tower import TwoTowerPart
 from transforms.candidates.albums import Albums
 from transforms.candidates.artists import NewReleases
@@ -37,6 +38,7 @@ PARTS: tuple[type[Part], ...] = (  # a part stands after those that its fit read
     SequencePart,
     GenerativePart,
     NextInSessionPart,
+    SignalsPart,
 )
 SOURCES: tuple[type[Source], ...] = (Albums, NewReleases, Content, Rediscover, Library)
 

@@ -22,6 +22,7 @@ from pipelines.recommender.known import known_of
 from pipelines.recommender.ranked import Rewarded, ranker_features
 from pipelines.recommender.scored import answered, embeddings_of, ever_heard, joined, plays_of_tracks, stored
 from pipelines.recommender.scoring_plan import UNTRAINED, Plan
+from pipelines.recommender.signal_columns import with_signals
 from transforms.candidates.blocks import Block
 from transforms.candidates.features import Directions, features
 from transforms.candidates.next_in_session import CONTINUES, NextInSession
@@ -37,6 +38,7 @@ from transforms.shelves.output import Assembled
 from transforms.shelves.popularity import Popular
 from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.tracks import Tracks
+from transforms.signals.features import Said
 from transforms.tables.chunks import Chunk
 
 FLUSH_BYTES = 256 << 20
@@ -113,6 +115,7 @@ class Scorer:
         """The night's rows of a chunk's listeners; handed on whenever they fill `FLUSH_BYTES`."""
         known = known_of(chunk, self.plan, self.facts)
         self.library = known.liked
+        self.said = Said.of(chunk.tables.get("listener_signals"), chunk.tables.get("signal_values"))
         sessions, previous = known.sessions, chunk.tables.get("shelves")
         aged = sessions.with_columns(age_days=_days_before_end(self.plan.day)) if self.plan.shelves else sessions
         waiting: list[dict[str, pl.DataFrame]] = []
@@ -153,6 +156,8 @@ class Scorer:
                 directions=directions,
                 keep=plan.cut,
             )
+        with self.clock.part("signals", weighed.height):
+            weighed = with_signals(weighed, block, self.said, self.fitted, plan.signals)
         with self.clock.part("ranker", weighed.height):
             scored = self.rank(weighed)
         with self.clock.part("embeddings", len(block)):

@@ -11,6 +11,7 @@ from transforms.experiments.settings import ExperimentsSettings
 from transforms.listening.library import LibrarySettings
 from transforms.outcomes.rewards import RewardSettings
 from transforms.shelves.settings import ShelvesSettings
+from transforms.signals.declared import Signal
 
 UNTRAINED = "blend"
 
@@ -34,6 +35,7 @@ class Plan:
             on one shelf may not stand on another of its surface.
         library: how fast a play is forgotten.
         rewards: what a track may be worth, and what that counts in the order.
+        signals: that become features, by name.
     """
 
     day: date
@@ -55,3 +57,4 @@ class Plan:
     only_shelves: tuple[str, ...] = ()
     library: LibrarySettings = DEFAULTS
     rewards: RewardSettings = field(default_factory=RewardSettings)
+    signals: dict[str, Signal] = field(default_factory=dict)

@@ -20,7 +20,7 @@ import polars as pl
 from models.registry import write_entry
 from pipelines.recommender import checkpoints
 from pipelines.recommender.artefacts import store_folder
-from pipelines.recommender.evidence import Evidence
+from pipelines.recommender.evidence import Evidence, SignalEvidence
 from pipelines.recommender.fitting import Fitted, fit
 from pipelines.recommender.histories import HISTORIES, MARKETS, PLAYS, SESSIONS, Sampling, gather, tagged
 from pipelines.recommender.settings import ModelSettings
@@ -31,6 +31,10 @@ from transforms.listening.co_listens import CoListenSettings
 from transforms.listening.suspects import SuspectSettings
 from transforms.listening.track_stats import TrackStatsSettings
 from transforms.next_in_session.sample import newest
+from transforms.signals.declared import Signal, recorded
+from transforms.signals.plan import declared
+from transforms.signals.profiles import added_up
+from transforms.signals.settings import SignalSettings
 from transforms.tables.as_of import AsOf, all_tracks, known_by
 from transforms.tables.chunks import Spec, split
 from transforms.tables.manifest import Manifest
@@ -66,6 +70,8 @@ class TrainingSettings(Protocol):
     def track_stats(self) -> TrackStatsSettings: ...
     @property
     def suspects(self) -> SuspectSettings: ...
+    @property
+    def signals(self) -> SignalSettings: ...
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ class Fit:
     Attributes:
         catalog: table `tracks`, of which the tracks known by the day are fitted.
         pairs, stats: co-listens and track statistics of the window.
+        signals: as declared; sums: sums of tracks' signals of the window, held: values of tracks.
     """
 
     warehouse: str
@@ -86,6 +93,9 @@ class Fit:
     catalog: Manifest | None
     pairs: Sequence[Manifest]
     stats: Sequence[Manifest]
+    signals: dict[str, Signal]
+    sums: Sequence[Manifest]
+    held: Sequence[Manifest]
 
     def evidence(self, streams: Sequence[bytes]) -> Evidence:
         """What the fit reads, from listeners' streams and the sums of the window."""
@@ -105,6 +115,11 @@ class Fit:
             track_stats.sum_window(stats, self.day, popular.recent_half_life_days, popular.window_days),
             pl.concat(samples) if samples else None,
             gather(streams, MARKETS),
+            signals=SignalEvidence(
+                added_up([warehouse.read_manifest(m) for m in self.sums], ["track_id", "signal", "value"]),
+                pl.concat([DECLARED["track_values"].empty(), *(warehouse.read_manifest(m) for m in self.held)]),
+                self.signals,
+            ),
         )
 
     def run(self, runs: Sequence[Run], streams: Sequence[bytes]) -> Iterator[Written]:
@@ -205,12 +220,15 @@ def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> 
     catalog, listeners = past.catalog(), past.listeners()
     out, said = past.every("exclusions"), past.every("feedback")
     machines = past.window("suspects", settings.suspects.days)
-    files = (m for found in read.values() for m in found)
+    sums, held = past.window("track_signals", settings.signals.window_days), past.every("track_values")
+    signals = settings.signals.signals(declared([*sums, *held])) if sums or held else {}
+    files = (m for found in (*read.values(), sums, held) for m in found)
     inputs = inputs_of(past.need("library"), catalog, listeners, *out, *said, *machines, *files)
     described = {
         "models": settings.models.model_dump(mode="json"),
         "co_listens": settings.co_listens.model_dump(mode="json"),
         "track_stats": settings.track_stats.model_dump(mode="json"),
+        "signals": {"window_days": settings.signals.window_days, "declared": recorded(signals)},
         **plugins.touching("parts"),
     }
     runs = {
@@ -257,6 +275,9 @@ def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> 
             catalog,
             Manifests.of(past.warehouse, read["co_listens"]),
             Manifests.of(past.warehouse, read["track_stats"]),
+            signals,
+            Manifests.of(past.warehouse, sums),
+            Manifests.of(past.warehouse, held),
         ),
     )
 

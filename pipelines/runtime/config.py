@@ -27,6 +27,7 @@ from transforms.reporting.settings import CostSettings
 from transforms.shelves.blend.settings import BlendSettings
 from transforms.shelves.columns import known_columns
 from transforms.shelves.settings import ShelvesSettings
+from transforms.signals.settings import SignalSettings
 from transforms.simulation.live_settings import LiveSettings
 from transforms.tables.upkeep import RetentionSettings
 
@@ -49,6 +50,7 @@ class Settings(BaseModel):
     library: LibrarySettings = Field(LibrarySettings(), description="listeners' histories with tracks")
     track_stats: TrackStatsSettings = Field(TrackStatsSettings(), description="popularity")
     co_listens: CoListenSettings = Field(CoListenSettings(), description="tracks heard together")
+    signals: SignalSettings = Field(SignalSettings(), description="signals: docs/signals.md")
     models: ModelSettings = Field(ModelSettings(), description="what is fitted before scoring")
     candidates: CandidateSettings = Field(CandidateSettings(), description="candidates")
     ranker: RankerSettings = Field(RankerSettings(), description="the ranker")

@@ -23,6 +23,7 @@ import polars as pl
 from transforms.formats.columns import CATALOG_COLUMNS, PLAY_COLUMNS, REJECT_COLUMNS
 from transforms.formats.mapping import Mapping as ColumnMapping
 from transforms.formats.songs import ARTISTS, artists_of
+from transforms.signals.declared import NUMBER, TEXT
 
 REASONS: dict[str, str] = {
     "broken_line": "the line has too few or too many columns, or is not JSON, or a quote in it never closes",
@@ -69,7 +70,7 @@ class Parsed:
     """One block of a file, parsed.
 
     Attributes:
-        plays: accepted rows: `line` and those of PLAY_COLUMNS the format knows.
+        plays: accepted rows: `line`, those of PLAY_COLUMNS the format knows, and the user's own signals.
         catalog: one row a track with those of CATALOG_COLUMNS the format carries; no rows where it carries none.
         rejects: line, reason, raw, and listener_id where the line could be read so far; ids are never stored.
         rows: lines read; always `plays.height + rejects.height`.
@@ -149,7 +150,8 @@ def accept(
                 ),
             ]
         )
-    plays = good.select("line", *(pl.col(c).cast(t) for c, t in PLAY_COLUMNS.items() if c in good.columns))
+    signals = [c for c in good.columns if c.startswith((NUMBER, TEXT))]
+    plays = good.select("line", *(pl.col(c).cast(t) for c, t in PLAY_COLUMNS.items() if c in good.columns), *signals)
     by_column = {column: n for column, n in sorted((unread or {}).items()) if n}
     return Parsed(plays, catalog_of(good), rejects.sort("line", "reason", "raw"), rows, by_column, artists_of(good))
 

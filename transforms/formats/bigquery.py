@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from transforms.common.errors import UserError
 from transforms.formats.files import InputFile
 from transforms.formats.mapping import IDENTITY, Mapping
+from transforms.formats.signal_tables import ROLE
 from transforms.tables.schema import TABLES
 from transforms.tables.store import Store
 
@@ -89,7 +90,10 @@ def describe(client: bigquery.Client, given: str, role: str, mapping: Mapping | 
             f"{name}: expected a table, found a {str(found.table_type).lower()}; store its rows in a table first."
         )
     have = [f.name for f in found.schema]
-    mapped = (mapping or IDENTITY).present(have, name).values() if role == "log" else TABLES[role].arrow.names
+    if role == ROLE:
+        mapped: Iterable[str] = have
+    else:
+        mapped = (mapping or IDENTITY).present(have, name).values() if role == "log" else TABLES[role].arrow.names
     wanted = set(mapped)
     columns = tuple(c for c in have if c in wanted)
     modified = found.modified.isoformat() if found.modified else found.etag

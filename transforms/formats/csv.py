@@ -24,10 +24,12 @@ from transforms.formats.values import (
     read_list,
     read_number,
     said,
+    signal_of,
     unread,
     well_formed_isrc,
     well_formed_mbid,
 )
+from transforms.signals.declared import NUMBER, TEXT
 
 BOOLEANS = ("skipped", "completed", "shuffle")
 
@@ -120,6 +122,8 @@ def mapped(
         reads["artist_ids"] = pl.coalesce(reads["artist_ids"], names)
     reads |= {ours: pl.col(c).cast(pl.String) for c, ours in _TEXT.items() if c in schema}
     reads |= {c: read(pl.col(c).cast(pl.String)) for c, read in _IDS.items() if c in schema}
+    signals = [c for c in schema if c.startswith((NUMBER, TEXT))]
+    reads |= {c: signal_of(pl.col(c), schema[c], c.startswith(NUMBER)) for c in signals}
     read = frame.with_columns(expression.alias(name) for name, expression in reads.items())
     if "title" in schema:
         read = _with_ids(read)
@@ -130,7 +134,9 @@ def mapped(
         )
         read = read.with_columns(reason=pl.when(pl.lit(bad) & ids).then(pl.lit("bad_ms_played")))
     counted = [c for c in (*BOOLEANS, "duration_ms", *_IDS) if c in schema]
-    return read, {c: unread(frame[c], read[c]) for c in counted}
+    return read, {c: unread(frame[c], read[c]) for c in counted} | {
+        c.removeprefix(NUMBER).removeprefix(TEXT): unread(frame[c], read[c]) for c in signals
+    }
 
 
 def _with_ids(read: pl.DataFrame) -> pl.DataFrame:

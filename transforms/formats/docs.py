@@ -129,7 +129,8 @@ def keys() -> str:
     """A table of the mapping file's keys."""
     lines = ["\n### Keys\n", "| key | default | meaning |", "| --- | --- | --- |"]
     for name, field in Mapping.model_fields.items():
-        default = "required" if field.default is PydanticUndefined else f"`{json.dumps(field.default)}`"
+        written = json.dumps({} if field.default is PydanticUndefined else field.default)
+        default = "required" if name == "columns" else f"`{written}`"
         lines.append(f"| `{name}` | {default} | {field.description} |")
     lines += ["", "| `time` | `started_at` is |", "| --- | --- |"]
     lines += [f"| `{unit}` | {words} |" for unit, words in UNIT_MEANINGS.items()]

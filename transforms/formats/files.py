@@ -12,7 +12,7 @@ from typing import IO
 from transforms.common.errors import UserError
 from transforms.common.printable import printable
 
-ROLES = ("log", "tracks", "listeners", "feedback", "impressions", "blends")
+ROLES = ("log", "tracks", "listeners", "feedback", "impressions", "blends", "signals")
 _NOTHING = sha256().hexdigest()
 
 

@@ -25,9 +25,11 @@ from transforms.formats.files import InputFile, open_input
 from transforms.formats.mapping import IDENTITY
 from transforms.formats.pieces import Piece
 from transforms.formats.readers import Lines, Reader, RowGroups, Together, Whole
+from transforms.formats.signal_tables import ROLE, check_signal_columns
 from transforms.formats.tables import check_columns
 from transforms.formats.text import LineBlock, blocks, delimited
 from transforms.formats.times import TimeUnit
+from transforms.signals.declared import Declared
 
 FEW = 10
 WRONG_UNIT = ("bad_time", "before_1990")  # why lines are refused whose times are of another unit
@@ -180,17 +182,27 @@ def parse_log(fmt: str, piece: Piece, options: Options) -> Iterator[tuple[int, P
     return named(fmt).reader.parse(piece, options)
 
 
-def read_table(piece: Piece) -> Iterator[tuple[pl.DataFrame, int, pl.DataFrame]]:
+def read_table(piece: Piece, signals: Declared | None = None) -> Iterator[tuple[pl.DataFrame, int, pl.DataFrame]]:
     """Columns of a table's file, the number of the first row (from 1; in CSV, the line), and lines that are no rows.
+
+    Args:
+        signals: what a table of signals holds.
 
     Raises:
         UserError: required columns are missing, or the file is damaged.
     """
     file = piece.files[0]
+
+    def check_these(names: list[str]) -> None:
+        if file.role == ROLE:
+            check_signal_columns(signals or {}, names, file.name)
+        else:
+            check_columns(file.role, names, file.name)
+
     with open_input(file.path) as raw:
         if piece.row_groups is not None:
             source = parquet.open_file(raw, file.name)
-            check_columns(file.role, source.schema_arrow.names, file.name)
+            check_these(source.schema_arrow.names)
             names = source.schema_arrow.names
             yield (
                 parquet.read(source, piece.row_groups.groups, names, file.name),
@@ -203,7 +215,7 @@ def read_table(piece: Piece) -> Iterator[tuple[pl.DataFrame, int, pl.DataFrame]]
             if names is None:
                 first, _, rest = block.data.partition(b"\n")
                 names = csv.header_of(first, IDENTITY, file.name)
-                check_columns(file.role, names, file.name)
+                check_these(names)
                 lines = LineBlock(block.file, 2, rest)
             else:
                 lines = block

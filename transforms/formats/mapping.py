@@ -7,6 +7,8 @@
     time: unix_s        # iso (the default), unix_s, unix_ms or unix_us
     delimiter: ","      # csv only: "," (the default), "\\t", ";", ...
     header: true        # csv only; without a header the file's columns are called 1, 2, 3, ...
+    signals:            # what the log, or a table given with --signals, knows beside: docs/signals.md
+      volume: {column: vol, kind: number, of: listen}
 
 Ours are the columns of `listens` that a log can know, and of a track: TRACK_COLUMNS. Lists are `;`-joined in csv. A log
 whose tracks have no ids needs `title` (and `artist`) instead of `track_id`; one of a single listener needs no `listener_id`
@@ -25,6 +27,7 @@ from transforms.common import safe_yaml
 from transforms.common.errors import UserError
 from transforms.formats.columns import PLAY_COLUMNS
 from transforms.formats.times import TimeUnit
+from transforms.signals.declared import Signal, checked_name
 
 REQUIRED = ("listener_id", "track_id", "started_at")
 TRACK_COLUMNS = ("title", "artist", "artist_id", "artist_ids", "album", "tags", "duration_ms", "isrc", "mbid")
@@ -38,7 +41,10 @@ class Mapping(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    columns: dict[str, str] = Field(description="our column: column of the file")
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="our column: column of the file; required for csv, parquet and bigquery",
+    )
     time: TimeUnit = Field("iso", description="how started_at is written; a timestamp column in Parquet needs no word")
     delimiter: str = Field(
         ",",
@@ -51,6 +57,9 @@ class Mapping(BaseModel):
     )
     optional: bool = Field(
         False, description="columns the file does not have are left out (the required three are not)"
+    )
+    signals: dict[str, Signal] = Field(
+        default_factory=dict, description="signals of your own, by name: see [signals.md](signals.md)"
     )
 
     @field_validator("columns", mode="before")
@@ -66,11 +75,26 @@ class Mapping(BaseModel):
         unknown = sorted(set(value) - set(KNOWN))
         if unknown:
             raise ValueError(f"{unknown[0]!r} is none of our columns, which are {', '.join(KNOWN)}")
+        if not value:  # of a format whose columns are known
+            return value
         needed = [c for c in REQUIRED if c != "listener_id" and not (c == "track_id" and "title" in value)]
         missing = [c for c in needed if c not in value]
         if missing:
             raise ValueError(f"{missing[0]!r} is not mapped; {', '.join(REQUIRED)} are required")
         return value
+
+    @field_validator("signals", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        for name in value if isinstance(value, dict) else ():
+            checked_name(str(name))
+        return value
+
+    @property
+    def of_log(self) -> dict[str, str]:
+        """Where a log's columns go: ours, and those that signals of listens are stored in <- theirs."""
+        own = {one.stored_as(name): one.column for name, one in self.signals.items() if one.of == "listen"}
+        return {**self.columns, **own}
 
     def present(self, names: list[str], file: str, listener: bool = False) -> dict[str, str]:
         """The mapped columns that a file with these column names has.
@@ -97,7 +121,7 @@ class Mapping(BaseModel):
         spared = {"listener_id"} if listener else set()
         lacking = [
             theirs
-            for ours, theirs in self.columns.items()
+            for ours, theirs in self.of_log.items()
             if theirs not in have and ours not in spared and not self._may_lack(ours, titled)
         ]
         if lacking:
@@ -105,7 +129,7 @@ class Mapping(BaseModel):
                 f"{file}: expected a column {lacking[0]!r} as the mapping says, found {_listed(names)}; "
                 f"name the file's columns in the file given with --mapping{self._hint(names)}."
             )
-        return {ours: theirs for ours, theirs in self.columns.items() if theirs in have}
+        return {ours: theirs for ours, theirs in self.of_log.items() if theirs in have}
 
     def _hint(self, names: list[str]) -> str:
         """Words for a file whose lines seem to be one column, because something else stands between columns."""
@@ -139,6 +163,8 @@ def load_mapping(text: str, name: str) -> Mapping:
     if not isinstance(raw, dict):
         found = "nothing" if raw is None else type(raw).__name__
         raise UserError(f"{name}: expected a mapping file with a key 'columns', found {found}.")
+    if not raw.get("columns") and not raw.get("signals"):
+        raise UserError(f"{name}: key 'columns': Field required.")
     try:
         return Mapping.model_validate(raw)
     except ValidationError as error:

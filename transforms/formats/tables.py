@@ -40,7 +40,13 @@ from transforms.listening.exclusions import possible_target
 from transforms.listening.feedback import UNKNOWN, kind_of
 from transforms.tables.schema import TABLES
 
-EVENT_TIME = {"feedback": "at", "impressions": "shown_at", "blends": "at"}
+EVENT_TIME = {
+    "feedback": "at",
+    "impressions": "shown_at",
+    "blends": "at",
+    "signal_values": "at",
+    "track_values": "at",
+}
 CLOSED = {"feedback": "kind", "impressions": "item_or_spare"}  # columns whose values are a list of words
 SHOWN_AS = ("item", "spare")
 _OPTIONAL = {"tracks": {"recording_id"}}

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from transforms.signals.declared import LONGEST, MOST
+
 INT32_MAX = 2**31 - 1
 LONGEST_TRACK_MS = 86_400_000  # a day: longer lengths are another unit, or noise
 YES = ("true", "t", "yes", "y", "1", "1.0", "on")
@@ -51,6 +53,19 @@ def read_number(column: pl.Expr, kind: pl.DataType, least: int = 0, most: int = 
     """A whole number within bounds, as Int32; 210000 and 210000.0 are one; null where it is none."""
     number = column if kind.is_integer() else column.cast(pl.Float64, strict=False).round(0)
     return pl.when(number.is_between(least, most)).then(number).cast(pl.Int32)
+
+
+def signal_of(column: pl.Expr, kind: pl.DataType, number: bool) -> pl.Expr:
+    """A signal's cell: a number within MOST either way (true and false are 1 and 0), or a text of at most LONGEST characters."""
+    if number:
+        value = column.cast(pl.Float64, strict=False)
+        if kind == pl.String:
+            flag = read_bool(column).cast(pl.Float64)
+            value = pl.coalesce(column.str.strip_chars().cast(pl.Float64, strict=False), flag)
+        return pl.when(value.abs() <= MOST).then(value)  # NaN is beyond every bound
+    text = said(column.cast(pl.String))
+    tags = text.str.split(";").list.eval(pl.element().str.len_chars()).list.max()
+    return pl.when((tags <= LONGEST) & ~text.str.to_lowercase().is_in(NOTHING)).then(text)
 
 
 def read_date(column: pl.Expr) -> pl.Expr:

@@ -35,11 +35,12 @@ from transforms.privacy.pseudonyms import RECORDED, KeySource, checked_key
 from transforms.tables.chunks import check_shards, shard_of
 from transforms.tables.manifest import Manifest, canonical, version_of
 from transforms.tables.runs import FORGOTTEN, Run, Written, claim, schema_signature
+from transforms.tables.schema import TABLES
 from transforms.tables.store import Token
 from transforms.tables.warehouse import Warehouse
 
 STEP = "7"
-DATED = ("listens", "feedback", "impressions", "blends")
+DATED = ("listens", "feedback", "impressions", "blends", "signal_values", "track_values")
 TABLES_WRITTEN = (*DATED, "tracks", "artists", "listeners", "rejects")
 
 
@@ -211,7 +212,8 @@ class Batch:
         frames = warehouse.read_files(files, columns)
         if manifest.shards >= self.shards:
             return frames
-        return [f.filter(pl.Series(shard_of(f["listener_id"], self.shards) == shard)) for f in frames if f.height]
+        by = TABLES[manifest.table].sharded_by or "listener_id"
+        return [f.filter(pl.Series(shard_of(f[by], self.shards) == shard)) for f in frames if f.height]
 
 
 def plan_batch(

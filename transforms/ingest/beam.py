@@ -26,6 +26,8 @@ from transforms.common.background import Background
 from transforms.common.typed_names import FiledLate, TableShard
 from transforms.formats.formats import parse_log, read_table
 from transforms.formats.pieces import Piece
+from transforms.formats.signal_tables import ROLE, VALUES, signal_rows
+from transforms.formats.signal_tables import TRACKS as TRACK_VALUES
 from transforms.formats.tables import EVENT_TIME, names_of, one_each, rows_of
 from transforms.gates import measure
 from transforms.ingest.batch import Batch
@@ -108,7 +110,7 @@ class Parse(beam.DoFn):
         frames = [f for f in self._held.pop(table, []) if f.height]
         if frames:
             rows = pl.concat(frames, how="diagonal") if len(frames) > 1 else frames[0]
-            parts = split(rows, self._batch.shards)
+            parts = split(rows, self._batch.shards, TABLES[table].sharded_by or "listener_id")
             blocks = list(self._beside.map(to_bytes, [part for _, part in parts]))
             self._shuffled.inc(sum(map(len, blocks)))
             yield from ((str(TableShard(table, shard)), block) for (shard, _), block in zip(parts, blocks, strict=True))
@@ -131,7 +133,29 @@ class Parse(beam.DoFn):
     def _rejects(self, rejects: pl.DataFrame, number: int) -> Iterator[beam.pvalue.TaggedOutput]:
         return _refused(rejects.with_columns(file_no=pl.lit(number, dtype=pl.Int32)), self._batch.shards)
 
+    def _signals(self, piece: Piece) -> Iterator[tuple[str, Any]]:
+        """Rows of a table of signals: a value is what is counted, since a line may hold several."""
+        mapping, number = self._batch.options.mapping, piece.numbers[0]
+        declared = mapping.signals if mapping else {}
+        for frame, first, broken in read_table(piece, declared):
+            known, gone = self._people.of_table(frame)
+            found = signal_rows(known, first, self._batch.end_date, declared, gone)
+            rejects = self._people.of_rejects(pl.concat([broken, found.rejects]))
+            reasons = _by_reason(rejects, f"{ROLE} ")
+            yield (
+                "",
+                _counts(
+                    **{f"{ROLE} rows": found.given + rejects.height, **reasons, **_unread(found.unread, f"{ROLE} ")}
+                ),
+            )
+            if rejects.height:
+                yield from (("", item) for item in self._rejects(rejects, number))
+            yield from ((table, rows) for table, rows in found.tables.items() if rows.height)
+
     def _table(self, piece: Piece, role: str) -> Iterator[tuple[str, Any]]:
+        if role == ROLE:
+            yield from self._signals(piece)
+            return
         for frame, first, broken in read_table(piece):
             known, gone = self._people.of_table(frame)
             found = rows_of(role, known, first, self._batch.end_date, gone)
@@ -244,7 +268,8 @@ class CleanShard(beam.DoFn):
             manifest = warehouse.need(table, known)
             for before in batch.of_shard(manifest, shard, declared.key):
                 distinct = distinct.join(before, on=declared.key, how="anti", nulls_equal=True)
-        yield _counts(**{f"{table} listens": distinct.height, f"{table} duplicates": rows.height - distinct.height})
+        role = ROLE if table in (VALUES, TRACK_VALUES) else table
+        yield _counts(**{f"{role} listens": distinct.height, f"{role} duplicates": rows.height - distinct.height})
         for mine in batch.committed(table, shard).values():
             distinct = distinct.join(mine, on=declared.key, how="anti", nulls_equal=True)
         yield from self._by_date(table, shard, distinct)

@@ -24,6 +24,9 @@ from transforms.ingest.catalog import merge_tracks
 from transforms.ingest.gates import judge_batch, measured_extra
 from transforms.ingest.rejects import check_kept, refused
 from transforms.listening.suspects import UNTIMED
+from transforms.signals.declared import joined, recorded
+from transforms.signals.plan import SIGNALS
+from transforms.tables.manifest import Manifest
 from transforms.tables.records import USED, record_commit
 from transforms.tables.runs import Run, Written, finish_all
 from transforms.tables.schema import TABLES
@@ -179,6 +182,7 @@ class CommitBatch(beam.DoFn):
                 extra: dict[str, Any] = dict(late_from(current, late.first.get(day))) if table == "listens" else {}
                 if table == "listens" and named(batch.fmt).untimed:
                     extra[UNTIMED] = True
+                extra |= _signals(batch, table, current)
                 new = [w for w in mine if w.day == day and (w.file is not None or table not in DATED)]
                 extra |= measured_extra(batch, table, current, [w.counts for w in new])
                 run = batch.run(table, when, append=table in DATED, extra=extra)
@@ -199,3 +203,14 @@ class CommitBatch(beam.DoFn):
         run = self._batch.run("rejects", self._batch.end_date, append=True, extra=extra)
         assert run is not None, "the ledger is added to"
         return run
+
+
+def _signals(batch: Batch, table: str, current: Manifest | None) -> dict[str, Any]:
+    """`extra` entry that says which signals stand in a date of a table: those of its batches before, and of this one."""
+    mapping = batch.options.mapping
+    own = {n: one for n, one in (mapping.signals if mapping else {}).items() if table in _HOLD[one.of]}
+    before = current.extra.get(SIGNALS, {}) if current else {}
+    return {SIGNALS: recorded(joined([before, recorded(own)]))} if own or before else {}
+
+
+_HOLD = {"listen": ("listens",), "listener": ("signal_values",), "pair": ("signal_values",), "track": ("track_values",)}

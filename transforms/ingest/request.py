@@ -42,23 +42,34 @@ def format_of(name: str, end_date: date | None, anonymous: bool, listener: str |
     return fmt
 
 
-def mapping_of(fmt: LogFormat, path: str | None) -> Mapping | None:
+def mapping_of(fmt: LogFormat, path: str | None, signals: bool = False) -> Mapping | None:
     """The mapping of a file; None where none is given.
 
+    Args:
+        signals: a table of signals is given, whose columns a mapping names whatever the log's format.
+
     Raises:
-        UserError: the format takes none, or the file cannot be read.
+        UserError: the format takes none, or the file cannot be read, or names no columns of the log.
     """
     if path is None:
         return None
-    if not fmt.mapped:
+    if not fmt.mapped and not signals:
         taking = ", ".join((*(row.name for row in formats() if row.mapped), BIGQUERY))
         raise UserError(
             f"--mapping: expected one of the formats {taking}, found {fmt.name!r}, whose columns are known."
         )
     try:
-        return load_mapping(Path(path).read_text(), path)
+        found = load_mapping(Path(path).read_text(), path)
     except (OSError, UnicodeDecodeError):
         raise UserError(f"--mapping {path}: expected a readable YAML file, found none.") from None
+    if fmt.mapped and not found.columns:
+        raise UserError(f"{path}: key 'columns': expected the columns of the log, found none; {fmt.name} needs them.")
+    if not fmt.mapped and (found.columns or any(one.of == "listen" for one in found.signals.values())):
+        raise UserError(
+            f"{path}: expected signals of listeners, tracks or pairs alone, since the columns of {fmt.name} are known; leave "
+            "the columns of the log out."
+        )
+    return found
 
 
 def new_files(files: Sequence[InputFile], known: Set[tuple[str, str]]) -> tuple[list[InputFile], list[InputFile]]:

@@ -15,7 +15,8 @@ from transforms.tables.columns import TIMESTAMP, Column, Table, empty_frame
 from transforms.tables.schema_logged import LOGGED
 from transforms.tables.schema_made import MADE
 from transforms.tables.schema_prompts import PROMPTED
+from transforms.tables.schema_signals import SIGNALLED
 
 __all__ = ["TABLES", "TIMESTAMP", "Column", "Table", "empty_frame"]
 
-TABLES: dict[str, Table] = {table.name: table for table in (*LOGGED, *MADE, *PROMPTED)}
+TABLES: dict[str, Table] = {table.name: table for table in (*LOGGED, *MADE, *SIGNALLED, *PROMPTED)}

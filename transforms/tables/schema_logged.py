@@ -26,6 +26,14 @@ LOGGED: tuple[Table, ...] = (
             Column("late", pa.bool_(), "arrived after its own date had closed; filed under the oldest open date"),
             Column("listen_id", pa.string(), "hash of listener, track and start"),
         ),
+        open_columns=(
+            ("signal_number_", pa.float64(), "a number that the log's mapping declares as a signal"),
+            (
+                "signal_text_",
+                pa.string(),
+                "a category, or `;`-joined tags, that the log's mapping declares as a signal",
+            ),
+        ),
         personal=True,
         made_by="ingest",
         keyed=True,
