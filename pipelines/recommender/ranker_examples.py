@@ -11,7 +11,7 @@ look at the same day. For learning, negatives may be thinned, with weights that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 
 import polars as pl
@@ -23,6 +23,7 @@ from transforms.tables.as_of import AsOf
 from transforms.tables.manifest import Manifest
 from transforms.tables.warehouse import Warehouse
 
+Also = Callable[[pl.DataFrame, date], pl.DataFrame]  # candidates of a night and its date -> them with more columns
 LABELS = ("listened", "completed", "saved", "returned")
 REWARDED = ("skipped", "adopted")  # of rewards alone; the rankers' own heads do not learn them
 ATTRIBUTED = ("attributed", "attributed_weight", "position")
@@ -75,12 +76,18 @@ def refuse_leaks(night: Manifest) -> None:
 
 
 def examples(
-    warehouse: Warehouse, pairs: Sequence[tuple[Manifest, Manifest]], horizon: int, most: int, seed: int
+    warehouse: Warehouse,
+    pairs: Sequence[tuple[Manifest, Manifest]],
+    horizon: int,
+    most: int,
+    seed: int,
+    also: Also | None = None,
 ) -> pl.DataFrame:
     """Ranker examples of stored nights: features, labels, `group` (night x listener x heard_before), `weight`, `night`.
 
     A night's outcomes are joined by listener and track. Beyond about `most` rows every positive is kept, and of the others a
-    hashed share whose weight makes up for the rest. `owner` tells whose list it is, without saying who that is.
+    hashed share whose weight makes up for the rest. `owner` tells whose list it is, without saying who that is. `also` adds
+    columns to a night's candidates.
     """
     share = min(1.0, most / max(sum(night.rows for night, _ in pairs), 1))
 
@@ -97,7 +104,7 @@ def examples(
         if became is None:
             continue
         labels = attributed(became.filter(pl.col("stage") != "missed"))
-        for rows in _whole_lists(warehouse, night):
+        for rows in _whole_lists(warehouse, night, also=also):
             known = rows.join(
                 labels.select("listener_id", "track_id", *LABELS, *REWARDED, *ATTRIBUTED),
                 on=["listener_id", "track_id"],
@@ -114,12 +121,18 @@ def examples(
 
 
 def judged(
-    warehouse: Warehouse, pair: tuple[Manifest, Manifest], horizon: int, most: int, seed: int
+    warehouse: Warehouse,
+    pair: tuple[Manifest, Manifest],
+    horizon: int,
+    most: int,
+    seed: int,
+    also: Also | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What rankers are compared on: the whole lists of one night, and what their listeners heard then.
 
     Args:
         most: candidates, about; beyond, a hashed sample of the listeners whose lists were kept whole.
+        also: adds columns to the night's candidates.
 
     Returns:
         The candidates: `list` (int, the listener, the same on every night), `item`, features `f_*`, `heard_before`. And `list`,
@@ -129,7 +142,7 @@ def judged(
     night, outcome = pair
     became = _outcomes(warehouse, outcome, night.date, horizon)
     share = min(1.0, most / max(night.rows, 1))
-    frames = list(_whole_lists(warehouse, night, share, seed))
+    frames = list(_whole_lists(warehouse, night, share, seed, also))
     if became is None or not frames:
         nothing = pl.DataFrame(schema={"list": pl.Int64, "item": pl.Int64, "heard_before": pl.Boolean})
         return nothing, nothing
@@ -166,7 +179,9 @@ def _outcomes(warehouse: Warehouse, outcome: Manifest, night: date, horizon: int
     return pl.concat(parts).unique(["listener_id", "track_id"], keep="first", maintain_order=True)
 
 
-def _whole_lists(warehouse: Warehouse, night: Manifest, share: float = 1.0, seed: int = 0) -> Iterator[pl.DataFrame]:
+def _whole_lists(
+    warehouse: Warehouse, night: Manifest, share: float = 1.0, seed: int = 0, also: Also | None = None
+) -> Iterator[pl.DataFrame]:
     """A night's candidates, file by file: of the listeners whose lists were kept whole (or of this share of them, by hash)."""
     for file in night.files:
         columns = [c for c in warehouse.open_parquet(file.path).schema_arrow.names if c.startswith("f_")]
@@ -177,7 +192,8 @@ def _whole_lists(warehouse: Warehouse, night: Manifest, share: float = 1.0, seed
         whole = rows.filter(pl.col("stage") == "candidate").group_by("listener_id").agg(kept=pl.col("inclusion").min())
         if share < 1:
             whole = whole.filter(in_sample(whole["listener_id"], share * whole["kept"].to_numpy(), seed))
-        yield rows.drop("stage").join(whole.select("listener_id"), on="listener_id", how="semi", maintain_order="left")
+        mine = rows.drop("stage").join(whole.select("listener_id"), on="listener_id", how="semi", maintain_order="left")
+        yield mine if also is None or not mine.height else also(mine, night.date)
 
 
 def attributed(outcomes: pl.DataFrame) -> pl.DataFrame:
