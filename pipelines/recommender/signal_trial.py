@@ -26,6 +26,7 @@ import polars as pl
 from pipelines.recommender.ranker_choice import DISCOVERIES, LISTS, Judged, gain_of, mean_of
 from pipelines.recommender.ranker_examples import examples, judged, pairs_of
 from pipelines.recommender.signal_values_at import SignalAt
+from transforms.common.clock import Clock
 from transforms.common.errors import UserError
 from transforms.listening.library import LibrarySettings
 from transforms.metrics.intervals import Interval
@@ -182,13 +183,10 @@ def trial(url: str, name: str, settings: TrialSettings, day: date, horizon: int)
             f"expected a stored night whose outcomes of {horizon} days have closed by {day}, found none; make one with "
             "`nightshelf run --date` of an earlier date, then of this one"
         )
-    period, columns, took = timedelta(horizon), names_of(name, at.signal), [0.0, 0]
+    period, columns, clock = timedelta(horizon), names_of(name, at.signal), Clock()
 
     def also(rows: pl.DataFrame, night: date) -> pl.DataFrame:
-        now, seconds = at.columns(rows, night, night)
-        took[0] += seconds
-        took[1] += rows["listener_id"].n_unique()
-        before, _ = at.columns(rows, night, night - period)
+        now, before = at.columns(rows, night, night, clock), at.columns(rows, night, night - period)
         made = {**now, **{f"{EARLIER}{n}": v for n, v in before.items()}}
         return rows.drop(columns, strict=False).with_columns(
             pl.Series(n, v, dtype=pl.Float32).fill_nan(None) for n, v in made.items()
@@ -204,8 +202,9 @@ def trial(url: str, name: str, settings: TrialSettings, day: date, horizon: int)
         ids = pl.concat(also_ids(warehouse, pairs[-1]))
         held, later = at.later(ids, night, night + period)
     people = max(last.candidates["list"].n_unique(), 1)
-    size = at.bytes_a_day(night) / people
-    return Trial(name, night, horizon, lists, known, known_before, held, later, 1000 * took[0] / max(took[1], 1), size)
+    took, size = clock.drain(), at.bytes_a_day(night) / people
+    ms = took["signal.microseconds"] / 1000 / max(took["signal.rows"], 1)
+    return Trial(name, night, horizon, lists, known, known_before, held, later, ms, size)
 
 
 def also_ids(warehouse: Warehouse, pair: Pair) -> list[pl.DataFrame]:

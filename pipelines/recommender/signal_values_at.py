@@ -10,7 +10,6 @@ whenever it was ingested: a table of a year's history can be tried on nights tha
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -20,6 +19,7 @@ import polars as pl
 from scipy import sparse
 
 from models.vocabulary import Vocabulary
+from transforms.common.clock import Clock
 from transforms.formats.base import end_of
 from transforms.listening.library import LibrarySettings, merge, with_activation
 from transforms.signals.declared import Signal
@@ -50,15 +50,14 @@ class SignalAt:
     library: LibrarySettings
     today: date
 
-    def columns(self, rows: pl.DataFrame, night: date, upto: date) -> tuple[dict[str, np.ndarray], float]:
-        """The signal's features of candidates, float32 [n] by name, NaN where nothing is known; and the seconds they took.
-
-        The seconds are those of the features alone, as scoring takes them, without reading the tables.
+    def columns(self, rows: pl.DataFrame, night: date, upto: date, clock: Clock | None = None) -> dict[str, np.ndarray]:
+        """The signal's features of candidates, float32 [n] by name, NaN where nothing is known.
 
         Args:
             rows: listener_id, track_id.
             night: whose library tells what listeners play.
             upto: the last date that the signal knows.
+            clock: counts what the features alone take, as they do in scoring, and the listeners; not the reading of tables.
         """
         people = rows["listener_id"].unique().sort()
         held = self._mine(people)
@@ -75,9 +74,8 @@ class SignalAt:
         shape = (len(people), len(vocabulary))
         history = sparse.csr_matrix((plays["weight"].to_numpy(), where), shape=shape, dtype=np.float32)
         pairs = _rows(people, rows["listener_id"]), vocabulary.rows(rows["track_id"])
-        began = time.monotonic()
-        found = features(said, people.to_list(), history, tracks, one, pairs, vocabulary.rows)
-        return found, time.monotonic() - began
+        with (clock or Clock()).part("signal", len(people)):
+            return features(said, people.to_list(), history, tracks, one, pairs, vocabulary.rows)
 
     def later(self, rows: pl.DataFrame, night: date, last: date) -> tuple[int, int]:
         """Values of a table about these candidates' listeners and tracks: held by the night, stamped after it up to `last`."""
