@@ -23,6 +23,7 @@ from transforms.evaluation.responses import responses_to, without_estimates
 from transforms.evaluation.stored import StoredNight, columns_of
 from transforms.tables.as_of import as_of, days_logged_after
 from transforms.tables.beam import Commit, WriteChunks
+from transforms.tables.manifest import Heading
 from transforms.tables.runs import plan
 from transforms.tables.specs import Manifests, specs
 from transforms.tables.upkeep import inputs_of
@@ -59,7 +60,7 @@ def evaluate(
         raise UserError(
             f"no listens from {day + timedelta(1)} to {future.last}; ingest them, or evaluate an earlier night"
         )
-    before, library = Manifests.of(past.warehouse, past.every("listens")), past.library()
+    before, library = past.every("listens"), past.library()
     catalog, answers = future.catalog(), responses_to(past, future) if shelves else {}
     if ahead < asked:
         held = f"the log holds {ahead} day{'' if ahead == 1 else 's'} after {day}"
@@ -78,7 +79,7 @@ def evaluate(
     if run is None:
         return
     columns = columns_of(past.warehouse, candidates)
-    stored = {"candidates": [candidates], "shelves": [shelves] if shelves else [], "library": library}
+    stored: dict[str, Sequence[Heading]] = {"candidates": [candidates], "shelves": [shelves] if shelves else [], "library": library}
     counting = specs(past.warehouse, settings.shards, {"library": library})
     measuring = specs(past.warehouse, settings.shards, {**stored, "listens": after, **answers})
     unranked = frozenset(unranked_sources())
@@ -87,7 +88,7 @@ def evaluate(
     def define(root: beam.Pipeline) -> None:
         counted = counts_of(root, night, counting)
         measured = measures_of(root, night, counted, measuring, columns, processes)
-        simple = root | "Baselines" >> MeasureBaselines(night, counted, measured, before)
+        simple = root | "Baselines" >> MeasureBaselines(night, counted, measured, Manifests.of(past.warehouse, before))
         rows = root | "Summarise" >> Summarise(night, counted, measured, simple)
         written = rows | "Evaluation" >> WriteChunks([run])
         _ = root | "Done" >> Commit([run], written)

@@ -29,7 +29,7 @@ from transforms.prompts.reasons import sentence
 from transforms.prompts.server import ModelServer
 from transforms.tables.as_of import AsOf, as_of
 from transforms.tables.chunks import Chunk, shard_of
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading
 from transforms.tables.runs import Written, finish, plan
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
@@ -115,7 +115,7 @@ def _owner(past: AsOf, follows: str, listener: str | None, back: int) -> str:
     )
 
 
-def _rows(warehouse: Warehouse, table: str, found: list[Manifest], listener: str) -> pl.DataFrame:
+def _rows(warehouse: Warehouse, table: str, found: list[Heading], listener: str) -> pl.DataFrame:
     frames = [f for m in found if (f := of_listeners(warehouse, m, [listener])).height]
     if not frames:
         return TABLES[table].empty()

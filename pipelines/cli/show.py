@@ -27,7 +27,7 @@ from transforms.common.errors import UserError
 from transforms.common.printable import plain
 from transforms.shelves.reasons import sentence
 from transforms.tables.chunks import shard_of
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading, Manifest
 from transforms.tables.row_groups import groups_holding
 from transforms.tables.warehouse import Warehouse
 
@@ -128,19 +128,19 @@ def shelf_tables(warehouse: Warehouse, day: date, rows: pl.DataFrame) -> list[Ta
     return [_table(row, names, {}) for row in rows.sort("surface", "home_position", "shelf_id").iter_rows(named=True)]
 
 
-def of_listener(warehouse: Warehouse, manifest: Manifest, listener: str) -> pl.DataFrame:
+def of_listener(warehouse: Warehouse, manifest: Heading, listener: str) -> pl.DataFrame:
     """A listener's rows of a listener-side table, reading only what may hold them."""
     return of_listeners(warehouse, manifest, [listener])
 
 
 def of_listeners(
-    warehouse: Warehouse, manifest: Manifest, listeners: Sequence[str], columns: Sequence[str] | None = None
+    warehouse: Warehouse, manifest: Heading, listeners: Sequence[str], columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
     """Some listeners' rows (their columns `columns`, all if None) of a listener-side table, reading only what may hold them."""
     wanted = pl.Series("listener_id", sorted(listeners), dtype=pl.String)
     shards = set(shard_of(wanted, manifest.shards).tolist())
     frames = []
-    for entry in manifest.files:
+    for entry in warehouse.whole(manifest).files:
         if entry.shard not in shards or not entry.rows:
             continue
         file = warehouse.open_parquet(entry.path)

@@ -27,7 +27,7 @@ from transforms.shelves.settings import NightContext
 from transforms.shelves.tracks import Tracks
 from transforms.tables.as_of import AsOf, all_tracks
 from transforms.tables.chunks import Spec
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading, Manifest
 from transforms.tables.runs import Run, plan
 from transforms.tables.specs import specs
 from transforms.tables.upkeep import inputs_of
@@ -62,8 +62,8 @@ class Blending:
     settings: BlendSettings
     model_settings: ModelSettings
     models: Manifest
-    catalog: Manifest | None
-    artists: Manifest | None
+    catalog: Heading | None
+    artists: Heading | None
     ranked_by: str
 
     def blender(self) -> Blender:
@@ -140,7 +140,7 @@ def plan_blends(past: AsOf, settings: BlendingSettings, step_version: str) -> Bl
         return None
     work = blending(past, settings, "")
     listeners = past.listeners()
-    tables = {
+    tables: dict[str, Sequence[Heading]] = {
         "listeners": [listeners] if listeners else [],
         "blends": blends,
         "candidates": [past.need("candidates")],

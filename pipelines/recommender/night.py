@@ -33,7 +33,7 @@ from transforms.signals.plan import declared
 from transforms.signals.settings import SignalSettings
 from transforms.tables.as_of import AsOf, all_tracks
 from transforms.tables.chunks import Spec
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading, Manifest
 from transforms.tables.roster import roster_size
 from transforms.tables.runs import Run, plan
 from transforms.tables.specs import specs
@@ -121,8 +121,8 @@ class Scoring:
     settings: ModelSettings
     models: Manifest
     ranker: Manifest | None
-    catalog: Manifest | None
-    artists: Manifest | None
+    catalog: Heading | None
+    artists: Heading | None
     sample: Manifest | None
     before: date | None
     beliefs: Manifest | None = None
@@ -227,8 +227,8 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
 
 
 def tables_of(
-    past: AsOf, settings: NightSettings, asked: Asked, listeners: Manifest | None
-) -> dict[str, list[Manifest]]:
+    past: AsOf, settings: NightSettings, asked: Asked, listeners: Heading | None
+) -> dict[str, list[Heading]]:
     """The listener-side tables that scoring reads, a chunk at a time."""
     plain = asked.candidates_only or asked.greedy
     return {

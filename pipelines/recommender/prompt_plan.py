@@ -21,7 +21,7 @@ from transforms.listening.suspects import SuspectSettings
 from transforms.prompts.settings import PromptSettings
 from transforms.tables.as_of import AsOf, all_tracks
 from transforms.tables.chunks import Spec
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading, Manifest
 from transforms.tables.runs import Run, plan
 from transforms.tables.schema import TABLES
 from transforms.tables.specs import specs
@@ -52,8 +52,8 @@ class Prompting:
     what: PromptPlan
     settings: ModelSettings
     models: Manifest
-    catalog: Manifest | None
-    artists: Manifest | None
+    catalog: Heading | None
+    artists: Heading | None
 
     def prompter(self) -> Prompter:
         """Load everything, once a process.
@@ -94,7 +94,7 @@ def prompting(past: AsOf, settings: PromptingSettings, version: str) -> Promptin
     return Prompting(past.url, what, settings.models, models, past.catalog(), artists)
 
 
-def tables_of(past: AsOf, suspects: SuspectSettings) -> dict[str, list[Manifest]]:
+def tables_of(past: AsOf, suspects: SuspectSettings) -> dict[str, list[Heading]]:
     """The listener-side tables that prompts are answered with, beside the prompts."""
     listeners, library = past.listeners(), past.newest("library")
     return {
@@ -118,7 +118,7 @@ def plan_prompts(past: AsOf, settings: PromptingSettings, step_version: str) -> 
     work = prompting(past, settings, "")
     back = settings.prompts.follow_days
     earlier = {t: past.window(t, back, until=past.day - timedelta(1)) for t in MADE}
-    tables = {**tables_of(past, settings.suspects), **earlier, "prompts": [prompts]}
+    tables: dict[str, list[Heading]] = {**tables_of(past, settings.suspects), **earlier, "prompts": [prompts]}
     inputs = inputs_of(work.models, work.catalog, work.artists, *(m for found in tables.values() for m in found))
     if work.what.model and (own := past.current("intents")) is not None:
         tables["intents"] = [*tables["intents"], own]  # what a model has read is not asked for again

@@ -37,7 +37,7 @@ from transforms.signals.profiles import added_up
 from transforms.signals.settings import SignalSettings
 from transforms.tables.as_of import AsOf, all_tracks, known_by
 from transforms.tables.chunks import Spec, split
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading, Manifest
 from transforms.tables.records import used
 from transforms.tables.roster import roster_size
 from transforms.tables.runs import Run, Written, plan
@@ -90,7 +90,7 @@ class Fit:
     models: ModelSettings
     co_listens: CoListenSettings
     popularity: TrackStatsSettings
-    catalog: Manifest | None
+    catalog: Heading | None
     pairs: Sequence[Manifest]
     stats: Sequence[Manifest]
     signals: dict[str, Signal]

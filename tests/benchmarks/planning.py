@@ -5,7 +5,8 @@
 The warehouse is made up: every table of every date has a manifest of as many files as there are shards, made when it is read, and
 no file behind it. Each job is planned in a process of its own, as its launcher does, up to the graph that a service would be
 sent; nothing runs. A request is a read of an object, a write, or a listing of a table's dates; bytes are those read. Prints one
-JSON line a job, with the bars that it passes or fails: 10 s, 500 MB beside what the imports take, 1 MB of graph.
+JSON line a job, with the bars that it passes or fails: 10 s, 500 MB beside what the imports take, 1 MB of graph. `expand` is no
+job but what a worker does first: it makes the specs of all shards of a year of one table and 90 dates of another.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any
 
 LAST = date(2026, 1, 31)
-JOBS = ("features", "outcomes", "train", "score", "evaluate")
+JOBS = ("features", "outcomes", "train", "score", "evaluate", "expand")
 DAILY = ("listens", "feedback", "impressions", "sessions", "library", "track_stats", "co_listens", "suspects")
 NIGHTLY = ("candidates", "shelves", "draws", "listener_embeddings", "removed", "outcomes", "models", "rankers")
 ONCE = ("tracks", "listeners", "artists")
@@ -107,6 +108,32 @@ class Synthetic:
         return other
 
 
+def expanded(shards: int, dates: int) -> dict[str, Any]:
+    """Make every shard's spec as a worker does, in this process; none is kept, as none is on a worker."""
+    import pickle
+    import resource
+
+    import transforms.tables.warehouse as module
+    from transforms.tables.as_of import as_of
+    from transforms.tables.specs import specs
+
+    store = Synthetic(shards, dates, frozenset())
+    module.open_store = lambda url: store  # type: ignore[assignment,attr-defined,return-value]
+    past = as_of(store.root, LAST)
+    found = {"feedback": past.window("feedback", dates), "sessions": past.window("sessions", 90)}
+    graph = pickle.dumps(specs(past.warehouse, shards, found))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    began, busy = time.perf_counter(), time.process_time()
+    parts = sum(len(part) for spec in pickle.loads(graph) for part in spec.parts.values())
+    measured = {
+        "seconds": round(time.perf_counter() - began, 1),
+        "cpu_seconds": round(time.process_time() - busy, 1),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before),
+        "graph_kb": round(len(graph) / 1024, 1),
+    }
+    return {"job": "expand", "shards": shards, "dates": dates, "files": parts, **measured}
+
+
 def planned(job: str, shards: int, dates: int) -> dict[str, Any]:
     """Plan one job, in this process."""
     import resource
@@ -150,7 +177,7 @@ def planned(job: str, shards: int, dates: int) -> dict[str, Any]:
     # these open files, of which there are none: their cost is a footer a file of the dates they look at
     outcomes.what_log_knows = lambda *_: transforms.outcomes.join.Known(True, True)  # type: ignore[assignment,attr-defined]
     evaluate.columns_of = lambda *_: {"candidates": [], "shelves": [], "library": [], "listens": []}  # type: ignore[attr-defined]
-    for module_ in (night, training):  # reads ids of the whole library, which a launcher should not
+    for module_ in (night, training):  # reads ids of some shards of the library
         module_.roster_size = lambda *_, **__: 10**8  # type: ignore[attr-defined]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     began, busy = time.perf_counter(), time.process_time()
@@ -175,7 +202,11 @@ def main() -> None:
     parser.add_argument("--here", action="store_true", help="plan the one job in this process")
     args = parser.parse_args()
     if args.here:
-        print(json.dumps(planned(args.job[0], args.shards, args.dates)), flush=True)
+        own_job = args.job[0]
+        found = (
+            expanded(args.shards, args.dates) if own_job == "expand" else planned(own_job, args.shards, args.dates)
+        )
+        print(json.dumps(found), flush=True)
         return
     for job in args.job:
         own = ["--shards", str(args.shards), "--dates", str(args.dates), "--job", job, "--here"]

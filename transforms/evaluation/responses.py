@@ -6,11 +6,11 @@ from datetime import date, timedelta
 
 from transforms.metrics import policies
 from transforms.tables.as_of import AsOf, Following
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading
 from transforms.tables.warehouse import Warehouse, days
 
 
-def responses_to(past: AsOf, future: Following) -> dict[str, list[Manifest]]:
+def responses_to(past: AsOf, future: Following) -> dict[str, list[Heading]]:
     """The night's draws, and the impressions and feedback after it: what estimates and experiments read besides.
 
     `feedback` is there only if the log has any; without it, whether a track was saved cannot be known.

@@ -40,7 +40,7 @@ from transforms.outcomes.join import with_recording
 from transforms.outcomes.nights import recordings
 from transforms.outcomes.responses import answers, by_listener, drawn_items
 from transforms.tables.chunks import Chunk
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading, Manifest
 from transforms.tables.warehouse import Warehouse
 
 PLAYS = ("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed")
@@ -77,7 +77,7 @@ class StoredNight:
     warehouse: str
     day: date
     ahead: int
-    catalog: Manifest | None
+    catalog: Heading | None
     settings: EvaluationSettings
     seed: int
     unranked: frozenset[str] = frozenset()

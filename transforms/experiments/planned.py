@@ -16,7 +16,7 @@ from transforms.experiments.moments import Moments
 from transforms.experiments.planning import detectable, needed, shared_alpha, shared_power
 from transforms.experiments.settings import ExperimentsSettings
 from transforms.tables.as_of import as_of
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading
 from transforms.tables.warehouse import Warehouse
 
 MOST = 50_000  # listeners that means and spread are taken from
@@ -86,13 +86,13 @@ def _correlation(m: Moments) -> float:
     return m.covariance / spread**0.5 if spread > 0 else 0.0
 
 
-def _column(warehouse: Warehouse, manifests: list[Manifest], name: str) -> list[str]:
+def _column(warehouse: Warehouse, manifests: list[Heading], name: str) -> list[str]:
     parts = [warehouse.read_manifest(m, [name])[name].unique() for m in manifests]
     return pl.concat(parts).unique().to_list() if parts else []
 
 
 def _sampled(
-    warehouse: Warehouse, manifests: list[Manifest], columns: tuple[str, ...], size: int, seed: int
+    warehouse: Warehouse, manifests: list[Heading], columns: tuple[str, ...], size: int, seed: int
 ) -> pl.DataFrame:
     parts = [warehouse.read_manifest(m, list(columns)) for m in manifests]
     if not parts:

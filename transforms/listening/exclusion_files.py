@@ -16,7 +16,7 @@ from transforms.listening.exclusions import KIND, UNDO, acts, covered, union
 from transforms.listening.library import LISTEN_COLUMNS
 from transforms.tables.as_of import AsOf
 from transforms.tables.chunks import Spec, shard_of
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading
 from transforms.tables.row_groups import groups_holding
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
@@ -33,7 +33,7 @@ class ExclusionPlan:
     """What is looked at: feedback and plays by table, and since when acts are new."""
 
     since: date
-    tables: dict[str, list[Manifest]]
+    tables: dict[str, list[Heading]]
 
 
 def plan_exclusions(past: AsOf, reach: int) -> ExclusionPlan | None:
@@ -52,8 +52,8 @@ def plan_exclusions(past: AsOf, reach: int) -> ExclusionPlan | None:
     return ExclusionPlan(since, {"feedback": feedback, **{t: past.every(t, first) for t in ("listens", "sessions")}})
 
 
-def _has_acts(warehouse: Warehouse, manifest: Manifest) -> bool:
-    return any((frame["kind"] == KIND).any() for frame in warehouse.read_files(manifest.files, ("kind",)))
+def _has_acts(warehouse: Warehouse, manifest: Heading) -> bool:
+    return any((frame["kind"] == KIND).any() for frame in warehouse.read_files(warehouse.whole(manifest).files, ("kind",)))
 
 
 def excluded_plays(spec: Spec, since: date, reach: int) -> pl.DataFrame:

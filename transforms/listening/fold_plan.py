@@ -20,7 +20,7 @@ from transforms.listening.suspects import UNTIMED, SuspectSettings
 from transforms.listening.track_stats import TrackStatsSettings
 from transforms.tables.as_of import AsOf
 from transforms.tables.chunks import Spec
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading
 from transforms.tables.runs import Run, plan, with_extra
 from transforms.tables.specs import Manifests, specs
 from transforms.tables.stands import Stands
@@ -76,7 +76,7 @@ class FoldPlan:
     work: Fold
     specs: Sequence[Spec]
     asked: Sequence[Spec]
-    tracks: Sequence[Manifest]
+    tracks: Sequence[Heading]
     runs: Sequence[Run]
     stands: Stands
 
@@ -114,7 +114,7 @@ def plan_fold(
     return FoldPlan(work, todo, looked_up, Manifests.of(past.warehouse, tracks), runs, stands)
 
 
-def begin(past: AsOf, date_from: date) -> tuple[Manifest | None, date]:
+def begin(past: AsOf, date_from: date) -> tuple[Heading | None, date]:
     """The library to fold onto, and the first date to fold.
 
     Raises:
@@ -129,10 +129,10 @@ def begin(past: AsOf, date_from: date) -> tuple[Manifest | None, date]:
     return None, listened[0]
 
 
-def inputs(past: AsOf, before: Manifest | None, first: date) -> dict[str, list[Manifest]]:
+def inputs(past: AsOf, before: Heading | None, first: date) -> dict[str, list[Heading]]:
     """Manifests of everything the fold reads, by table."""
 
-    def one(manifest: Manifest | None) -> list[Manifest]:
+    def one(manifest: Heading | None) -> list[Heading]:
         return [manifest] if manifest is not None else []
 
     return {
@@ -145,7 +145,7 @@ def inputs(past: AsOf, before: Manifest | None, first: date) -> dict[str, list[M
     }
 
 
-def dates_to_fold(found: Mapping[str, Sequence[Manifest]], first: date, last: date) -> list[date]:
+def dates_to_fold(found: Mapping[str, Sequence[Heading]], first: date, last: date) -> list[date]:
     """Dates on which there is something to make: those with listens or feedback, the days after them, and the last.
 
     A session that was open at the end of a date is closed on the next one, so beyond that an empty date adds nothing. A log
@@ -156,7 +156,7 @@ def dates_to_fold(found: Mapping[str, Sequence[Manifest]], first: date, last: da
     return [day for day in sorted({*there, *after, last}) if first <= day <= last]
 
 
-def library_cuts(past: AsOf, before: Manifest | None, first: date, max_deltas: int) -> tuple[LibraryCut, ...]:
+def library_cuts(past: AsOf, before: Heading | None, first: date, max_deltas: int) -> tuple[LibraryCut, ...]:
     """The library's dates, and which of them are compacted into a base."""
     again = {d for d in past.dates("library") if first <= d < past.day}
     parts = len(before.extra["chain"]) if before is not None else 0
@@ -170,7 +170,7 @@ def library_cuts(past: AsOf, before: Manifest | None, first: date, max_deltas: i
 
 def plan_runs(
     past: AsOf,
-    found: Mapping[str, Sequence[Manifest]],
+    found: Mapping[str, Sequence[Heading]],
     cuts: Sequence[LibraryCut],
     dates: Sequence[date],
     settings: FoldSettings,

@@ -11,7 +11,7 @@ from typing import Any
 from transforms.outcomes.join import Known
 from transforms.outcomes.nights import join_nights, new_listens, recordings
 from transforms.tables.chunks import Chunk
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading
 from transforms.tables.shard_work import Made
 
 
@@ -20,7 +20,7 @@ class JoinNights:
     """Joins each chunk's nights with what its listeners did since; see `join_nights` for what it is told. Picklable."""
 
     warehouse: str
-    catalog: Manifest | None
+    catalog: Heading | None
     nights: Mapping[int, date]
     known: Known
     feedback: bool

@@ -21,7 +21,7 @@ from transforms.outcomes.nights import recordings
 from transforms.outcomes.rewards import RewardSettings
 from transforms.tables.as_of import AsOf
 from transforms.tables.chunks import Chunk
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class DiscoveryPlan:
     last: date
     days: int
     keep_days: int
-    tables: dict[str, Sequence[Manifest]]
+    tables: dict[str, Sequence[Heading]]
 
 
 def plan_discoveries(past: AsOf, settings: RewardSettings) -> DiscoveryPlan:
@@ -63,7 +63,7 @@ def plan_discoveries(past: AsOf, settings: RewardSettings) -> DiscoveryPlan:
         )
     else:
         first, since, heard, earlier = counted, start, [], []
-    tables: dict[str, Sequence[Manifest]] = {
+    tables: dict[str, Sequence[Heading]] = {
         "listens": past.between("listens", since),
         "library": heard,
         "discoveries": earlier,
@@ -75,7 +75,7 @@ def plan_discoveries(past: AsOf, settings: RewardSettings) -> DiscoveryPlan:
 class FoldDiscoveries(beam.DoFn):
     """Each chunk's table `discoveries` as of the plan's last day."""
 
-    def __init__(self, warehouse: str, catalog: Manifest | None, plan: DiscoveryPlan) -> None:
+    def __init__(self, warehouse: str, catalog: Heading | None, plan: DiscoveryPlan) -> None:
         self._warehouse, self._catalog, self._plan = warehouse, catalog, plan
 
     def setup(self) -> None:

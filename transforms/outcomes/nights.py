@@ -16,7 +16,7 @@ from transforms.common.typed_names import NewListens
 from transforms.outcomes.join import Known, join_outcomes, with_recording
 from transforms.tables.as_of import AsOf
 from transforms.tables.chunks import Chunk
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading
 from transforms.tables.warehouse import Warehouse
 
 COLUMNS = {
@@ -56,7 +56,7 @@ def closing(past: AsOf, horizons: Collection[int]) -> dict[int, date]:
     return nights
 
 
-def tables_of(past: AsOf, nights: Mapping[int, date]) -> dict[str, list[Manifest]]:
+def tables_of(past: AsOf, nights: Mapping[int, date]) -> dict[str, list[Heading]]:
     """The manifests to read: the nights' own tables, and what was logged in the days after the earliest of them.
 
     `feedback` is there only if the log has any; without it, whether a track was saved cannot be known.
@@ -65,7 +65,7 @@ def tables_of(past: AsOf, nights: Mapping[int, date]) -> dict[str, list[Manifest
     since = own[0] + timedelta(1)
     # a base is compacted from what came before it, so each night reads its own
     libraries = {m.run_id: m for n in own if past.current("library", n) for m in past.library(n)}
-    found: dict[str, list[Manifest]] = {
+    found: dict[str, list[Heading]] = {
         "candidates": [past.need("candidates", n) for n in own],
         "shelves": [m for n in own if (m := past.current("shelves", n))],
         "library": list(libraries.values()),
@@ -78,7 +78,7 @@ def tables_of(past: AsOf, nights: Mapping[int, date]) -> dict[str, list[Manifest
     return found
 
 
-def read_of(past: AsOf, tables: Mapping[str, Sequence[Manifest]]) -> list[Manifest]:
+def read_of(past: AsOf, tables: Mapping[str, Sequence[Heading]]) -> list[Heading]:
     """What the version of the outcomes depends on: the tables, with a night's draws for its shelves where none was shown.
 
     An impression names the version of a row of shelves, so its version matters. Without any, only what was drawn does, which no
@@ -93,10 +93,10 @@ def read_of(past: AsOf, tables: Mapping[str, Sequence[Manifest]]) -> list[Manife
     return out
 
 
-def what_log_knows(warehouse: Warehouse, listens: Sequence[Manifest]) -> Known:
+def what_log_knows(warehouse: Warehouse, listens: Sequence[Heading]) -> Known:
     """Whether any play says that it was completed or skipped, from the files' statistics alone."""
     said = dict.fromkeys(("completed", "skipped"), False)
-    for entry in (f for m in listens for f in m.files if f.rows):
+    for entry in (f for m in listens for f in warehouse.whole(m).files if f.rows):
         meta = warehouse.open_parquet(entry.path).metadata
         where = {meta.schema.column(i).path: i for i in range(meta.num_columns)}
         for name in said:
@@ -109,7 +109,7 @@ def what_log_knows(warehouse: Warehouse, listens: Sequence[Manifest]) -> Known:
     return Known(**said)
 
 
-def recordings(warehouse: str, catalog: Manifest | None) -> pl.DataFrame:
+def recordings(warehouse: str, catalog: Heading | None) -> pl.DataFrame:
     """track_id, recording_id of a catalog; none where there is no catalog, so that every track stands for itself."""
     names = ["track_id", "recording_id"]
     if catalog is None:

@@ -7,6 +7,9 @@
     past.catalog()                         # table `tracks`; `known_by` are the tracks that the night knows
     past.window("shelves", 28, until=past.day - timedelta(1))
 
+Of many dates only headings are read, which name no files (`Warehouse.whole` gives them): a launcher plans with what stands in
+them, and workers read the files' names.
+
 A date beyond the bound raises `LookAhead`: it is a mistake of the program and no user can mend it. A job that measures what
 became of a night has to look ahead, and names how far: `past.following(last)` reads the dates after the night up to `last`,
 and no other.
@@ -20,10 +23,9 @@ from datetime import date, timedelta
 import polars as pl
 
 from transforms.common.errors import UserError
-from transforms.tables.manifest import Manifest
-from transforms.tables.runs import RUN_MANIFEST
+from transforms.tables.manifest import Heading, Manifest
 from transforms.tables.schema import TABLES
-from transforms.tables.warehouse import Warehouse, days, folder
+from transforms.tables.warehouse import RUN_MANIFEST, Warehouse, days, folder
 
 
 class LookAhead(Exception):
@@ -55,6 +57,14 @@ class AsOf:
         """
         return self.warehouse.current(table, self._within(day))
 
+    def heading(self, table: str, day: date | None = None) -> Heading | None:
+        """The manifest of a table on a date (default: the bound) without its files, None where there is none.
+
+        Raises:
+            LookAhead: the date is later than the bound.
+        """
+        return self.warehouse.heading(table, self._within(day))
+
     def need(self, table: str, day: date | None = None) -> Manifest:
         """The manifest of a table on a date (default: the bound).
 
@@ -77,21 +87,21 @@ class AsOf:
         last = self.day if before is None else min(self.day, before - timedelta(1))
         return self.warehouse.newest(table, last)
 
-    def window(self, table: str, count: int, until: date | None = None) -> list[Manifest]:
-        """Manifests of the last `count` dates up to the bound (or up to `until`), in order."""
+    def window(self, table: str, count: int, until: date | None = None) -> list[Heading]:
+        """Headings of the last `count` dates up to the bound (or up to `until`), in order."""
         last = self._within(until)
         return self.between(table, last - timedelta(count - 1), last)
 
-    def between(self, table: str, first: date, last: date | None = None) -> list[Manifest]:
-        """Manifests from one date to another (default: the bound), both included, in order."""
-        return [m for d in days(first, self._within(last)) if (m := self.warehouse.current(table, d))]
+    def between(self, table: str, first: date, last: date | None = None) -> list[Heading]:
+        """Headings from one date to another (default: the bound), both included, in order."""
+        return [m for d in days(first, self._within(last)) if (m := self.warehouse.heading(table, d))]
 
-    def every(self, table: str, since: date = date.min) -> list[Manifest]:
-        """All manifests of a table up to the bound (from a date on), in order; the table's folder is listed."""
-        return [m for d in self.dates(table) if d >= since and (m := self.warehouse.current(table, d))]
+    def every(self, table: str, since: date = date.min) -> list[Heading]:
+        """Headings of all dates of a table up to the bound (from a date on), in order; the table's folder is listed."""
+        return [m for d in self.dates(table) if d >= since and (m := self.warehouse.heading(table, d))]
 
-    def library(self, day: date | None = None) -> list[Manifest]:
-        """Manifests of the base and the deltas whose rows, merged, are the library of a date (default: the bound), base first.
+    def library(self, day: date | None = None) -> list[Heading]:
+        """Headings of the base and the deltas whose rows, merged, are the library of a date (default: the bound), base first.
 
         Their rows may name a pair several times: `transforms.listening.library.merge` adds them up, listener by listener.
 
@@ -99,11 +109,12 @@ class AsOf:
             UserError: there is no library on that date, or a part of it is gone.
             LookAhead: the date is later than the bound.
         """
-        own = self.need("library", day)
-        parts = []
+        own, parts = self.heading("library", day), list[Heading]()
+        if own is None:
+            own = self.need("library", day)
         for part in own.extra["chain"]:
             at, run_id = date.fromisoformat(part["date"]), part["run_id"]
-            manifest = own if run_id == own.run_id else self.current("library", at)
+            manifest = own if run_id == own.run_id else self.heading("library", at)
             if manifest is None or manifest.run_id != run_id:
                 manifest = self._of_run("library", at, run_id)
             if manifest is None:
@@ -114,40 +125,38 @@ class AsOf:
             parts.append(manifest)
         return parts
 
-    def catalog(self) -> Manifest | None:
+    def catalog(self) -> Heading | None:
         """Table `tracks`: see `newest_or_first`."""
         return self.newest_or_first("tracks")
 
-    def artists(self) -> Manifest | None:
+    def artists(self) -> Heading | None:
         """Table `artists`: see `newest_or_first`."""
         return self.newest_or_first("artists")
 
-    def listeners(self) -> Manifest | None:
+    def listeners(self) -> Heading | None:
         """Table `listeners`: see `newest_or_first`."""
         return self.newest_or_first("listeners")
 
-    def newest_or_first(self, table: str) -> Manifest | None:
+    def newest_or_first(self, table: str) -> Heading | None:
         """The newest manifest up to the bound, else the first after it.
 
         A batch of listening is often ingested at once for many days, so its catalog may stand on a later date than an early
         night. It is then read all the same; what a later row may do follows from its own date: a track's release (`known_by`),
         the date a listener joined.
         """
-        found = self.newest(table)
-        if found is not None:
-            return found
-        later = self.warehouse.dates(table)
-        return self.warehouse.current(table, later[0]) if later else None
+        dates = self.warehouse.dates(table)
+        upto = [d for d in dates if d <= self.day]
+        return self.warehouse.heading(table, upto[-1] if upto else dates[0]) if dates else None
 
     def following(self, last: date) -> Following:
         """The dates after the bound, up to and including `last`: the second bound of a job that measures a night."""
         return Following(self, last)
 
-    def _of_run(self, table: str, day: date, run_id: str) -> Manifest | None:
+    def _of_run(self, table: str, day: date, run_id: str) -> Heading | None:
         """The manifest that a run left in its own folder."""
         path = f"{folder(table, self._within(day))}/run={run_id}/{RUN_MANIFEST}"
         try:
-            return Manifest.from_json(self.warehouse.store.read(path))
+            return Heading.head_of(self.warehouse.store.read(path))
         except FileNotFoundError:
             return None
 
@@ -169,11 +178,11 @@ class Following:
         """How many dates they are."""
         return (self.last - self.past.day).days
 
-    def every(self, table: str) -> list[Manifest]:
+    def every(self, table: str) -> list[Heading]:
         """Manifests of a table on these dates, in order."""
         return as_of(self.past.url, self.last).between(table, self.past.day + timedelta(1))
 
-    def catalog(self) -> Manifest | None:
+    def catalog(self) -> Heading | None:
         """Table `tracks` as of the last of these dates, for the recordings of what was played on them."""
         return as_of(self.past.url, self.last).catalog()
 
@@ -189,7 +198,7 @@ def days_logged_after(warehouse: str, day: date) -> int:
     return max(0, (newest.date - day).days) if newest else 0
 
 
-def all_tracks(warehouse: Warehouse, manifest: Manifest | None) -> pl.DataFrame:
+def all_tracks(warehouse: Warehouse, manifest: Heading | None) -> pl.DataFrame:
     """Table `tracks`, whatever is released when; empty where there is no catalog."""
     return TABLES["tracks"].empty() if manifest is None else warehouse.read_manifest(manifest)
 

@@ -124,7 +124,7 @@ class ReadChunks(beam.PTransform):
         return (
             root
             | "Specs" >> beam.Create([self.specs], reshuffle=False)
-            | "Shards" >> beam.FlatMap(list).with_output_types(Spec)
+            | "Shards" >> beam.FlatMap(iter).with_output_types(Spec)
             | "Spread" >> beam.Reshuffle()
             | "Read" >> beam.ParDo(_Read(self.columns, self.dated, self.chunk_bytes)).with_output_types(Chunk)
         )

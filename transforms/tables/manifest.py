@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 CODE_VERSION = "0.1.0"
+_FILES, _END = b'\n "files": [\n', b"\n ],"  # how `to_json` lays them out
 
 
 class FileEntry(BaseModel):
@@ -39,8 +40,8 @@ class Redaction(BaseModel):
     rows: int
 
 
-class Manifest(BaseModel):
-    """`<table>/date=.../_current.json`: readers enter here and open only the files it names."""
+class Heading(BaseModel):
+    """What a manifest says without naming its files: all that planning needs of most dates, however many files these have."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,7 +52,6 @@ class Manifest(BaseModel):
     schema_version: int
     shards: int
     rows: int
-    files: tuple[FileEntry, ...]
     inputs: dict[str, str] = Field(default_factory=dict)
     settings: dict[str, Any] = Field(default_factory=dict)
     code_version: str = CODE_VERSION
@@ -59,6 +59,22 @@ class Manifest(BaseModel):
     previous_run: str | None = None
     extra: dict[str, Any] = Field(default_factory=dict)
     redactions: tuple[Redaction, ...] = ()
+
+    @classmethod
+    def head_of(cls, data: bytes) -> Heading:
+        """Parse a manifest without its files; raises pydantic.ValidationError on anything that is no manifest."""
+        start = data.find(_FILES)
+        stop = data.find(_END, start + len(_FILES)) if start >= 0 else -1
+        if stop >= 0:  # `to_json` wrote it: the one key of its kind at that depth, and no entry ends like it
+            return Heading.model_validate_json(data[:start] + data[stop + len(_END) :])
+        whole = Manifest.from_json(data)
+        return Heading.model_validate(whole.model_dump(exclude={"files"}))
+
+
+class Manifest(Heading):
+    """`<table>/date=.../_current.json`: readers enter here and open only the files it names."""
+
+    files: tuple[FileEntry, ...]
 
     def to_json(self) -> bytes:
         """Canonical bytes."""

@@ -23,9 +23,8 @@ from transforms.common.errors import LostRace, UserError
 from transforms.tables.manifest import FileEntry, Manifest, version_of
 from transforms.tables.schema import TABLES
 from transforms.tables.store import Token
-from transforms.tables.warehouse import Warehouse, folder, lost_race
+from transforms.tables.warehouse import RUN_MANIFEST, Warehouse, folder, lost_race
 
-RUN_MANIFEST = "_manifest.json"
 CLAIM = "_claim"
 FORGOTTEN = "forgotten/_list.json"  # who was forgotten, `transforms.privacy.forgotten`
 

@@ -4,24 +4,29 @@
     work = specs(warehouse, 4096, {"listens": listens})
     len(pickle.dumps(work))                                               # some kilobytes
 
-The launcher looks at what it has read already; a worker, which gets a pickled copy, reads the manifests again when it first
-looks at them.
+The launcher looks at what it has read already; a worker, which gets a pickled copy, reads the manifests when it first looks at
+them. Of 400 dates x 4,096 files it keeps the names alone, as one column of text a date, and makes a shard's spec when it is
+asked for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
-from transforms.common.errors import UserError
+import numpy as np
+import polars as pl
+
 from transforms.tables.chunks import Part, Spec, check_shards
-from transforms.tables.manifest import Manifest
-from transforms.tables.runs import RUN_MANIFEST
-from transforms.tables.warehouse import Warehouse, folder
+from transforms.tables.manifest import Heading, Manifest
+from transforms.tables.warehouse import Warehouse
 
+T = TypeVar("T")
 Name = tuple[str, date, str]  # table, date, run id
 READERS = 16
 
@@ -30,25 +35,33 @@ class Manifests(Sequence[Manifest]):
     """Some manifests of one warehouse, in a given order; pickled by name."""
 
     def __init__(self, url: str, names: Sequence[Name], read: Sequence[Manifest] | None = None) -> None:
-        self._url, self._names = url, tuple(names)
+        self._url, self.names = url, tuple(names)
         if read is not None:
             self.__dict__["_read"] = tuple(read)  # instead of reading them when first asked
 
     @classmethod
-    def of(cls, warehouse: Warehouse, read: Sequence[Manifest]) -> Manifests:
-        """Of manifests that were read before."""
-        return cls(warehouse.url, [(m.table, m.date, m.run_id) for m in read], read)
+    def of(cls, warehouse: Warehouse, read: Sequence[Heading]) -> Manifests:
+        """Of manifests, or their headings, that were read before."""
+        if isinstance(read, Manifests):
+            return read
+        whole = [m for m in read if isinstance(m, Manifest)]
+        return cls(warehouse.url, [_name(m) for m in read], whole if len(whole) == len(read) else None)
 
     @cached_property
     def _read(self) -> tuple[Manifest, ...]:
         warehouse = Warehouse(self._url)
-        if len(self._names) < 2:
-            return tuple(_manifest(warehouse, *name) for name in self._names)
-        with ThreadPoolExecutor(READERS) as pool:
-            return tuple(pool.map(lambda name: _manifest(warehouse, *name), self._names))
+        return tuple(_each(lambda name: Manifest.from_json(warehouse.text_of(*name)), self.names))
+
+    def files(self) -> Iterator[Files]:
+        """The names of each manifest's files; of one that was not read whole, nothing else is kept."""
+        if "_read" in self.__dict__:
+            yield from (Files.of(m.date, m.shards, ((f.shard, f.path) for f in m.files if f.rows)) for m in self._read)
+            return
+        warehouse = Warehouse(self._url)
+        yield from _each(lambda name: Files.parsed(warehouse.text_of(*name)), self.names)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.names)
 
     @overload
     def __getitem__(self, at: int) -> Manifest: ...
@@ -58,13 +71,56 @@ class Manifests(Sequence[Manifest]):
         return self._read[at]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Manifests, (self._url, self._names)
+        return Manifests, (self._url, self.names)
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files with rows of one table and date, by shard.
+
+    Attributes:
+        shards: that the table was written in.
+        folder: what all paths begin with.
+        names: what follows it, in the order of shards.
+        bounds: int64 [shards + 1], where each shard's files begin among `names`.
+    """
+
+    day: date
+    shards: int
+    folder: str
+    names: pl.Series
+    bounds: np.ndarray
+
+    @classmethod
+    def of(cls, day: date, shards: int, files: Iterable[tuple[int, str]]) -> Files:
+        """Of shard and path of each file, in any order; files of one shard keep theirs."""
+        listed = list(files)
+        listed.sort(key=lambda file: file[0])
+        paths = [path for _, path in listed]
+        shared = _begin(paths)
+        names = pl.Series("name", [path[len(shared) :] for path in paths], dtype=pl.String)
+        counts = np.bincount(np.array([shard for shard, _ in listed], np.int64), minlength=shards)
+        return cls(day, shards, shared, names, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+
+    @classmethod
+    def parsed(cls, manifest: bytes) -> Files:
+        """Of a manifest's text; an object an entry would be ten times as large."""
+        said = json.loads(manifest)
+        files = ((file["shard"], file["path"]) for file in said["files"] if file["rows"])
+        return cls.of(date.fromisoformat(said["date"]), said["shards"], files)
+
+    def parts(self, shard: int, shards: int) -> Iterator[Part]:
+        """The files that hold rows of a shard of so many: file f of M holds shard s of N iff they agree mod min(M, N)."""
+        step = min(self.shards, shards)
+        for own in range(shard % step, self.shards, step):
+            for name in self.names[int(self.bounds[own]) : int(self.bounds[own + 1])]:
+                yield Part(self.folder + name, own, self.shards, self.day)
 
 
 class Specs(Sequence[Spec]):
-    """One spec a shard: file f of M holds shard s of N iff they agree mod min(M, N)."""
+    """One spec a shard."""
 
-    def __init__(self, url: str, shards: int, tables: Mapping[str, Sequence[Manifest]]) -> None:
+    def __init__(self, url: str, shards: int, tables: Mapping[str, Manifests]) -> None:
         self._url, self._shards, self._tables = url, check_shards(shards), dict(tables)
 
     def __len__(self) -> int:
@@ -75,28 +131,25 @@ class Specs(Sequence[Spec]):
     @overload
     def __getitem__(self, at: slice) -> list[Spec]: ...
     def __getitem__(self, at: int | slice) -> Spec | list[Spec]:
-        return self._every[at]
+        found = range(self._shards)[at]
+        return self._of(found) if isinstance(found, int) else [self._of(shard) for shard in found]
 
     def __iter__(self) -> Iterator[Spec]:
-        return iter(self._every)
+        return (self._of(shard) for shard in range(self._shards))
+
+    def _of(self, shard: int) -> Spec:
+        parts = {t: tuple(p for f in files for p in f.parts(shard, self._shards)) for t, files in self._files.items()}
+        return Spec(self._url, shard, self._shards, parts)
 
     @cached_property
-    def _every(self) -> list[Spec]:
-        parts: list[dict[str, list[Part]]] = [{t: [] for t in self._tables} for _ in range(self._shards)]
-        for table, manifest in ((t, m) for t, manifests in self._tables.items() for m in manifests):
-            step = min(manifest.shards, self._shards)
-            for file in manifest.files:
-                if file.rows:
-                    part = Part(file.path, file.shard, manifest.shards, manifest.date)
-                    for shard in range(file.shard % step, self._shards, step):
-                        parts[shard][table].append(part)
-        return [Spec(self._url, s, self._shards, {t: tuple(p) for t, p in one.items()}) for s, one in enumerate(parts)]
+    def _files(self) -> dict[str, list[Files]]:
+        return {table: list(manifests.files()) for table, manifests in self._tables.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Specs, (self._url, self._shards, self._tables)
 
 
-def specs(warehouse: Warehouse, shards: int, tables: Mapping[str, Sequence[Manifest]]) -> Specs:
+def specs(warehouse: Warehouse, shards: int, tables: Mapping[str, Sequence[Heading]]) -> Specs:
     """One spec a shard, of all files that some manifests name.
 
     Raises:
@@ -105,14 +158,20 @@ def specs(warehouse: Warehouse, shards: int, tables: Mapping[str, Sequence[Manif
     return Specs(warehouse.url, shards, {table: Manifests.of(warehouse, found) for table, found in tables.items()})
 
 
-def _manifest(warehouse: Warehouse, table: str, day: date, run_id: str) -> Manifest:
-    """What stands as this run: the current manifest, or the one in the run's own folder if another has replaced it since."""
-    manifest = warehouse.current(table, day)
-    if manifest is not None and manifest.run_id == run_id:
-        return manifest
-    try:
-        return Manifest.from_json(warehouse.store.read(f"{folder(table, day)}/run={run_id}/{RUN_MANIFEST}"))
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{table} of {day} was replaced and its run deleted while a job was reading it; run the same command again"
-        ) from error
+def _name(manifest: Heading) -> Name:
+    return manifest.table, manifest.date, manifest.run_id
+
+
+def _each(read: Callable[[Name], T], names: Sequence[Name]) -> Iterator[T]:
+    """What is read of each name, in their order, several at once."""
+    if len(names) < 2:
+        yield from map(read, names)
+        return
+    with ThreadPoolExecutor(READERS) as pool:
+        yield from pool.map(read, names)
+
+
+def _begin(paths: Sequence[str]) -> str:
+    """The folder that all paths share, with its slash; "" where they share none."""
+    folders = {path.rpartition("/")[0] for path in paths}
+    return f"{folders.pop()}/" if len(folders) == 1 else ""

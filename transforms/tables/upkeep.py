@@ -15,7 +15,7 @@ from datetime import date, timedelta
 from pydantic import BaseModel, ConfigDict, Field
 
 from transforms.common.errors import UserError
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading, Manifest
 from transforms.tables.runs import CLAIM, RUN_MANIFEST, run_of
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import CURRENT, Warehouse, folder
@@ -44,12 +44,12 @@ class State:
     moved: tuple[str, ...]
 
 
-def input_key(manifest: Manifest) -> str:
+def input_key(manifest: Heading) -> str:
     """How a manifest stands among another's inputs: `table@date`."""
     return f"{manifest.table}@{manifest.date.isoformat()}"
 
 
-def inputs_of(*manifests: Manifest | None) -> dict[str, str]:
+def inputs_of(*manifests: Heading | None) -> dict[str, str]:
     """The inputs a run records: `{table@date: version}` of each manifest given (None is passed over)."""
     return {input_key(m): m.version for m in manifests if m is not None}
 

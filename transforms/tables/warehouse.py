@@ -19,11 +19,12 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from transforms.common.errors import LostRace, UserError
-from transforms.tables.manifest import FileEntry, Manifest
+from transforms.tables.manifest import FileEntry, Heading, Manifest
 from transforms.tables.schema import TABLES, empty_frame
 from transforms.tables.store import Store, Token, open_store
 
 CURRENT = "_current.json"
+RUN_MANIFEST = "_manifest.json"  # in the folder of the run itself
 _TABLE = re.compile(r"[a-z][a-z0-9_]*")
 _DATE = re.compile(r"date=(\d{4}-\d{2}-\d{2})")
 
@@ -82,13 +83,48 @@ class Warehouse:
         data, token = self.store.read_with_token(f"{folder(table, day)}/{CURRENT}")
         if data is None:
             return None, token
-        try:
+        with _parsing(table, day):
             return Manifest.from_json(data), token
-        except ValidationError as error:
+
+    def heading(self, table: str, day: date) -> Heading | None:
+        """The manifest of a table on a date without its files, None where there is none.
+
+        Raises:
+            UserError: the manifest cannot be parsed.
+        """
+        data, _ = self.store.read_with_token(f"{folder(table, day)}/{CURRENT}")
+        if data is None:
+            return None
+        with _parsing(table, day):
+            return Heading.head_of(data)
+
+    def text_of(self, table: str, day: date, run_id: str) -> bytes:
+        """The manifest of a run as it was written: the current one, or that in the run's own folder if another has replaced it.
+
+        Raises:
+            UserError: it is gone.
+        """
+        data, _ = self.store.read_with_token(f"{folder(table, day)}/{CURRENT}")
+        if data is not None:
+            with _parsing(table, day):
+                if Heading.head_of(data).run_id == run_id:
+                    return data
+        try:
+            return self.store.read(f"{folder(table, day)}/run={run_id}/{RUN_MANIFEST}")
+        except FileNotFoundError as error:
             raise UserError(
-                f"{folder(table, day)}/{CURRENT} is not a manifest ({error.error_count()} fields wrong); "
-                f"put its run back with `nightshelf repair --date {day}`"
+                f"{table} of {day} was replaced and its run deleted while a job was reading it; run the same command again"
             ) from error
+
+    def whole(self, heading: Heading) -> Manifest:
+        """The manifest that a heading was read of, with its files.
+
+        Raises:
+            UserError: it is gone.
+        """
+        if isinstance(heading, Manifest):
+            return heading
+        return Manifest.from_json(self.text_of(heading.table, heading.date, heading.run_id))
 
     def need(self, table: str, day: date) -> Manifest:
         """The manifest of a table on a date.
@@ -152,9 +188,9 @@ class Warehouse:
         with reading(path):
             return self.open_parquet(path).read(columns=columns)
 
-    def read_manifest(self, manifest: Manifest, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    def read_manifest(self, manifest: Heading, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """All rows a manifest names, as one frame (empty, with the right columns, where it names none)."""
-        frames = self.read_files(manifest.files, columns)
+        frames = self.read_files(self.whole(manifest).files, columns)
         if frames:
             return pl.concat(frames, how="diagonal")
         empty = empty_frame(TABLES[manifest.table].arrow)
@@ -186,6 +222,17 @@ class Warehouse:
             empty = empty_frame(TABLES[table].arrow)
             return empty.select(columns) if columns is not None else empty
         return self._read_following(manifest, columns)
+
+
+@contextmanager
+def _parsing(table: str, day: date) -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        raise UserError(
+            f"{folder(table, day)}/{CURRENT} is not a manifest ({error.error_count()} fields wrong); "
+            f"put its run back with `nightshelf repair --date {day}`"
+        ) from error
 
 
 def _dates(folders: Iterable[str]) -> list[date]:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import apache_beam as beam
 import pytest
+from pydantic import ValidationError
 
 from transforms.common.errors import UserError
 from transforms.tables.beam import ReadChunks
-from transforms.tables.manifest import FileEntry, Manifest
+from transforms.tables.as_of import as_of
+from transforms.tables.manifest import FileEntry, Heading, Manifest
 from transforms.tables.runs import RUN_MANIFEST
 from transforms.tables.specs import Manifests, specs
 from transforms.tables.warehouse import CURRENT, Warehouse, folder
@@ -73,3 +75,33 @@ def test_a_run_that_is_gone_is_told_with_what_to_do(tmp_path: Path) -> None:
     warehouse.store.delete(folder("listens", FIRST))
     with pytest.raises(UserError, match="listens of 2025-01-01 was replaced .* run the same command again"):
         list(pickle.loads(named))
+
+
+def test_a_heading_says_what_its_manifest_says_without_naming_files(tmp_path: Path) -> None:
+    warehouse = Warehouse(str(tmp_path))
+    made = stored(warehouse, FIRST, 64)
+    for whole in (made, made.model_copy(update={"files": ()}), made.model_copy(update={"files": made.files[:1]})):
+        heading = Heading.head_of(whole.to_json())
+        assert heading.model_dump() == whole.model_dump(exclude={"files"})
+        assert Heading.head_of(whole.to_json().replace(b"\n", b" ")) == heading  # somebody laid it out otherwise
+    assert warehouse.whole(Heading.head_of(made.to_json())) == made
+    with pytest.raises(ValidationError):
+        Heading.head_of(b"{}")
+
+
+def test_a_window_is_planned_by_headings_and_workers_find_the_same_files(tmp_path: Path) -> None:
+    warehouse = Warehouse(str(tmp_path))
+    whole = [stored(warehouse, FIRST + timedelta(n), shards) for n, shards in enumerate((1, 4, 8))]
+    window = as_of(warehouse.url, FIRST + timedelta(2)).window("listens", 3)
+    assert [type(m) for m in window] == [Heading] * 3
+    for shards in (1, 4, 16):
+        assert list(specs(warehouse, shards, {"listens": window})) == list(specs(warehouse, shards, {"listens": whole}))
+
+
+def test_empty_files_are_in_no_spec(tmp_path: Path) -> None:
+    warehouse = Warehouse(str(tmp_path))
+    made = stored(warehouse, FIRST, 4)
+    hollow = [f if f.shard != 2 else f.model_copy(update={"rows": 0}) for f in made.files]
+    warehouse.store.write(f"{folder('listens', FIRST)}/{CURRENT}", made.model_copy(update={"files": tuple(hollow)}).to_json())
+    work = specs(warehouse, 4, {"listens": as_of(warehouse.url, FIRST).window("listens", 1)})
+    assert [len(spec.parts["listens"]) for spec in work] == [1, 1, 0, 1]
