@@ -23,7 +23,6 @@ from transforms.evaluation.responses import responses_to, without_estimates
 from transforms.evaluation.stored import StoredNight, columns_of
 from transforms.tables.as_of import as_of, days_logged_after
 from transforms.tables.beam import Commit, WriteChunks
-from transforms.tables.manifest import Heading
 from transforms.tables.runs import plan
 from transforms.tables.specs import Manifests, specs
 from transforms.tables.upkeep import inputs_of
@@ -79,9 +78,9 @@ def evaluate(
     if run is None:
         return
     columns = columns_of(past.warehouse, candidates)
-    stored: dict[str, Sequence[Heading]] = {"candidates": [candidates], "shelves": [shelves] if shelves else [], "library": library}
     counting = specs(past.warehouse, settings.shards, {"library": library})
-    measuring = specs(past.warehouse, settings.shards, {**stored, "listens": after, **answers})
+    tables = {"candidates": [candidates], "shelves": [shelves] if shelves else []}
+    measuring = specs(past.warehouse, settings.shards, {**tables, "library": library, "listens": after, **answers})
     unranked = frozenset(unranked_sources())
     night = StoredNight(warehouse, day, ahead, catalog, settings.evaluation, settings.seed, unranked)
 

@@ -226,9 +226,7 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
     return NightPlan(runs, specs(past.warehouse, settings.shards, tables), work)
 
 
-def tables_of(
-    past: AsOf, settings: NightSettings, asked: Asked, listeners: Heading | None
-) -> dict[str, list[Heading]]:
+def tables_of(past: AsOf, settings: NightSettings, asked: Asked, listeners: Heading | None) -> dict[str, list[Heading]]:
     """The listener-side tables that scoring reads, a chunk at a time."""
     plain = asked.candidates_only or asked.greedy
     return {

@@ -203,9 +203,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.here:
         own_job = args.job[0]
-        found = (
-            expanded(args.shards, args.dates) if own_job == "expand" else planned(own_job, args.shards, args.dates)
-        )
+        found = expanded(args.shards, args.dates) if own_job == "expand" else planned(own_job, args.shards, args.dates)
         print(json.dumps(found), flush=True)
         return
     for job in args.job:

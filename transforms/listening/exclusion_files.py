@@ -53,7 +53,9 @@ def plan_exclusions(past: AsOf, reach: int) -> ExclusionPlan | None:
 
 
 def _has_acts(warehouse: Warehouse, manifest: Heading) -> bool:
-    return any((frame["kind"] == KIND).any() for frame in warehouse.read_files(warehouse.whole(manifest).files, ("kind",)))
+    return any(
+        (frame["kind"] == KIND).any() for frame in warehouse.read_files(warehouse.whole(manifest).files, ("kind",))
+    )
 
 
 def excluded_plays(spec: Spec, since: date, reach: int) -> pl.DataFrame:

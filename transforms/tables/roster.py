@@ -17,7 +17,6 @@ from transforms.tables.manifest import Heading
 from transforms.tables.specs import specs
 from transforms.tables.warehouse import Warehouse, reading
 
-
 MOST = 16
 
 

@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from transforms.common.errors import UserError
-from transforms.tables.beam import ReadChunks
 from transforms.tables.as_of import as_of
+from transforms.tables.beam import ReadChunks
 from transforms.tables.manifest import FileEntry, Heading, Manifest
 from transforms.tables.runs import RUN_MANIFEST
 from transforms.tables.specs import Manifests, specs
@@ -102,6 +102,8 @@ def test_empty_files_are_in_no_spec(tmp_path: Path) -> None:
     warehouse = Warehouse(str(tmp_path))
     made = stored(warehouse, FIRST, 4)
     hollow = [f if f.shard != 2 else f.model_copy(update={"rows": 0}) for f in made.files]
-    warehouse.store.write(f"{folder('listens', FIRST)}/{CURRENT}", made.model_copy(update={"files": tuple(hollow)}).to_json())
+    warehouse.store.write(
+        f"{folder('listens', FIRST)}/{CURRENT}", made.model_copy(update={"files": tuple(hollow)}).to_json()
+    )
     work = specs(warehouse, 4, {"listens": as_of(warehouse.url, FIRST).window("listens", 1)})
     assert [len(spec.parts["listens"]) for spec in work] == [1, 1, 0, 1]
