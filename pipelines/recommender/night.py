@@ -245,7 +245,7 @@ def tables_of(past: AsOf, settings: NightSettings, asked: Asked, listeners: Head
 
 
 def signals_of(
-    past: AsOf, settings: NightSettings, tables: Mapping[str, Sequence[Manifest]], fit: date
+    past: AsOf, settings: NightSettings, tables: Mapping[str, Sequence[Heading]], fit: date
 ) -> dict[str, Signal]:
     """The signals that a night's rankers read: those that are known of its listeners, or of tracks as of the fit date."""
     tracks = past.window("track_signals", settings.signals.window_days, until=fit)

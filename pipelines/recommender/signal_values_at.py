@@ -28,7 +28,7 @@ from transforms.signals.fold import LISTENER, TRACK
 from transforms.signals.profiles import TrackSignals, added_up, latest
 from transforms.signals.settings import SignalSettings
 from transforms.tables.as_of import as_of
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 
@@ -95,7 +95,7 @@ class SignalAt:
         for manifest in (*folded, *given):
             rows = self._read(manifest, ["signal"])
             share = rows.height / max(manifest.rows, 1)
-            total += share * sum(file.bytes for file in manifest.files)
+            total += share * sum(file.bytes for file in past.warehouse.whole(manifest).files)
         return total
 
     @cached_property
@@ -120,7 +120,7 @@ class SignalAt:
             days = [frame.filter(pl.col("listener_id").is_in(people.implode())) for frame in days]
         return added_up(days, key)
 
-    def _read(self, manifest: Manifest, columns: list[str] | None = None) -> pl.DataFrame:
+    def _read(self, manifest: Heading, columns: list[str] | None = None) -> pl.DataFrame:
         return Warehouse(self.url).read_manifest(manifest, columns).filter(pl.col("signal") == self.name)
 
     def _plays(self, night: date, people: pl.Series) -> pl.DataFrame:

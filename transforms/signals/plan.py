@@ -17,7 +17,7 @@ from transforms.signals.fold import LISTENER, TRACK, columns_of
 from transforms.signals.settings import SignalSettings
 from transforms.tables.as_of import AsOf
 from transforms.tables.chunks import Spec
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading
 from transforms.tables.runs import Run, plan, with_extra
 from transforms.tables.specs import specs
 from transforms.tables.upkeep import inputs_of
@@ -58,7 +58,7 @@ class SignalPlan:
     untimed: tuple[date, ...] = ()
 
 
-def declared(manifests: Sequence[Manifest]) -> dict[str, Signal]:
+def declared(manifests: Sequence[Heading]) -> dict[str, Signal]:
     """Signals that manifests of ingested or folded tables know of.
 
     Raises:
