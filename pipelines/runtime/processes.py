@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.runtime.jobs import elsewhere, noted, watched
 from transforms.common import processes as of_machine
+from transforms.common.memory import available_mb
 from transforms.tables.records import Record
 from transforms.tables.warehouse import Warehouse
 
@@ -30,7 +31,7 @@ def processes_of(settings: Settings, warehouse: str, day: date, beam_args: Seque
     """The number for jobs of a night, by the rule."""
     if of_machine.within() or elsewhere(beam_args) or any(a.startswith("--direct_") for a in beam_args):
         return 1
-    most = settings.processes or min(of_machine.cores(), max(1, of_machine.available_mb() // EACH_MB))
+    most = settings.processes or min(of_machine.cores(), max(1, available_mb() // EACH_MB))
     return most if most > 1 and _plays(Warehouse(warehouse), day) >= PLAYS else 1
 
 

@@ -16,12 +16,11 @@ import os
 import resource
 import signal
 import sys
-from pathlib import Path
+
+from transforms.common.memory import allowed_mb
 
 PR_SET_PDEATHSIG = 1
 HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-UNLIMITED = 1 << 50  # what the older control groups say where there is no limit
 AGAIN = "what was not committed yet is not there for any reader"
 LESS = (
     "give it more memory, or have less in memory at once (more `shards` in the settings, fewer `models.sample_listeners`), then "
@@ -99,19 +98,12 @@ def ended_by(number: int, peak_mb: int, limit: str = "") -> str:
 
 
 def limits() -> str:
-    """What the machine, or the container or control group we are in, and `ulimit -v` allow of memory; empty if unknown.
+    """What the machine, or the container or control group we are in, and `ulimit -v` allow of memory.
 
     >>> "MB" in limits()
     True
     """
-    found = []
-    for path in LIMITS:
-        with contextlib.suppress(OSError, ValueError):
-            found.append(int(Path(path).read_text()))
-    with contextlib.suppress(OSError, ValueError):
-        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    known = [n for n in found if 0 < n < UNLIMITED]
     addresses = resource.getrlimit(resource.RLIMIT_AS)[0]
-    told = [f"{min(known) >> 20:,} MB"] if known else []
+    told = [f"{allowed_mb():,} MB"]
     told += [f"{addresses >> 20:,} MB of addresses (`ulimit -v`)"] if addresses != resource.RLIM_INFINITY else []
     return " and ".join(told)

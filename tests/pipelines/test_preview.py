@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +14,8 @@ import pytest
 from pipelines.cli.main import cli
 from pipelines.cli.preview import preview
 from pipelines.runtime.settings_file import to_yaml
-from tests.pipelines.world import END, NIGHT, SETTINGS, World, manifests
+from tests.pipelines.test_kill import assert_readable
+from tests.pipelines.world import END, NIGHT, SETTINGS, World, hashes, manifests
 from transforms.common.errors import UserError
 from transforms.tables.warehouse import Warehouse
 
@@ -79,3 +83,39 @@ def test_a_file_that_names_nobody_who_is_known_is_refused(
     with pytest.raises(UserError, match=f"^0 of 1 listeners are known on {NIGHT}") as refused:
         preview(warehouse.url, NIGHT, NIGHT, SETTINGS, listeners_file=str(tmp_path / "ids.txt"))
     assert "nobody-of-that-name" not in str(refused.value) + "".join(capsys.readouterr())
+
+
+ROOT = Path(__file__).parents[2]
+# A small disk that only this command and what it starts can see; `fill` is what others have on it.
+SMALL_DISK = """
+set -e
+mount -t tmpfs -o size=64m none "$ROOM"
+cp -r "$MADE" "$ROOM/w"
+head -c 99m /dev/zero > "$ROOM/fill" 2> /dev/null || true
+truncate -s "-$LEFT" "$ROOM/fill"
+code=0; "$@" || code=$?
+rm "$ROOM/fill"
+cp -r "$ROOM/w" "$KEPT"
+exit $code
+"""
+OWN_MOUNTS = ["unshare", "--mount", *(() if os.geteuid() == 0 else ("--map-root-user",))]
+ALLOWED = subprocess.run([*OWN_MOUNTS, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not ALLOWED, reason="a disk of one's own takes the right to mount")
+@pytest.mark.parametrize("left", [0, 40_960])
+def test_on_a_full_disk_a_preview_ends_in_a_sentence_and_leaves_the_night_alone(
+    left: int, world: World, tmp_path: Path
+) -> None:
+    (tmp_path / "settings.yaml").write_text(to_yaml(SETTINGS))
+    (tmp_path / "room").mkdir()
+    words = ["run", "--date", str(NIGHT), "--warehouse", str(tmp_path / "room/w"), "--shelf", "on-repeat"]
+    command = [sys.executable, "-m", "pipelines.cli.main", *words, "--config", str(tmp_path / "settings.yaml")]
+    own = {"ROOM": str(tmp_path / "room"), "MADE": str(world.made), "KEPT": str(tmp_path / "kept"), "LEFT": str(left)}
+    line = [*OWN_MOUNTS, "bash", "-c", SMALL_DISK, "bash", *command]
+    done = subprocess.run(line, cwd=ROOT, env={**os.environ, **own}, capture_output=True, text=True)
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 2 and last.startswith("nightshelf: "), done.stderr[-2000:]
+    assert "No space left on device" in last and "make room" in last and "same command again" in last
+    assert hashes(Warehouse(str(tmp_path / "kept"))) == hashes(world.warehouse)
+    assert_readable(Warehouse(str(tmp_path / "kept")))

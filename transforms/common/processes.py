@@ -54,16 +54,6 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def available_mb() -> int:
-    """Memory that is free or can be freed, in MB of 2**20 bytes; all of it where the system does not say."""
-    try:
-        with open("/proc/meminfo") as lines:
-            found = next(line for line in lines if line.startswith("MemAvailable:"))
-        return int(found.split()[1]) >> 10
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
-
-
 def warm(models: bool = True) -> None:
     """Start the server and its imports beside what is done here, for processes that will be asked for soon.
 
