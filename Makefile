@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EMULATORS := .venv-emulators
+AUDIT := .venv-audit
 BIGTABLE := build/bigtable-emulator
 LLM := .venv-llm
 DATA ?= ./data
@@ -25,7 +26,7 @@ INTO = { [ -x $(BIN)/uv ] && $(BIN)/uv pip install -q --python $(1)/bin/python $
 OURS := -c constraints.txt -e '.[test,bench]'
 CURRENT = [ -x $(BIN)/pip ] && sha256sum --check --status $(STAMP) 2> /dev/null
 
-.PHONY: install installed emulators bigtable browser nightly test lint types docs bench llm flink java clean
+.PHONY: install installed emulators bigtable browser nightly test lint types audit docs bench llm flink java clean
 
 install: $(STAMP)
 
@@ -102,6 +103,12 @@ lint: install
 
 types: install
 	$(BIN)/mypy
+
+# What advisories say of every pinned version. The tool has an environment of its own; where no database answers, that is said.
+audit: install
+	-@cmp -s tests/audit.txt $(AUDIT)/.installed || { $(PYTHON) -m venv $(AUDIT) && $(call INTO,$(AUDIT),-r tests/audit.txt) && \
+	  cp tests/audit.txt $(AUDIT)/.installed; }
+	$(BIN)/python -m tests.audit $(AUDIT)/bin/pip-audit constraints.txt tests/audit.txt tests/emulators.txt
 
 docs: install
 	$(BIN)/python -m transforms.tables.docs > docs/tables.md

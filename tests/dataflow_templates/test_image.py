@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,12 @@ def dockerfile() -> str:
     return (IMAGE / "Dockerfile").read_text()
 
 
+def bases(image: Path = IMAGE) -> dict[str, tuple[str, str]]:
+    """Tag and digest (or `-`) of what images are made of, by the name of the argument."""
+    lines = [line.split() for line in (image / "bases.txt").read_text().splitlines()]
+    return {argument: (tag, digest) for argument, tag, digest in lines}
+
+
 def pinned(package: str) -> str:
     found = re.search(rf"^{package}==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     assert found
@@ -51,11 +58,20 @@ def commands(tmp_path: Path) -> Path:
         program.write_text(
             "#!/bin/sh\n"
             f'echo "{name} $*" >> {said}\n'
+            f'case "$*" in *imagetools*) cat {tmp_path}/digest 2> /dev/null || exit 1 ;; esac\n'
             f'for word in "$@"; do case "$word" in */templates/*.json|*/body.json) cp "$word" {tmp_path} ;; esac; done\n'
             '[ "$3" != describe ]\n'  # nothing is deployed yet
         )
         program.chmod(0o755)
     return tmp_path
+
+
+def copied(commands: Path) -> Path:
+    """Scripts that may write beside themselves, in a copy of their folder."""
+    folder = commands / "copy" / "dataflow_templates"
+    if not folder.exists():
+        shutil.copytree(IMAGE.parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder / "image"
 
 
 def run(script: str, commands: Path, *args: str, without: str = "") -> tuple[int, list[str], str]:
@@ -67,7 +83,8 @@ def run(script: str, commands: Path, *args: str, without: str = "") -> tuple[int
         "HOME": os.environ.get("HOME", "/"),
         **names,
     }
-    done = subprocess.run([IMAGE / script, *args], env=environment, cwd=commands, capture_output=True, text=True)
+    at = copied(commands) if script == "build.sh" else IMAGE
+    done = subprocess.run([at / script, *args], env=environment, cwd=commands, capture_output=True, text=True)
     said = commands / "said"
     return done.returncode, said.read_text().splitlines() if said.exists() else [], done.stderr
 
@@ -83,8 +100,8 @@ def test_a_script_is_clean_and_stops_at_the_first_error(script: Path) -> None:
 
 def test_the_image_has_the_versions_that_the_tests_ran_with() -> None:
     text = dockerfile()
-    assert f"ARG BEAM={pinned('apache-beam')}\n" in text
-    assert re.search(r"^ARG PYTHON=3\.11\.", text, re.MULTILINE)
+    assert bases()["BEAM_BASE"][0] == f"apache/beam_python3.11_sdk:{pinned('apache-beam')}"
+    assert bases()["PYTHON_BASE"][0].startswith("python:3.11.")
     assert "pip install -c constraints.txt ." in text and "pip check" in text
     assert ":latest" not in text
 
@@ -111,12 +128,47 @@ def test_every_folder_of_the_program_is_in_the_image_and_sent_to_its_builder() -
         assert f"!{folder}" in sent
 
 
-def test_build_makes_the_workers_image_first_and_a_launcher_a_template(commands: Path) -> None:
+def test_the_command_runs_without_rights_and_what_it_runs_is_not_its_own() -> None:
+    stage = dockerfile().split("AS command")[1].split("FROM ")[0]
+    assert "USER 10001\n" in stage and 'ENTRYPOINT ["nightshelf"]' in stage and "COPY" not in stage
+    worker = dockerfile().split("AS worker")[1].split("FROM ")[0]
+    assert "useradd --uid 10001" in worker and "chown" not in worker
+
+
+def test_every_image_is_made_of_what_a_digest_names(commands: Path) -> None:
+    text = dockerfile()
+    given = set(re.findall(r"^ARG (\w+_BASE)$", text, re.MULTILINE))
+    froms = [line.split()[1] for line in text.splitlines() if line.startswith("FROM ")]
+    assert {one for one in froms if one != "worker"} == {f"${{{name}}}" for name in given} and given == bases().keys()
+    (commands / "digest").write_text(f"sha256:{'ab' * 32}\n")
     code, said, errors = run("build.sh", commands)
     assert code == 0, errors
-    builds = [line for line in said if line.startswith("docker build")]
-    assert "--target worker" in builds[0]
-    assert len(builds) == 1 + len(TEMPLATES)
+    written = bases(copied(commands))
+    for name, (tag, digest) in bases().items():
+        assert written[name] == (tag, digest if digest != "-" else f"sha256:{'ab' * 32}")
+        for build in [line for line in said if line.startswith("docker build ")]:
+            assert f"--build-arg {name}={tag}@{written[name][1]} " in build
+    (commands / "digest").unlink()  # nobody is asked a second time
+    assert run("build.sh", commands)[0] == 0
+
+
+@pytest.mark.parametrize("answer", [None, "latest", "sha256:123"])
+def test_without_a_digest_nothing_is_built(answer: str | None, commands: Path) -> None:
+    if answer is not None:
+        (commands / "digest").write_text(answer)
+    code, said, errors = run("build.sh", commands)
+    assert code != 0 and not [line for line in said if line.startswith("docker build ")]
+    assert answer is None or f"expected a digest of apache/beam_python3.11_sdk:{pinned('apache-beam')}" in errors
+    assert bases(copied(commands)) == bases()
+
+
+def test_build_makes_the_workers_image_first_and_a_launcher_a_template(commands: Path) -> None:
+    (commands / "digest").write_text(f"sha256:{'ab' * 32}\n")
+    code, said, errors = run("build.sh", commands)
+    assert code == 0, errors
+    builds = [line for line in said if line.startswith("docker build ")]
+    assert "--target worker" in builds[0] and "--target command" in builds[1]
+    assert len(builds) == 2 + len(TEMPLATES)
     for name in TEMPLATES:
         image = image_of(name, f"{NAMES['REPOSITORY']}:{NAMES['TAG']}")
         (build,) = [b for b in builds if f"TEMPLATE={name} " in b]

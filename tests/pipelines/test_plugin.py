@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -136,8 +140,18 @@ def test_its_version_stands_in_every_version_it_had_a_hand_in_and_in_no_other(
     for table in (*touched, "library", "sessions", "evaluation"):
         manifest = warehouse.newest(table, NIGHT)
         assert manifest is not None, table
-        expected = {"nightshelf-years": "1.2"} if table in touched else None
-        assert manifest.settings.get("plugins") == expected, table
+        said = manifest.settings.get("plugins")
+        if table not in touched:
+            assert said is None, table
+        else:
+            assert said.keys() == {"nightshelf-years"}
+            assert re.fullmatch(r"1\.2 sha256:[0-9a-f]{16}", said["nightshelf-years"])
+
+
+def recorded(folder: Path, name: str) -> str:
+    """A line of RECORD, as installers write it."""
+    made = hashlib.sha256((folder / name).read_bytes()).digest()
+    return f"{name},sha256={base64.urlsafe_b64encode(made).decode().rstrip('=')},{(folder / name).stat().st_size}\n"
 
 
 def test_what_cannot_be_loaded_or_takes_a_name_is_named(environment: dict[str, str], tmp_path: Path) -> None:
@@ -150,6 +164,7 @@ def test_what_cannot_be_loaded_or_takes_a_name_is_named(environment: dict[str, s
         (folder / "other-0.1.dist-info" / "entry_points.txt").write_text("[nightshelf.plugins]\nx = other:PLUGIN\n")
         for name, text in files.items():
             (folder / name).write_text(text)
+        (folder / "other-0.1.dist-info" / "RECORD").write_text("".join(recorded(folder, name) for name in files))
         paths = os.pathsep.join((str(folder), environment["PYTHONPATH"]))
         done = subprocess.run(
             [sys.executable, "-c", then], env={**environment, "PYTHONPATH": paths}, capture_output=True, text=True
@@ -166,3 +181,62 @@ def test_what_cannot_be_loaded_or_takes_a_name_is_named(environment: dict[str, s
         "the plugin 'other:PLUGIN' cannot be loaded (RuntimeError: no); mend the package 'other' or uninstall" in broken
     )
     assert "expected 'other:PLUGIN' to be a Plugin, found int" in run({"other.py": "PLUGIN = 1"}, ask)
+
+
+ASK = "from transforms.common.plugins import touching\nprint(touching('formats'))"
+
+
+def asked(environment: dict[str, str], target: Path) -> str:
+    """What versions would say of the package as it stands in a folder."""
+    path = os.pathsep.join((str(target), str(ROOT)))
+    done = subprocess.run(
+        [sys.executable, "-c", ASK], env={**environment, "PYTHONPATH": path}, capture_output=True, text=True
+    )
+    return done.stdout + done.stderr
+
+
+def edited(target: Path) -> str:
+    """Code that would run as the plugin is loaded is written into it."""
+    with open(target / "nightshelf_years.py", "a") as code:
+        code.write("\nprint('it ran')\n")
+    return "expected nightshelf_years.py of the plugin 'nightshelf-years' as it was installed, found another file"
+
+
+def taken_away(target: Path) -> str:
+    (target / "nightshelf_years.py").unlink()
+    return "expected nightshelf_years.py of the plugin 'nightshelf-years' as it was installed, found none"
+
+
+def unlisted(target: Path) -> str:
+    """As with `pip install -e`: the code is elsewhere, and nobody has noted what it was."""
+    (record,) = target.glob("*.dist-info/RECORD")
+    lines = record.read_text().splitlines(keepends=True)
+    record.write_text("".join(line for line in lines if not line.startswith("nightshelf_years.py")))
+    return "found no nightshelf_years there, so nothing says that they are what was installed"
+
+
+@pytest.mark.parametrize("change", [edited, taken_away, unlisted])
+def test_files_that_are_not_what_was_installed_do_not_run(
+    change: Callable[[Path], str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    target = tmp_path / "installed"
+    shutil.copytree(environment["PYTHONPATH"].split(os.pathsep)[0], target)
+    before = asked(environment, target)
+    assert re.search(r"'nightshelf-years': '1\.2 sha256:[0-9a-f]{16}'", before), before
+    said = change(target)
+    printed = asked(environment, target)
+    assert said in printed and "install the package 'nightshelf-years' again" in printed
+    assert "it ran" not in printed
+
+
+def test_other_code_under_the_same_version_is_another_plugin(environment: dict[str, str], tmp_path: Path) -> None:
+    target = tmp_path / "installed"
+    shutil.copytree(environment["PYTHONPATH"].split(os.pathsep)[0], target)
+    before = asked(environment, target)
+    (record,) = target.glob("*.dist-info/RECORD")
+    with open(target / "nightshelf_years.py", "a") as code:
+        code.write("\n# another\n")
+    rest = [line for line in record.read_text().splitlines(keepends=True) if not line.startswith("nightshelf_years.py")]
+    record.write_text("".join([*rest, recorded(target, "nightshelf_years.py")]))
+    after = asked(environment, target)
+    assert "'1.2 sha256:" in before and "'1.2 sha256:" in after and before != after

@@ -7,8 +7,9 @@ A package names an object of type `Plugin` under the entry-point group `nightshe
 
     PLUGIN = Plugin(sources=(Moon,), parts=(MoonPart,))  # in nightshelf_moon.py
 
-Installing the package is all it takes; it must be installed wherever workers run. Its name and version stand among the
-settings of every version that it had a hand in, so a new version of the package makes those tables anew.
+Installing the package is all it takes; it must be installed wherever workers run. Its files must be those that were installed.
+Its name and version, and what its files hold, stand among the settings of every version that it had a hand in, so a new version
+of the package, or other code under the same one, makes those tables anew.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from transforms.common.errors import UserError
+from transforms.common.plugin_files import content_of
 
 GROUP = "nightshelf.plugins"
 T = TypeVar("T")
@@ -45,10 +47,11 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Installed:
-    """A plugin with the name and version of the package that brings it."""
+    """A plugin with the package that brings it: its name, its version, and the start of the sha256 of its files."""
 
     package: str
     version: str
+    content: str
     plugin: Plugin
 
 
@@ -57,12 +60,17 @@ def installed() -> tuple[Installed, ...]:
     """Every plugin of this environment, by name of the package.
 
     Raises:
-        UserError: one cannot be loaded, or is no `Plugin`.
+        UserError: one cannot be loaded, is no `Plugin`, or its files are not those that were installed.
     """
     points = sorted(entry_points(group=GROUP), key=lambda point: (_package(point), point.name))
-    return tuple(
-        Installed(_package(point), point.dist.version if point.dist else "", _loaded(point)) for point in points
-    )
+    return tuple(map(_installed, points))
+
+
+def _installed(point: EntryPoint) -> Installed:
+    if point.dist is None:
+        raise UserError(f"the plugin {point.value!r} belongs to no installed package; install it as one")
+    content = content_of(point.dist, point.module)[:16]  # before its code runs
+    return Installed(point.dist.name, point.dist.version, content, _loaded(point))
 
 
 def _package(point: EntryPoint) -> str:
@@ -109,10 +117,10 @@ def touching(*kinds: str, named: str | None = None) -> dict[str, dict[str, str]]
         named: only packages that bring something of this name.
 
     Returns:
-        {"plugins": {package: version}}, or nothing where no plugin had a hand in it.
+        {"plugins": {package: "version sha256:content"}}, or nothing where no plugin had a hand in it.
     """
     found = {
-        one.package: one.version
+        one.package: f"{one.version} sha256:{one.content}"
         for one in installed()
         if any(named is None or brought.name == named for kind in kinds for brought in getattr(one.plugin, kind))
     }

@@ -93,8 +93,9 @@ def processes(count: int, shared: Any = None, *, models: bool = True) -> Iterato
         pool.shutdown()
     except BrokenProcessPool:
         raise UserError(
-            f"one of {count} processes at work was ended by the system, most often for want of memory; free some, or set "
-            f"`processes` in the settings to fewer than {count}"
+            f"one of {count} processes at work was ended by the system, most often for want of memory; free some or raise its "
+            f"limit, set `processes` in the settings to fewer than {count}, or have less in memory at once (more `shards`, fewer "
+            "`models.sample_listeners`), then run the same command again"
         ) from None
     finally:
         _end(pool, set(active_children()) - before)
