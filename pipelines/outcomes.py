@@ -1,6 +1,7 @@
 """The job `outcomes`: what became of every stored night whose horizon closes on a date.
 
-candidates, shelves of the nights + listens, impressions, feedback, suspects since -> outcomes/date=D
+candidates, shelves of the nights + listens, impressions, feedback, suspects since
+-> outcomes/date=D; of the night before, where impressions show any of it, looks/date=D
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from transforms.tables.upkeep import inputs_of
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "4"
+STEP = "5"
 
 
 def outcomes(
@@ -51,31 +52,41 @@ def outcomes(
     past = as_of(warehouse, day)
     nights = closing(past, horizons or settings.outcomes.horizons)
     tables, catalog = tables_of(past, nights), past.catalog()
-    run = plan(
-        past.warehouse,
-        "outcomes",
-        day,
-        shards=settings.shards,
-        inputs=inputs_of(catalog, *read_of(past, tables)),
-        settings={"horizons": sorted(nights)},
-        step_version=STEP,
-    )
-    if run is None:
+    soonest, visible = min(settings.outcomes.horizons), settings.shelves.home.visible
+    looked = soonest in nights and any(m.rows for m in tables["impressions"])
+    runs = [
+        run
+        for table in (("outcomes", "looks") if looked else ("outcomes",))
+        if (
+            run := plan(
+                past.warehouse,
+                table,
+                day,
+                shards=settings.shards,
+                inputs=inputs_of(catalog, *read_of(past, tables)),
+                settings={"horizons": sorted(nights)} | ({"visible": visible} if table == "looks" else {}),
+                step_version=STEP,
+            )
+        )
+    ]
+    if not runs:
         return
     known = what_log_knows(past.warehouse, tables["listens"])
     work = specs(past.warehouse, settings.shards, tables)
-    join = JoinNights(warehouse, catalog, nights, known, "feedback" in tables)
+    join = JoinNights(warehouse, catalog, nights, known, "feedback" in tables, soonest if looked else None, visible)
     columns = {table: names for table, names in COLUMNS.items() if table in tables}
 
     def define(root: beam.Pipeline) -> None:
-        written, told = MapShards(work, join, [run], columns, DATED, processes, models=False).on(root, "Outcomes")
-        counts = told | "Counts" >> beam.Map(counted, day).with_output_types(Written)
+        written, told = MapShards(work, join, runs, columns, DATED, processes, models=False).on(root, "Outcomes")
+        made = [run.table for run in runs]
+        counts = told | "Counts" >> beam.FlatMap(counted, day, made).with_output_types(Written)
         both = (written, counts) | "Files and counts" >> beam.Flatten()
-        root | "Done" >> Commit([run], both)
+        root | "Done" >> Commit(runs, both)
 
-    launch("outcomes", past.warehouse, define, beam_args, [run])
+    launch("outcomes", past.warehouse, define, beam_args, runs)
 
 
-def counted(told: bytes, day: date) -> Written:
-    """What a chunk's step told: how many new candidates were listened to, by horizon."""
-    return Written("outcomes", day.isoformat(), counts=json.loads(told))
+def counted(told: bytes, day: date, tables: Sequence[str]) -> list[Written]:
+    """What a chunk's step told: how many new candidates were listened to, by horizon; and looks, by shelf and context."""
+    counts = json.loads(told)
+    return [Written(table, day.isoformat(), counts=counts[table]) for table in tables]

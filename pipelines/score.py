@@ -26,7 +26,7 @@ from transforms.tables.runs import Run
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "24"
+STEP = "25"
 
 
 def score(

@@ -45,7 +45,8 @@ def market_defaults(scorer: Scorer) -> pl.DataFrame:
     """
     own = copy(scorer)  # what a scorer notes of the chunk at work is its own
     own.clock = Clock()
-    settings = scorer.plan.settings.model_copy(update={"home_swap": 0.0})  # whose order is drawn is somebody
+    home = scorer.plan.settings.home.model_copy(update={"learned": False})  # whose order is drawn is somebody
+    settings = scorer.plan.settings.model_copy(update={"home_swap": 0.0, "home": home})
     own.plan = replace(scorer.plan, settings=settings, experiments=ExperimentsSettings(), only=(), sample=1.0)
     markets = ["", *(m for m in scorer.fitted.learned.popularity.markets.tolist() if m)]
     who = pl.DataFrame(

@@ -21,12 +21,14 @@ from pipelines.recommender.scoring import Scorer
 from pipelines.recommender.scoring_plan import UNTRAINED, Plan
 from pipelines.recommender.settings import READ_WHEN_SCORING, BootstrapSettings, CandidateSettings, ModelSettings
 from transforms.common import plugins
+from transforms.common.typed_names import LooksAt
 from transforms.experiments.assignment import refuse_changes, registered
 from transforms.experiments.settings import ExperimentsSettings
 from transforms.ingest.artists import with_artist_names
 from transforms.listening.library import LibrarySettings
 from transforms.listening.suspects import SuspectSettings
 from transforms.outcomes.rewards import RewardSettings
+from transforms.shelves.home_learning import DAYS
 from transforms.shelves.settings import ShelvesSettings
 from transforms.signals.declared import Declared, Signal, recorded
 from transforms.signals.plan import declared
@@ -172,6 +174,7 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
     own = [
         past.need("library"),
         *(m for t in ("sessions", "feedback", "exclusions", "suspects", *SIGNAL_TABLES, "shelves") for m in tables[t]),
+        *(looked := [] if asked.candidates_only or asked.greedy else past.window("looks", _days_of_looks(settings))),
     ]
     signals = signals_of(past, settings, tables, fit)
     if tables["shelves"] and (before_this := tables["shelves"][-1].settings.get("experiments")):
@@ -220,6 +223,7 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
         library=settings.library,
         rewards=settings.rewards,
         signals=signals,
+        looked=sums(looked),
     )
     before = tables["shelves"][-1].date if tables["shelves"] else None
     work = Scoring(past.url, what, settings.models, models, ranker, catalog, artists, sample, before, beliefs)
@@ -241,7 +245,21 @@ def tables_of(past: AsOf, settings: NightSettings, asked: Asked, listeners: Head
         "shelves": []
         if plain
         else past.window("shelves", settings.candidates.shelf_days, until=past.day - timedelta(1)),
+        "looks": [] if plain else past.window("looks", DAYS),
     }
+
+
+def _days_of_looks(settings: NightSettings) -> int:
+    return max(DAYS, settings.shelves.home.window_days)
+
+
+def sums(looks: Sequence[Heading]) -> dict[str, int]:
+    """Counts of looks by `LooksAt` over some dates, from their manifests alone."""
+    found: dict[str, int] = {}
+    for name, n in (item for manifest in looks for item in manifest.extra.items()):
+        if LooksAt.parse(name) is not None:
+            found[name] = found.get(name, 0) + n
+    return found
 
 
 def signals_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -36,6 +37,7 @@ class Plan:
         library: how fast a play is forgotten.
         rewards: what a track may be worth, and what that counts in the order.
         signals: that become features, by name.
+        looked: counts of looks by `LooksAt`, which the order of Home is learned from.
     """
 
     day: date
@@ -58,3 +60,4 @@ class Plan:
     library: LibrarySettings = DEFAULTS
     rewards: RewardSettings = field(default_factory=RewardSettings)
     signals: dict[str, Signal] = field(default_factory=dict)
+    looked: Mapping[str, int] = field(default_factory=dict)

@@ -105,6 +105,19 @@ class NewListens(TypedName):
     WORD = "listens of new tracks "
 
 
+LOOKS, PLAYS = "looks", "plays"
+
+
+@dataclass(frozen=True)
+class LooksAt(TypedName):
+    """How often a shelf was looked at in a context, or played from; `what` is LOOKS or PLAYS."""
+
+    shelf: str
+    context: int
+    what: str
+    WORD = "home "
+
+
 @dataclass(frozen=True)
 class FiledLate(TypedName):
     """How many listens are filed under a later date than their own; `first` is the earliest of their own dates."""

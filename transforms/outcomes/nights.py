@@ -14,9 +14,11 @@ import polars as pl
 from transforms.common.errors import UserError
 from transforms.common.typed_names import NewListens
 from transforms.outcomes.join import Known, join_outcomes, with_recording
+from transforms.outcomes.looks import looks
 from transforms.tables.as_of import AsOf
 from transforms.tables.chunks import Chunk
 from transforms.tables.manifest import Heading
+from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 
 COLUMNS = {
@@ -28,6 +30,7 @@ COLUMNS = {
             "surface",
             "version",
             "home_position",
+            "home_context",
             "refresh_date",
             "valid_from",
             "valid_until",
@@ -153,6 +156,20 @@ def join_nights(
             )
         )
     return pl.concat(made)
+
+
+def looks_of(chunk: Chunk, nights: Mapping[int, date], horizon: int | None, visible: int) -> pl.DataFrame:
+    """Rows of table `looks` of a chunk's listeners, of the night that a horizon looks at; none without such a night.
+
+    Whoever was suspected of being a machine on a date of the horizon looks at nothing.
+    """
+    night = nights.get(horizon) if horizon is not None else None
+    if night is None:
+        return TABLES["looks"].empty()
+    after = pl.col("date").is_between(night, night + timedelta(horizon or 0), closed="right")
+    people = partial(_without, chunk["suspects"].filter(after).select("listener_id").unique())
+    own = people(chunk["shelves"]).filter(pl.col("date") == night)
+    return looks(night, horizon or 0, own, people(chunk["impressions"]), people(chunk["listens"]), visible)
 
 
 def _without(machines: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:

@@ -20,7 +20,8 @@ listener of the roster gets a row for every shelf. Each part stands in a file of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -33,9 +34,10 @@ from transforms.shelves.evidence.releases import followed_releases
 from transforms.shelves.explaining import Explain, texts_of_shown
 from transforms.shelves.facts import TrackFacts
 from transforms.shelves.fallback import fill_fallback, in_order_of_fallback
-from transforms.shelves.filling import OPEN, PERSONAL, Board
+from transforms.shelves.filling import EMPTY, OPEN, PERSONAL, Board
 from transforms.shelves.gathering import Inputs, gather
 from transforms.shelves.history import History, TrackSide
+from transforms.shelves.home import Looks, home_order
 from transforms.shelves.judging import Judge
 from transforms.shelves.known import known_of
 from transforms.shelves.output import Assembled, draws_frame, shelves_frame, stages_frame
@@ -65,6 +67,8 @@ class Given:
         library: (listener_id, track_id or track[, heard, sampled_at, last_heard_at]) of everything ever heard or sampled;
             without it, "heard" is what the candidates say, which a fallback or carried track may escape.
         plays, sessions: see `History.of`; None = nothing is known.
+        looks: rows of table `looks` lately; None = none.
+        looked: counts of looks by `LooksAt`, of everybody; what Home's order is learned from.
         keep: ids of the listeners of whom removed tracks are named; None = everyone.
     """
 
@@ -77,6 +81,8 @@ class Given:
     plays: pl.DataFrame | None = None
     sessions: pl.DataFrame | None = None
     keep: pl.Series | None = None
+    looks: pl.DataFrame | None = None
+    looked: Mapping[str, int] = field(default_factory=dict)
 
 
 def assemble(
@@ -128,8 +134,11 @@ def assemble(
 
     finished = list(board.made.values())
     shown, texts = texts_of_shown(rows, finished, explain)
+    there = {one.shelf.shelf_id: one.status != EMPTY for one in finished}
+    looks = Looks(inputs.library, given.looks, given.looked)
+    home = home_order(rows.listener_ids, there, looks, settings, night)
     return Assembled(
-        shelves_frame(rows, finished, (shown, texts), facts.last_heard, subtitles, clock, settings, night),
+        shelves_frame(rows, finished, (shown, texts), facts.last_heard, subtitles, clock, night, home),
         draws_frame(rows, finished, settings, night),
         stages_frame(rows, finished),
         removed_frame(rows, judge, finished, _kept(given, inputs), settings.removed_listed),

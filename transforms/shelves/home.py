@@ -1,9 +1,11 @@
 """Where each shelf stands on its surface.
 
-Shelves stand in the order of the settings. What would happen in another order can only be learned if the order varies
-by chance, so for a small share of listeners one pair of neighbours, chosen by hash, swaps. `home_propensity` is the
-probability that this shelf stands at this position:
+Home's order is learned from what people looked at and played (`transforms.shelves.home_learning`), once enough of that is known.
+Until then, and on other surfaces, shelves stand in the order of the settings. What would happen in another order can only be
+learned if the order varies by chance, so for a small share of listeners one pair of neighbours, chosen by hash, swaps.
+`home_propensity` is the probability that this shelf stands at this position:
 
+    learned                     counted over the samples that a listener may be dealt
     swapped here by chance      swap / (n - 1)
     in its own place            1 - neighbours * swap / (n - 1), neighbours = 1 at the ends and 2 inside
 
@@ -12,58 +14,100 @@ Example: four shelves, swap 0.1: an end shelf is in place with 1 - 0.1/3 = 0.967
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
 from transforms.common.hashing import uniform
-from transforms.shelves.settings import ShelfSettings
+from transforms.shelves.home_learning import believed, contexts, counted, ordered
+from transforms.shelves.settings import NightContext, ShelvesSettings
+
+HOME = "home"
+_NONE = -1
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What Home's order is learned from.
+
+    Attributes:
+        heard: listener, heard, last_heard_at, first_heard_at of what each listener heard; None = nothing is known.
+        looks: rows of table `looks` of these listeners; None = none.
+        counts: looks and plays of everybody by `LooksAt`.
+    """
+
+    heard: pl.DataFrame | None = None
+    looks: pl.DataFrame | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 def home_order(
-    listener_ids: Sequence[str], shelves: Sequence[ShelfSettings], swap: float, seed: int, date: dt.date
+    listener_ids: Sequence[str],
+    there: Mapping[str, np.ndarray],
+    looks: Looks,
+    settings: ShelvesSettings,
+    night: NightContext,
 ) -> pl.DataFrame:
     """Position of every shelf for every listener.
 
     Args:
-        listener_ids: listeners.
-        shelves: the settings' shelves, in order.
-        swap: share of listeners for whom two neighbours of a surface swap.
-        seed: the run's seed.
-        date: the night.
+        there: by shelf, bool by listener: whether it is not empty.
+        looks: what is learned from.
 
     Returns:
         listener_id, shelf_id, home_position (from 1), home_score (n for the first of n down to 1: the order before the
-        swap), home_propensity (null where nothing is randomised).
+        swap; where it is learned, the chance of a play that is believed most likely), home_propensity (null where nothing is
+        randomised), home_context (null where nothing is learned).
     """
     listeners = pl.Series("listener_id", list(listener_ids), dtype=pl.String)
+    swap = 0.0 if night.greedy else settings.home_swap
     parts = []
-    for surface in dict.fromkeys(shelf.surface for shelf in shelves):
-        ids = [shelf.shelf_id for shelf in shelves if shelf.surface == surface]
-        n = len(ids)
-        position = np.tile(np.arange(n, dtype=np.int32), (len(listeners), 1))
-        propensity = np.full(position.shape, np.nan, dtype=np.float32)
-        if n > 1 and swap > 0:
-            key = f"{surface}/{date.isoformat()}"
-            swaps = np.flatnonzero(uniform(seed, f"home-swap/{key}", listeners) < swap)
-            first = (uniform(seed, f"home-pair/{key}", listeners)[swaps] * (n - 1)).astype(np.int32)
-            position[swaps, first], position[swaps, first + 1] = first + 1, first
-            neighbours = np.array([1 if i in (0, n - 1) else 2 for i in range(n)])
-            stays = 1 - neighbours * swap / (n - 1)
-            propensity = np.where(position == np.arange(n), stays, swap / (n - 1)).astype(np.float32)
-        for i, shelf_id in enumerate(ids):
-            parts.append(
-                pl.DataFrame(
-                    {
-                        "listener_id": listeners,
-                        "shelf_id": pl.repeat(shelf_id, len(listeners), dtype=pl.String, eager=True),
-                        "home_position": position[:, i] + 1,
-                        "home_score": np.full(len(listeners), n - i, dtype=np.float32),
-                        "home_propensity": pl.Series(propensity[:, i]).fill_nan(None),
-                    },
-                    schema_overrides={"home_position": pl.Int32, "home_propensity": pl.Float32},
-                )
+    for surface in dict.fromkeys(shelf.surface for shelf in settings.shelves):
+        ids = [shelf.shelf_id for shelf in settings.shelves if shelf.surface == surface]
+        context = np.full((len(listeners), len(ids)), _NONE, np.int64)
+        if surface == HOME and settings.home.learned:
+            context = contexts(listener_ids, ids, looks.heard, looks.looks, night.date)
+        seen, played = counted(looks.counts, ids)
+        if (
+            surface == HOME
+            and settings.home.learned
+            and not night.greedy
+            and 0 < seen.sum() >= settings.home.least_looks
+        ):
+            here = np.column_stack([there[shelf_id] for shelf_id in ids])
+            beliefs = believed(seen, played, settings.home)
+            placed = ordered(listener_ids, here, context, beliefs, settings.home, night.seed, night.date)
+            place, score, chance = placed
+        else:
+            place, chance = _swapped(listeners, len(ids), swap, night.seed, f"{surface}/{night.date.isoformat()}")
+            score = np.tile(np.arange(len(ids), 0, -1, dtype=np.float64), (len(listeners), 1))
+        parts += [
+            pl.DataFrame(
+                {
+                    "listener_id": listeners,
+                    "shelf_id": pl.repeat(shelf_id, len(listeners), dtype=pl.String, eager=True),
+                    "home_position": (place[:, k] + 1).astype(np.int32),
+                    "home_score": score[:, k].astype(np.float32),
+                    "home_propensity": pl.Series(chance[:, k].astype(np.float32)).fill_nan(None),
+                    "home_context": pl.Series(context[:, k].astype(np.int32)).replace(_NONE, None),
+                }
             )
+            for k, shelf_id in enumerate(ids)
+        ]
     return pl.concat(parts)
+
+
+def _swapped(listeners: pl.Series, n: int, swap: float, seed: int, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """int64 place from 0 and float64 chance, [listeners, n], in the order of the settings with one hashed swap."""
+    place = np.tile(np.arange(n), (len(listeners), 1))
+    chance = np.full(place.shape, np.nan)
+    if n > 1 and swap > 0:
+        swaps = np.flatnonzero(uniform(seed, f"home-swap/{key}", listeners) < swap)
+        first = (uniform(seed, f"home-pair/{key}", listeners)[swaps] * (n - 1)).astype(np.int64)
+        place[swaps, first], place[swaps, first + 1] = first + 1, first
+        neighbours = np.array([1 if i in (0, n - 1) else 2 for i in range(n)])
+        stays = 1 - neighbours * swap / (n - 1)
+        chance = np.where(place == np.arange(n), stays, swap / (n - 1))
+    return place, chance

@@ -22,7 +22,6 @@ from transforms.shelves.cadence import Clock, next_refresh
 from transforms.shelves.exploration import THOMPSON
 from transforms.shelves.filling import STATUS, Made
 from transforms.shelves.gathering import Rows
-from transforms.shelves.home import home_order
 from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.shelf import ShelfSettings
 from transforms.tables.schema import TABLES
@@ -49,8 +48,8 @@ def shelves_frame(
     last_heard: np.ndarray,
     subtitles: Mapping[str, list[str | None]],
     clock: Clock,
-    settings: ShelvesSettings,
     night: NightContext,
+    home: pl.DataFrame,
 ) -> pl.DataFrame:
     """Table `shelves`: one row a listener and shelf, in the order of both ids.
 
@@ -59,6 +58,7 @@ def shelves_frame(
         last_heard: int64 by row, microseconds since 1970; -1 = never.
         subtitles: by evidence, for each listener what names a shelf.
         clock: the listeners' local time.
+        home: where each shelf stands, see `home_order`.
     """
     shown, texts = explained
     by_id = sorted(made, key=lambda one: one.shelf.shelf_id)
@@ -82,8 +82,6 @@ def shelves_frame(
         }
     )
     valid = [_validity(one.shelf, clock, night, n) for one in by_id]
-    swap = 0.0 if night.greedy else settings.home_swap
-    home = home_order(rows.listener_ids, settings.shelves, swap, night.seed, night.date)
     frame = (
         heads.join(kinds, on="shelf_id", how="left", maintain_order="left")
         .join(home, on=["listener_id", "shelf_id"], how="left", maintain_order="left")

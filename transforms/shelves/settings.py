@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from transforms.common.errors import UserError
 from transforms.shelves.defaults import DEFAULT
+from transforms.shelves.home_learning import HomeSettings
 from transforms.shelves.merging import merged
 from transforms.shelves.rules.registry import nearest
 from transforms.shelves.shelf import ShelfSettings
@@ -51,8 +52,12 @@ class ShelvesSettings(BaseModel, frozen=True, extra="forbid"):
         default=20, ge=0, le=500, description="tracks named of what a rule removed from a shelf, for kept listeners"
     )
     home_swap: float = Field(
-        default=0.1, ge=0, le=1, description="share of listeners for whom two neighbour shelves swap"
+        default=0.1,
+        ge=0,
+        le=1,
+        description="share of listeners for whom two neighbour shelves swap, where their order is not learned",
     )
+    home: HomeSettings = Field(default=HomeSettings(), description="the order of the shelves of surface home")
 
     @field_validator("shelves", mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from it. A table changes by adding columns; a breaking change is a new `schema_v
 from __future__ import annotations
 
 from transforms.tables.columns import TIMESTAMP, Column, Table, empty_frame
+from transforms.tables.schema_followed import FOLLOWED
 from transforms.tables.schema_logged import LOGGED
 from transforms.tables.schema_made import MADE
 from transforms.tables.schema_prompts import PROMPTED
@@ -19,4 +20,4 @@ from transforms.tables.schema_signals import SIGNALLED
 
 __all__ = ["TABLES", "TIMESTAMP", "Column", "Table", "empty_frame"]
 
-TABLES: dict[str, Table] = {table.name: table for table in (*LOGGED, *MADE, *SIGNALLED, *PROMPTED)}
+TABLES: dict[str, Table] = {table.name: table for table in (*LOGGED, *MADE, *FOLLOWED, *SIGNALLED, *PROMPTED)}

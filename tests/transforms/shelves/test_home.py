@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 
 from tests.transforms.shelves.worlds import MONDAY, candidate, frame, make, roster
 from transforms.common.errors import UserError
-from transforms.shelves.home import home_order
+from transforms.shelves.home import Looks, home_order
 from transforms.shelves.reasons import sentence
 from transforms.shelves.settings import NightContext, ShelfSettings, ShelvesSettings
 
@@ -15,21 +16,27 @@ FOUR = tuple(ShelfSettings(shelf_id=name, title=name) for name in "abcd")
 MANY = [f"l{i}" for i in range(6000)]
 
 
+def settled(listeners: list[str], shelves: tuple[ShelfSettings, ...], swap: float) -> pl.DataFrame:
+    """Where shelves stand for whom nothing was learned."""
+    there = {shelf.shelf_id: np.ones(len(listeners), np.bool_) for shelf in shelves}
+    return home_order(listeners, there, Looks(), ShelvesSettings(shelves=shelves, home_swap=swap), NightContext(MONDAY))
+
+
 def test_shelves_stand_in_the_order_of_the_settings() -> None:
-    home = home_order(["ann"], FOUR, 0.0, 0, MONDAY)
+    home = settled(["ann"], FOUR, 0.0)
     assert home["shelf_id"].to_list() == list("abcd")
     assert home["home_position"].to_list() == [1, 2, 3, 4]
     assert home["home_propensity"].to_list() == [None] * 4
 
 
 def test_a_swap_exchanges_two_neighbours_and_leaves_the_rest() -> None:
-    home = home_order(MANY, FOUR, 0.1, 0, MONDAY)
+    home = settled(MANY, FOUR, 0.1)
     orders = home.sort("listener_id", "home_position").group_by("listener_id").agg("shelf_id")["shelf_id"].to_list()
     assert {"".join(order) for order in orders} == {"abcd", "bacd", "acbd", "abdc"}
 
 
 def test_the_stored_probability_of_a_position_is_how_often_it_happens() -> None:
-    home = home_order(MANY, FOUR, 0.3, 0, MONDAY)
+    home = settled(MANY, FOUR, 0.3)
     seen = home.group_by("shelf_id", "home_position").agg(
         share=pl.len() / len(MANY), p=pl.col("home_propensity").first(), one=pl.col("home_propensity").n_unique()
     )
@@ -42,7 +49,7 @@ def test_the_stored_probability_of_a_position_is_how_often_it_happens() -> None:
 
 def test_each_surface_has_an_order_of_its_own() -> None:
     shelves = (*FOUR[:2], ShelfSettings(shelf_id="now", title="Now", surface="now-playing"))
-    home = home_order(["ann"], shelves, 0.1, 0, MONDAY).filter(pl.col("shelf_id") == "now")
+    home = settled(["ann"], shelves, 0.1).filter(pl.col("shelf_id") == "now")
     assert (home["home_position"][0], home["home_propensity"][0]) == (1, None)
 
 
