@@ -26,7 +26,7 @@ from pipelines.runtime.schedule import Night, Step
 from transforms.common.processes import warm
 from transforms.tables.warehouse import Warehouse
 
-OWN, ABOUT = ("library", "sessions"), ("tracks", "listeners")
+OWN, ABOUT, LATELY = ("library", "sessions"), ("tracks", "listeners"), ("shelves", "looks", "impressions")
 SUMS, ACTS, SAID = ("track_stats", "co_listens"), ("listens", "feedback"), ("feedback", "exclusions", "suspects")
 FITTED, ANSWERS = ("session_sample", "semantic_ids", "track_embeddings", "models"), ("intents", "playlists")
 MEASURED = ("candidates", "shelves", "draws", "library", *ACTS, "impressions", "tracks")
@@ -40,7 +40,7 @@ NIGHT = (
     Step("train_ranker", ("candidates", "outcomes", "rankers"), ("rankers",), local.fit_ranker),
     Step(
         "score",
-        ("models", "rankers", "beliefs", "session_sample", *OWN, *ABOUT, "artists", *SAID, "shelves", "looks"),
+        ("models", "rankers", "beliefs", "session_sample", *OWN, *ABOUT, "artists", *SAID, *LATELY),
         ("candidates", "draws", "listener_embeddings", "removed", "market_defaults", "shelves"),
         local.score_night,
         earlier=True,
@@ -58,6 +58,7 @@ WORKFLOW = (
     *NIGHT,
     Step("evaluate", MEASURED, ("evaluation",)),
     Step("publish", ("shelves",)),
+    Step("export", ("shelves", "blend_shelves", "shelf_changes"), ("shelf_changes",)),
 )
 
 

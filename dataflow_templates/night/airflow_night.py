@@ -45,6 +45,7 @@ JOBS = [
     ("prompt", {"date": NIGHT}),
     ("evaluate", {"date": WEEK_AGO}),
     ("publish", {"date": NIGHT, "to": "{{ var.value.nightshelf_publish_to }}"}),
+    ("export", {"date": NIGHT, "to": "{{ var.value.nightshelf_export_to }}"}),
 ]
 
 with DAG(

@@ -42,6 +42,7 @@ from transforms.tables.specs import specs
 from transforms.tables.upkeep import inputs_of
 from transforms.tables.warehouse import Warehouse
 
+SAID = ("sessions", "feedback", "exclusions", "suspects")
 # in commit order: readers enter last
 TABLES = ("candidates", "draws", "listener_embeddings", "removed", "market_defaults", "shelves")
 
@@ -173,7 +174,7 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
     tables = tables_of(past, settings, asked, listeners)
     own = [
         past.need("library"),
-        *(m for t in ("sessions", "feedback", "exclusions", "suspects", *SIGNAL_TABLES, "shelves") for m in tables[t]),
+        *(m for t in (*SAID, *SIGNAL_TABLES, "shelves", "impressions") for m in tables[t]),
         *(looked := [] if asked.candidates_only or asked.greedy else past.window("looks", _days_of_looks(settings))),
     ]
     signals = signals_of(past, settings, tables, fit)
@@ -246,6 +247,7 @@ def tables_of(past: AsOf, settings: NightSettings, asked: Asked, listeners: Head
         if plain
         else past.window("shelves", settings.candidates.shelf_days, until=past.day - timedelta(1)),
         "looks": [] if plain else past.window("looks", DAYS),
+        "impressions": [] if plain else past.window("impressions", settings.candidates.shelf_days),
     }
 
 

@@ -8,7 +8,7 @@ A place to put parts together, as `fitting` is: what each part means stands in `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -116,11 +116,11 @@ class Scorer:
         known = known_of(chunk, self.plan, self.facts)
         self.library = known.liked
         self.said = Said.of(chunk.tables.get("listener_signals"), chunk.tables.get("signal_values"))
-        sessions, previous, looks = known.sessions, chunk.tables.get("shelves"), chunk.tables.get("looks")
+        sessions, previous, lately = known.sessions, chunk.tables.get("shelves"), chunk.tables
         aged = sessions.with_columns(age_days=_days_before_end(self.plan.day)) if self.plan.shelves else sessions
         waiting: list[dict[str, pl.DataFrame]] = []
         for block in known.blocks(self.catalog, self.plan):
-            made = self._block(block, known.roster, known.library, aged, known.acts, previous, looks)
+            made = self._block(block, known.roster, known.library, aged, known.acts, previous, lately)
             waiting.append(answered(made, known.machines))
             if sum(frame.estimated_size() for made in waiting for frame in made.values()) > FLUSH_BYTES:
                 yield joined(chunk.shard, waiting)
@@ -140,7 +140,7 @@ class Scorer:
         sessions: pl.DataFrame,
         acts: pl.DataFrame,
         previous: pl.DataFrame | None,
-        looks: pl.DataFrame | None,
+        lately: Mapping[str, pl.DataFrame],
     ) -> dict[str, pl.DataFrame]:
         plan = self.plan
         found = retrieve_block(block, self.catalog, self.sources, plan.k, self.clock)
@@ -178,7 +178,8 @@ class Scorer:
                     plays=plays_of_tracks(block, self.track_of_item),
                     sessions=sessions.join(here, on="listener_id", how="semi"),
                     keep=here["listener_id"].filter(in_sample(here["listener_id"], plan.keep, plan.seed)),
-                    looks=looks,
+                    impressions=lately.get("impressions"),
+                    looks=lately.get("looks"),
                     looked=plan.looked,
                 )
                 ranked_by = plan.ranker_version or UNTRAINED

@@ -66,9 +66,7 @@ def test_every_launch_names_a_template_and_only_parameters_which_that_has() -> N
     service = Service()
     everything = {**SCHEDULED, "config": "gs://b-1/settings.yaml", "bootstrap_dates": ["2026-01-24"]}
     walk(service, everything)
-    assert {j["template"] for j in service.launched} == set(TEMPLATES) - {"forget", "file_prompts", "export"}, (
-        "of a night"
-    )
+    assert {j["template"] for j in service.launched} == set(TEMPLATES) - {"forget", "file_prompts"}, "of a night"
     for job in service.launched:
         known = {a.dest: a for a in actions(TEMPLATES[job["template"]].options)}
         assert set(job["parameters"]) <= set(known)
@@ -98,6 +96,7 @@ def test_the_night_is_yesterday_and_the_one_measured_a_week_older() -> None:
     by_name = {j["template"]: j["parameters"] for j in service.launched}
     assert by_name["ingest"]["input"] == "gs://music-log/date=2026-01-31/*.parquet"
     assert by_name["ingest"]["end_date"] == by_name["score"]["date"] == by_name["publish"]["date"] == "2026-01-31"
+    assert by_name["export"]["date"] == "2026-01-31" and by_name["export"]["to"] == "jsonl:gs://music-nights/shelves"
     assert by_name["evaluate"]["date"] == "2026-01-24"
 
 
@@ -117,24 +116,24 @@ def test_with_earlier_models_nothing_is_fitted() -> None:
     assert next(j for j in service.launched if j["template"] == "score")["parameters"]["fit_date"] == "2026-01-25"
 
 
-def test_without_a_log_or_a_dataset_nothing_is_ingested_or_published() -> None:
+def test_without_a_log_or_a_target_nothing_is_ingested_published_or_exported() -> None:
     service = Service()
-    walk(service, {k: v for k, v in SCHEDULED.items() if k not in ("ingest", "publish_to")})
-    assert not {"ingest", "publish"} & set(templates_of(service))
+    walk(service, {k: v for k, v in SCHEDULED.items() if k not in ("ingest", "publish_to", "export_to")})
+    assert not {"ingest", "publish", "export"} & set(templates_of(service))
 
 
 def test_a_job_that_failed_is_started_once_more() -> None:
     service = Service(fails={"score": 1})
     walk(service, SCHEDULED)
     assert templates_of(service).count("score") == 2
-    assert templates_of(service)[-1] == "publish"
+    assert templates_of(service)[-2:] == ["publish", "export"]
 
 
 def test_a_job_that_fails_again_ends_the_night_before_anything_is_published() -> None:
     service = Service(fails={"score": 2})
     with pytest.raises(Raised, match="nightshelf-score-2026-01-31 ended in JOB_STATE_FAILED"):
         walk(service, SCHEDULED)
-    assert "publish" not in templates_of(service)
+    assert not {"publish", "export"} & set(templates_of(service))
 
 
 def test_a_log_that_fails_its_checks_ends_the_night_before_anything_is_folded() -> None:
@@ -149,8 +148,8 @@ def test_a_night_is_taken_as_it_is_only_if_the_workflow_is_told_so() -> None:
         service = Service()
         walk(service, {**SCHEDULED, **given})
         gated = {j["template"]: j["parameters"].get("accept_gates") for j in service.launched}
-        assert {t for t, accepted in gated.items() if accepted is not None} == {"check", "score", "publish"}
-        assert {gated[t] for t in ("check", "score", "publish")} == {passed}
+        assert {t for t, accepted in gated.items() if accepted is not None} == {"check", "score", "publish", "export"}
+        assert {gated[t] for t in ("check", "score", "publish", "export")} == {passed}
 
 
 def test_a_cancelled_job_is_not_started_again() -> None:
@@ -163,7 +162,7 @@ def test_a_cancelled_job_is_not_started_again() -> None:
 def test_a_failed_measurement_is_noted_and_holds_nothing_back() -> None:
     service = Service(fails={"evaluate": 9})
     walk(service, SCHEDULED)
-    assert templates_of(service)[-1] == "publish"
+    assert templates_of(service)[-2:] == ["publish", "export"]
     assert templates_of(service).count("evaluate") == 1
     assert service.noted[0]["severity"] == "ERROR"
 

@@ -63,10 +63,11 @@ class Given:
         popular: the popular tracks of each market, for `popular-now` and as a fallback.
         side: what is known of tracks for evidence and variety; None = nothing.
         blocks: feedback, (listener_id, kind, target); kinds that mean nothing here are ignored.
-        previous: rows of table `shelves` of earlier nights, for carrying and cool-down.
+        previous: rows of table `shelves` of earlier nights, for carrying, and for cool-down where no impressions tell.
         library: (listener_id, track_id or track[, heard, sampled_at, last_heard_at]) of everything ever heard or sampled;
             without it, "heard" is what the candidates say, which a fallback or carried track may escape.
         plays, sessions: see `History.of`; None = nothing is known.
+        impressions: listener_id, shelf_id, track_id, shown_at of what these shelves showed lately; None = nobody says.
         looks: rows of table `looks` lately; None = none.
         looked: counts of looks by `LooksAt`, of everybody; what Home's order is learned from.
         keep: ids of the listeners of whom removed tracks are named; None = everyone.
@@ -81,6 +82,7 @@ class Given:
     plays: pl.DataFrame | None = None
     sessions: pl.DataFrame | None = None
     keep: pl.Series | None = None
+    impressions: pl.DataFrame | None = None
     looks: pl.DataFrame | None = None
     looked: Mapping[str, int] = field(default_factory=dict)
 
@@ -111,8 +113,10 @@ def assemble(
     """
     settings = settings or ShelvesSettings()
     shelves = settings.shelves
+    own = [shelf.shelf_id for shelf in shelves]
+    impressions = None if given.impressions is None else given.impressions.filter(pl.col("shelf_id").is_in(own))
     inputs = Inputs.of_the_roster(
-        candidates, roster, given.tracks, given.popular, given.blocks, given.previous, given.library
+        candidates, roster, given.tracks, given.popular, given.blocks, given.previous, given.library, impressions
     )
     clock = Clock(night.date, night.data_cutoff, inputs.roster["time_zone"].to_list())
     wanted = sorted({*READ, *(name for shelf in shelves for name in shelf.columns)})

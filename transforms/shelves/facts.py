@@ -10,6 +10,7 @@ Everything is an array by row and computed when a rule first asks for it.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -29,7 +30,7 @@ class TrackFacts:
         self.rows, self.known, self.night = rows, known, night
         self.tracks: Tracks = rows.tracks
         self.listener, self.track, self.piece = rows.listener, rows.track, rows.piece
-        self._roster, self._previous = inputs.roster, inputs.previous
+        self._roster, self._previous, self._impressions = inputs.roster, inputs.previous, inputs.impressions
         self._shown: dict[tuple[str, int], np.ndarray] = {}
         self._sources: dict[tuple[str, ...], np.ndarray] = {}
 
@@ -128,18 +129,11 @@ class TrackFacts:
         return _plays_elsewhere(self.listener, self.track, markets.bounds, markets.codes, code)
 
     def shown(self, shelf_id: str, days: int) -> np.ndarray:
-        """The recording stood on the shelf on a night of the last days."""
+        """The recording was shown on the shelf in the last days: by impressions of who has any, else where it was placed."""
         key = (shelf_id, days)
         if key not in self._shown:
             pieces = np.zeros(self.rows.pieces, np.bool_)
-            if self._previous is not None and not self.night.greedy:
-                age = (pl.lit(self.night.date) - pl.col("run_date")).dt.total_days()
-                items = (
-                    self._previous.filter((pl.col("shelf_id") == shelf_id) & (age > 0) & (age <= days))
-                    .select("listener", "items")
-                    .explode("items", keep_nulls=False)
-                    .select("listener", pl.col("items").struct.field("track_id"))
-                )
+            for items in () if self.night.greedy else self._stood(shelf_id, days):
                 track = self.tracks.rows(items["track_id"])
                 there = track >= 0
                 who = items["listener"].to_numpy()[there]
@@ -147,6 +141,24 @@ class TrackFacts:
                 pieces[found[found >= 0]] = True
             self._shown[key] = pieces
         return self._shown[key][self.piece]
+
+    def _stood(self, shelf_id: str, days: int) -> Iterator[pl.DataFrame]:
+        """(listener, track_id) of what was shown on the shelf, and of who has no impressions what was placed on it."""
+        logged = pl.Series("listener", [], pl.UInt32)
+        if self._impressions is not None:
+            ago = (pl.lit(self.night.date) - pl.col("shown_at").dt.date()).dt.total_days()
+            lately = self._impressions.filter((ago >= 0) & (ago < days))
+            logged = lately["listener"].unique()
+            yield lately.filter(pl.col("shelf_id") == shelf_id).select("listener", "track_id")
+        if self._previous is not None:
+            age = (pl.lit(self.night.date) - pl.col("run_date")).dt.total_days()
+            yield (
+                self._previous.filter((pl.col("shelf_id") == shelf_id) & (age > 0) & (age <= days))
+                .filter(~pl.col("listener").is_in(logged.implode()))
+                .select("listener", "items")
+                .explode("items", keep_nulls=False)
+                .select("listener", pl.col("items").struct.field("track_id"))
+            )
 
 
 @compiled

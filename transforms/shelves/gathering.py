@@ -44,6 +44,7 @@ class Inputs:
     blocks: pl.DataFrame
     previous: pl.DataFrame | None
     library: pl.DataFrame | None
+    impressions: pl.DataFrame | None
 
     @classmethod
     def of_the_roster(
@@ -55,6 +56,7 @@ class Inputs:
         blocks: pl.DataFrame | None,
         previous: pl.DataFrame | None,
         library: pl.DataFrame | None,
+        impressions: pl.DataFrame | None = None,
     ) -> Inputs:
         """Only what concerns listeners of the roster, each frame with their number in column `listener`."""
         columns = (("market", pl.String), ("explicit_ok", pl.Boolean), ("time_zone", pl.String))
@@ -79,6 +81,7 @@ class Inputs:
             here(no_blocks if blocks is None else blocks.select("listener_id", "kind", "target")),
             None if previous is None else here(previous),
             None if library is None else here(library),
+            None if impressions is None else here(impressions),
         )
 
 

@@ -161,6 +161,41 @@ def test_what_was_shown_stays_away_for_the_cool_down(weeks: int, expected: list[
     assert tracks(make(NEW, NightContext(MONDAY + weeks * 7 * DAY), settings=cooled, previous=monday())) == expected
 
 
+def shown(*tracks: str, listener: str = "ann", shelf_id: str = "discover", days_before: int = 3) -> pl.DataFrame:
+    """Impressions some days before Monday a week after `MONDAY`."""
+    at = dt.datetime.combine(MONDAY + (7 - days_before) * DAY, dt.time(9), tzinfo=dt.UTC)
+    rows = [(listener, shelf_id, track, at) for track in tracks]
+    return pl.DataFrame(
+        rows,
+        schema={
+            "listener_id": pl.String,
+            "shelf_id": pl.String,
+            "track_id": pl.String,
+            "shown_at": pl.Datetime("us", "UTC"),
+        },
+        orient="row",
+    )
+
+
+@pytest.mark.parametrize(
+    ("impressions", "expected"),
+    [
+        (shown("a"), ["new", "b", "c"]),  # a was seen; b and c were placed and nobody saw them
+        (shown("a", "b", "c"), ["new", "d", "e"]),
+        (shown("x"), ["new", "a", "b"]),  # another track was seen, so of these none was
+        (shown("a", shelf_id="popular-now"), ["new", "d", "e"]),  # no shelf of these settings: as without impressions
+        (shown("a", days_before=40), ["new", "d", "e"]),  # too long ago to tell
+        (shown("a", listener="bob"), ["new", "d", "e"]),  # of somebody else
+    ],
+)
+def test_what_impressions_show_stays_away_and_what_nobody_saw_comes_back(
+    impressions: pl.DataFrame, expected: list[str]
+) -> None:
+    cooled = one_shelf(size=3, spares=2, refresh="monday", rules={"cool_down": {"days": 28}})
+    night = NightContext(MONDAY + 7 * DAY)
+    assert tracks(make(NEW, night, settings=cooled, previous=monday(), impressions=impressions)) == expected
+
+
 def test_another_version_of_what_was_shown_stays_away_too() -> None:
     cooled = one_shelf(size=3, rules={"cool_down": {"days": 28}})
     later = frame(candidate("a-live", 9.0, recording_id="r-a"), candidate("z", 1.0))

@@ -76,4 +76,5 @@ class Facts(Protocol):
         """bool by row: the listener gave such feedback on any artist credited."""
 
     def shown(self, shelf_id: str, days: int) -> np.ndarray:
-        """bool by row: the recording stood on the shelf on a night of the last days."""
+        """bool by row: the recording was shown on the shelf in the last days, by impressions where the listener has any of
+        these days, else where it was placed."""

@@ -1,4 +1,7 @@
-"""What was shown lately on the same shelf stays away from it for a while."""
+"""What was shown lately on the same shelf stays away from it for a while.
+
+Shown is what impressions show; of a listener of whom there are none in these days, what was placed.
+"""
 
 from __future__ import annotations
 
@@ -17,5 +20,5 @@ class CoolDown(Parameters):
 
 @rule("cool_down", "shown on this shelf lately", CoolDown, of_shelf=True)
 def cool_down(facts: Facts, parameters: CoolDown, shelf_id: str) -> np.ndarray:
-    """Decided by recording, on nights before this one."""
+    """Decided by recording; what was placed counts on nights before this one."""
     return facts.shown(shelf_id, parameters.days)
