@@ -55,7 +55,7 @@ class HomeSettings(BaseModel, frozen=True, extra="forbid"):
         default=3, ge=1, description="shelves on a screen at once: looked at where nothing was played from"
     )
     draws: int = Field(default=64, ge=1, le=1000, description="samples of what is believed; a listener is dealt one")
-    epsilon: float = Field(default=0.01, ge=0, le=1, description="share of listeners with a random order")
+    epsilon: float = Field(default=0.0, ge=0, le=1, description="share of listeners with a random order")
     first: float = Field(default=-1.5, description="prior logit of a play from the first shelf, looked at")
     step: float = Field(default=0.2, ge=0, description="what the prior logit falls by from shelf to shelf")
     shared: float = Field(default=0.5, gt=0, description="prior standard deviation of a shelf's logit")
