@@ -28,7 +28,10 @@ EVERY = 1_000_000  # tracks named of what a rule removed: all
 
 @dataclass(frozen=True)
 class BySource:
-    """What a source says of a track: its rank among all tracks that it may retrieve, None without evidence; of how many."""
+    """What a source says of a track: its rank among all tracks that it may retrieve, None without evidence; of how many.
+
+    What the source did retrieve ranks before the rest.
+    """
 
     source: str
     rank: int | None
@@ -101,6 +104,10 @@ def _chunks(plan: NightPlan, listener: str) -> Iterator[Chunk]:
 
 
 def _by_source(scorer: Scorer, block: Block, item: int) -> Iterator[BySource]:
+    """What each source says of an item: its place among what the source retrieves, and behind these by the score.
+
+    A source's best need not be those of the highest score: some cap an artist's tracks, a decoder searches along a beam.
+    """
     items = np.arange(1, len(scorer.catalog), dtype=np.int32)
     heard = np.zeros(len(scorer.catalog), np.bool_)
     heard[block.heard(scorer.catalog).indices] = True
@@ -109,15 +116,14 @@ def _by_source(scorer: Scorer, block: Block, item: int) -> Iterator[BySource]:
         value = np.nan_to_num(scores.of(np.zeros(len(items), np.int32), items), nan=0.0, posinf=0.0, neginf=0.0)
         usable = _may_retrieve(source, heard[items]) & (value > 0)
         own = value[item - 1]
-        better = usable & ((value > own) | ((value == own) & (items < item)))
-        evidence = bool(usable[item - 1])
         best = scores.top(scorer.plan.k, None if source.retrieves != "unheard" else block.heard(scorer.catalog))
-        yield BySource(
-            source.name,
-            int(better.sum()) + 1 if evidence else None,
-            int(usable.sum()),
-            item in set(best.items.tolist()),
-        )
+        place = dict(zip(best.items.tolist(), best.ranks().tolist(), strict=True))
+        usable[best.items - 1] = True
+        behind = usable.copy()
+        behind[best.items - 1] = False
+        better = behind & ((value > own) | ((value == own) & (items < item)))
+        rank = place.get(item, len(place) + int(better.sum()) + 1)
+        yield BySource(source.name, rank if usable[item - 1] else None, int(usable.sum()), item in place)
 
 
 def _may_retrieve(source: Source, heard: np.ndarray) -> np.ndarray:

@@ -46,7 +46,7 @@ def test_a_track_that_stands_there_is_said_to_and_its_sources_are_ranked(world: 
     assert found.rank == stored["ranker_rank"] and not found.heard_before
     for one in found.sources:
         assert one.retrieved == (stored[f"rank_{one.source}"] is not None), one
-        if one.retrieved and one.source not in ("artists", "content", "generative"):
+        if one.retrieved:
             assert one.rank == stored[f"rank_{one.source}"], one
     assert f"ranked {found.rank}" in said(found)[0]
 
