@@ -109,6 +109,9 @@ class Ranker(ABC):
 
     def heads(self, features: np.ndarray) -> dict[str, np.ndarray]:
         """Calibrated probabilities float32 [n] by name (`p_listened`, ...); a head without labels is absent."""
+        if type(self)._logit is Ranker._logit:  # one logit for all heads
+            order = self._in_parts(features, self._order) if self.calibrations else np.zeros(0, np.float32)
+            return {f"p_{name}": calibration(order) for name, calibration in self.calibrations.items()}
         logits = {name: self._in_parts(features, lambda x, n=name: self._logit(n, x)) for name in self.calibrations}
         return {f"p_{name}": self.calibrations[name](logit) for name, logit in logits.items()}
 
@@ -217,5 +220,10 @@ def untrained(names: Sequence[str], settings: RankerSettings) -> np.ndarray:
     return chosen.to_numpy().astype(np.float32)
 
 
+def row_parts(features: np.ndarray) -> list[slice]:
+    """The rows, as parts that stay in cache once they are standardised."""
+    return [slice(start, start + _ROWS) for start in range(0, len(features), _ROWS)]
+
+
 def _parts(features: np.ndarray) -> list[np.ndarray]:
-    return [features[start : start + _ROWS] for start in range(0, len(features), _ROWS)]
+    return [features[part] for part in row_parts(features)]

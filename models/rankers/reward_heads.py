@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from models.rankers.ranker import HEARD, Inputs
+from models.rankers.ranker import HEARD, Inputs, row_parts
 from transforms.common.hashing import uniform
 
 FILE = "reward_heads.json"
@@ -67,13 +67,17 @@ class RewardHeads:
         """`h_<label>` -> float32 [n]; NaN where such a list has no head. A feature that is missing counts as usual."""
         absent = [n for n in self.inputs.names if n not in candidates.columns]
         filled = candidates.with_columns(pl.lit(float("nan"), dtype=pl.Float32).alias(n) for n in absent)
-        matrix = filled.select(self.inputs.names).to_numpy().astype(np.float32)
-        x, heard = _with_offset(self.inputs.standardise(matrix)), _heard(matrix, self.inputs.names)
-        out = {}
-        for label, parts in sorted(self.weights.items()):
-            logit = np.where(heard, x @ parts[1], x @ parts[0])
-            out[f"h_{label}"] = (1 / (1 + np.exp(-np.clip(logit, -60, 60)))).astype(np.float32)
-        return out
+        matrix = filled.select(self.inputs.names).to_numpy().astype(np.float32, copy=False)
+        labels = sorted(self.weights)
+        if not labels:
+            return {}
+        both = np.stack([self.weights[label] for label in labels], axis=2)  # [2, f + 1, labels]
+        out = np.empty((len(labels), len(matrix)), np.float32)
+        for part in row_parts(matrix):
+            x, heard = self.inputs.standardise(matrix[part]).astype(np.float64), _heard(matrix[part], self.inputs.names)
+            logit = np.where(heard[:, None], x @ both[1, :-1] + both[1, -1], x @ both[0, :-1] + both[0, -1])
+            out[:, part] = (1 / (1 + np.exp(-np.clip(logit, -60, 60)))).astype(np.float32).T
+        return {f"h_{label}": out[number] for number, label in enumerate(labels)}
 
     def save(self, directory: str | Path) -> None:
         """Write one file beside the ranker's."""

@@ -55,4 +55,4 @@ def ranker_features(candidates: pl.DataFrame, names: Sequence[str]) -> np.ndarra
             "again on nights made with this version, or roll `rankers` back"
         )
     filled = candidates.with_columns(pl.lit(float("nan"), dtype=pl.Float32).alias(n) for n in absent)
-    return filled.select(names).to_numpy().astype(np.float32)
+    return filled.select(names).to_numpy().astype(np.float32, copy=False)

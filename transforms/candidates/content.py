@@ -18,6 +18,7 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy import sparse
 
+from transforms.candidates import loops
 from transforms.candidates.base import Limited, ProductScores, Scores, Source, SourceInputs, largest
 from transforms.candidates.blocks import Block, Catalog
 from transforms.candidates.history import root_decayed, unit_rows
@@ -70,8 +71,10 @@ class Content(Source):
 
     @cached_property
     def vectors(self) -> sparse.csr_matrix:
-        """Of every track."""
-        return content_vectors(self.catalog)
+        """Of every track, entries of a row ascending."""
+        found = content_vectors(self.catalog)
+        found.sort_indices()
+        return found
 
     @cached_property
     def unplayed(self) -> sparse.csr_matrix:
@@ -95,13 +98,6 @@ class Content(Source):
         return Limited(ProductScores(self.profile(block), self.unplayed), self.most)
 
     def explain(self, block: Block, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """The heard track most like it, weighed by plays: a listener at a time, since likeness to all tracks is dense."""
-        weights, out = root_decayed(block), np.zeros(len(items), np.int32)
-        for row in np.unique(rows).tolist():
-            pairs = np.flatnonzero(rows == row)
-            own = slice(weights.indptr[row], weights.indptr[row + 1])
-            history = weights.indices[own]
-            if len(history):
-                like = (self.vectors[items[pairs]] @ self.vectors[history].T).toarray() * weights.data[own]
-                out[pairs] = np.where(like.max(axis=1) > 0, history[like.argmax(axis=1)], 0)
-        return out
+        """The heard track most like it, weighed by plays."""
+        weights, vectors = loops.parts(root_decayed(block)), loops.parts(self.vectors)
+        return loops.closest_at(*weights, *vectors, self.vectors.shape[1], rows, items)

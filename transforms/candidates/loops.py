@@ -113,6 +113,38 @@ def product_at(
 
 
 @compiled
+def closest_at(
+    w_indptr: np.ndarray,
+    w_indices: np.ndarray,
+    w_data: np.ndarray,
+    v_indptr: np.ndarray,
+    v_indices: np.ndarray,
+    v_data: np.ndarray,
+    features: int,
+    rows: np.ndarray,
+    items: np.ndarray,
+) -> np.ndarray:
+    """int32 by pair (row, item): of the row's tracks j the one whose weight_j * (vector_j . vector_item) is largest, the first
+    of equals; 0 where none is above 0. Vectors are rows of v, of so many features, entries of a row ascending."""
+    out, here = np.zeros(len(items), np.int32), np.zeros(features, np.float32)
+    for pair in range(len(items)):
+        first, stop = v_indptr[items[pair]], v_indptr[items[pair] + 1]
+        for place in range(first, stop):
+            here[v_indices[place]] = v_data[place]
+        best = np.float32(0.0)
+        for at in range(w_indptr[rows[pair]], w_indptr[rows[pair] + 1]):
+            track, like = w_indices[at], np.float32(0.0)
+            for place in range(v_indptr[track], v_indptr[track + 1]):
+                like += v_data[place] * here[v_indices[place]]
+            like *= w_data[at]
+            if like > best:
+                best, out[pair] = like, track
+        for place in range(first, stop):
+            here[v_indices[place]] = 0.0
+    return out
+
+
+@compiled
 def products_at(
     w_indptr: np.ndarray,
     w_indices: np.ndarray,

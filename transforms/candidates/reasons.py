@@ -103,7 +103,8 @@ def explain(
     capped = np.full(len(rows), -1)  # the first source whose reason holds, though its track explains enough already
     capped_reference = np.zeros(len(rows), np.int32)
     plain = np.full(len(rows), -1)  # the first one whose reason holds without a track to name
-    used: dict[tuple[int, int, int], int] = {}
+    used = np.zeros(0, np.int64)  # keys of the seeds that explain something, ascending
+    of_seed = (rows.astype(np.int64) * (int(shelf.max(initial=0)) + 1) + shelf) * len(catalog)
     for turn in range(min(ROUNDS, len(sources))):
         asked = order[:, turn]
         for number, source in enumerate(sources):
@@ -118,13 +119,13 @@ def explain(
             empty = mine[holds & (seeds == 0) & source.personal]
             plain[empty] = np.where(plain[empty] < 0, number, plain[empty])
             seeded = holds & (seeds > 0) & ~itself
-            for pair, seed in zip(mine[seeded].tolist(), seeds[seeded].tolist(), strict=True):
-                key = (int(rows[pair]), int(shelf[pair]), seed)
-                if used.get(key, 0) < SEEDS:
-                    used[key] = used.get(key, 0) + 1
-                    chosen[pair], reference[pair] = number, seed
-                elif capped[pair] < 0:
-                    capped[pair], capped_reference[pair] = number, seed
+            pairs, named = mine[seeded], seeds[seeded]
+            keys = of_seed[pairs] + named
+            room = _nth(keys) < SEEDS - np.searchsorted(used, keys, "right") + np.searchsorted(used, keys, "left")
+            chosen[pairs[room]], reference[pairs[room]] = number, named[room]
+            used = np.sort(np.concatenate([used, keys[room]]), kind="stable")
+            late = ~room & (capped[pairs] < 0)
+            capped[pairs[late]], capped_reference[pairs[late]] = number, named[late]
     left = (chosen < 0) & (capped >= 0)
     chosen[left], reference[left] = capped[left], capped_reference[left]
     reasons = np.array([*(source.reason for source in sources), OTHERWISE], dtype=object)
@@ -140,6 +141,16 @@ def explain(
         pl.Series("reason", reason, dtype=pl.String),
         ids.alias("reason_ref"),
     )
+
+
+def _nth(keys: np.ndarray) -> np.ndarray:
+    """int64 by place: how many equal keys stand before it."""
+    order = np.argsort(keys, kind="stable")
+    ranked = keys[order]
+    first = np.searchsorted(ranked, ranked, "left")
+    out = np.empty(len(keys), np.int64)
+    out[order] = np.arange(len(keys)) - first
+    return out
 
 
 def _order(candidates: pl.DataFrame, sources: Sequence[Source], rests: np.ndarray | None) -> np.ndarray:

@@ -47,17 +47,19 @@ def fill_fallback(board: Board, made: Made, has_history: np.ndarray) -> None:
     if shelf.pool == "popular":
         newcomers = waiting[~has_history[waiting]]
         tried.update(newcomers.tolist())
-        board.fill(made, pool(board.rows, shelf, made.fates), newcomers, FALLBACK, drawing=False)
+        if len(newcomers):
+            board.fill(made, pool(board.rows, shelf, made.fates, newcomers), newcomers, FALLBACK, drawing=False)
     for step in () if shelf.pool == "popular" else shelf.fallback:
         open_ = np.flatnonzero(made.status == OPEN)
         if step == "unrestricted":
             open_, other = open_[has_history[open_]], shelf.unrestricted()
-            chosen = pool(board.rows, other, judge.fates(other))
         else:
-            open_ = open_ if step == "popular" else open_[~has_history[open_]]
+            open_, other = open_ if step == "popular" else open_[~has_history[open_]], shelf.of_popular()
             tried.update(open_.tolist())
-            chosen = fallback_pool(board.rows, judge.fates(shelf.of_popular()))
         if len(open_):
+            fates = judge.fates(other)
+            of_others = step == "unrestricted"
+            chosen = pool(board.rows, other, fates, open_) if of_others else fallback_pool(board.rows, fates, open_)
             board.fill(made, chosen, open_, FALLBACK, drawing=False)
     for listener in waiting.tolist():
         why = shelf.why() if has_history[listener] else NO_HISTORY

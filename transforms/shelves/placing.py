@@ -182,6 +182,28 @@ def why_not(row: int, of: Of, limits: Limits) -> int:  # noqa: PLR0911 (a compil
 
 
 @compiled
+def fills_up(row: int, of: Of, limits: Limits) -> bool:  # noqa: PLR0911 (a compiled loop)
+    """Whether something that the placed row counts for has reached its cap, so that others may no longer fit."""
+    t, counted, caps = of.track[row], of.counted, limits.caps
+    if caps.artist:
+        for at in range(counted.artist_bounds[t], counted.artist_bounds[t + 1]):
+            if counted.by_artist[counted.artists[at]] >= caps.artist:
+                return True
+    if caps.album and counted.album[t] >= 0 and counted.by_album[counted.album[t]] >= caps.album:
+        return True
+    if caps.song and counted.song[t] >= 0 and counted.by_song[counted.song[t]] >= caps.song:
+        return True
+    if caps.tag:
+        for at in range(counted.tag_bounds[t], counted.tag_bounds[t + 1]):
+            if counted.by_tag[counted.tags[at]] >= caps.tag:
+                return True
+    if len(limits.source):
+        source = limits.source[row]
+        return bool(source >= 0 and limits.most[source] and limits.placed[source] >= limits.most[source])
+    return False
+
+
+@compiled
 def count(row: int, of: Of, limits: Limits, by: int) -> None:
     """Count the row's artists, album, song, tags and source; `by` is 1, or -1 to take the row back."""
     t, counted = of.track[row], of.counted
@@ -295,7 +317,7 @@ def _ahead(order: np.ndarray, at: int, last: int, slots: Slots, only_new: bool, 
 
 
 @compiled
-def choose(  # noqa: PLR0912 (a compiled loop: calls would copy its window)
+def choose(  # noqa: PLR0912, PLR0915 (a compiled loop: calls would copy its window)
     order: np.ndarray,
     first: int,
     last: int,
@@ -307,51 +329,69 @@ def choose(  # noqa: PLR0912 (a compiled loop: calls would copy its window)
     limits: Limits,
     weights: Weights,
 ) -> None:
-    """Place, slot by slot, what has the largest value of the best that fit: see `variety`."""
-    near, like = np.empty(weights.window, np.int64), np.zeros(weights.window)
-    mix = of.tastes.mix[listener]
+    """Place, slot by slot, what has the largest value of the best that fit: see `variety`.
+
+    What does not change while a track waits in the window is worked out once, as it comes in.
+    """
+    tastes, track, piece, window = of.tastes, of.track, of.piece, weights.window
+    group, popularity, mix = tastes.group, tastes.popularity, tastes.mix[listener]
+    near, like, relevance = np.empty(window, np.int64), np.zeros(window), np.zeros(window)
+    in_group, over = np.zeros(window, np.int64), np.zeros(window)
     by_group = np.zeros(len(mix), np.int64)
+    apart = np.zeros(len(mix) + 1)
     low, high, found, at, placed = np.inf, -np.inf, 0, first, 0
+    gone, full = np.int64(-1), False
     while placed < len(into):
-        # What no longer fits leaves the window, and the next of the order come in.
+        # What no longer fits leaves the window, and the next of the order come in. While nothing is full, it is what was taken.
         kept = 0
         for k in range(found):
-            refused[near[k]] = why_not(order[near[k]], of, limits)
+            if full or piece[order[near[k]]] == gone:
+                refused[near[k]] = why_not(order[near[k]], of, limits)
             if refused[near[k]] == FITS:
-                near[kept], like[kept] = near[k], like[k]
+                if kept < k:
+                    near[kept], like[kept], relevance[kept] = near[k], like[k], relevance[k]
+                    in_group[kept], over[kept] = in_group[k], over[k]
                 kept += 1
-        found = kept
-        while found < weights.window and at < last:
+        known = found = kept
+        while found < window and at < last:
             refused[at] = why_not(order[at], of, limits)
             if refused[at] == FITS:
-                near[found], like[found] = at, 0.0
+                t = track[order[at]]
+                near[found], like[found], in_group[found] = at, 0.0, group[t]
+                if weights.popularity:
+                    over[found] = max(0.0, float(popularity[t] - tastes.appetite[listener]))
                 if weights.mmr:
                     for p in range(placed):
-                        like[found] = max(like[found], likeness(of.tastes, of.track[order[at]], of.track[into[p]]))
+                        like[found] = max(like[found], likeness(tastes, t, track[into[p]]))
                 if placed == 0 and not np.isnan(scores[at]):
                     low, high = min(low, float(scores[at])), max(high, float(scores[at]))
                 found += 1
             at += 1
         if found == 0:
             return
-        apart = divergence(mix, by_group, placed + 1) if weights.calibration else np.zeros(len(mix) + 1)
+        for k in range(known, found):
+            relevance[k] = _relevance(scores[near[k]], low, high)
+        if weights.calibration:
+            apart = divergence(mix, by_group, placed + 1)
         best, chosen = -np.inf, 0
         for k in range(found):
-            t = of.track[order[near[k]]]
-            value = _relevance(scores[near[k]], low, high) * _decayed(t, of.counted, weights)
-            value -= weights.mmr * like[k] + weights.calibration * apart[of.tastes.group[t]]
-            value -= weights.popularity * max(0.0, float(of.tastes.popularity[t] - of.tastes.appetite[listener]))
+            value = relevance[k]
+            if weights.artist_decay < 1:
+                value *= _decayed(track[order[near[k]]], of.counted, weights)
+            value -= weights.mmr * like[k] + weights.calibration * apart[in_group[k]]
+            value -= weights.popularity * over[k]
             if value > best:
                 best, chosen = value, k
         row = order[near[chosen]]
         place(row, of, limits)
         into[placed] = row
         placed += 1
-        if of.tastes.group[of.track[row]] >= 0:
-            by_group[of.tastes.group[of.track[row]]] += 1
+        gone, full = piece[row], fills_up(row, of, limits)
+        if in_group[chosen] >= 0:
+            by_group[in_group[chosen]] += 1
         if weights.mmr:
             for k in range(found):
-                like[k] = max(like[k], likeness(of.tastes, of.track[order[near[k]]], of.track[row]))
+                like[k] = max(like[k], likeness(tastes, track[order[near[k]]], track[row]))
 
 
 @compiled

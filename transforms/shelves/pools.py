@@ -41,25 +41,32 @@ class Pool:
     versions: np.ndarray
 
 
-def pool(rows: Rows, shelf: ShelfSettings, fates: np.ndarray) -> Pool:
+def pool(rows: Rows, shelf: ShelfSettings, fates: np.ndarray, listeners: np.ndarray | None = None) -> Pool:
     """The rows that a shelf may take: those of its section that no rule removed.
 
     Args:
         rows: the block.
         shelf: the shelf.
         fates: by row, 0 where no rule removed it.
+        listeners: int64, whose rows alone; None = everybody's.
     """
-    return in_order_of(rows, _passing(rows, POPULAR if shelf.pool == "popular" else CANDIDATE, fates), shelf)
+    origin = POPULAR if shelf.pool == "popular" else CANDIDATE
+    return in_order_of(rows, _passing(rows, origin, fates, listeners), shelf)
 
 
-def fallback_pool(rows: Rows, fates: np.ndarray) -> Pool:
+def fallback_pool(rows: Rows, fates: np.ndarray, listeners: np.ndarray | None = None) -> Pool:
     """The popular tracks of the market that no rule removed."""
-    return in_order_of(rows, _passing(rows, POPULAR, fates), None)
+    return in_order_of(rows, _passing(rows, POPULAR, fates, listeners), None)
 
 
-def _passing(rows: Rows, origin: int, fates: np.ndarray) -> np.ndarray:
+def _passing(rows: Rows, origin: int, fates: np.ndarray, listeners: np.ndarray | None) -> np.ndarray:
     here = rows.within(origin)
-    return np.flatnonzero(fates[here] == 0) + here.start
+    passes = fates[here] == 0
+    if listeners is not None:
+        asked = np.zeros(len(rows.listener_ids), np.bool_)
+        asked[listeners] = True
+        passes &= asked[rows.listener[here]]
+    return np.flatnonzero(passes) + here.start
 
 
 def in_order_of(rows: Rows, chosen: np.ndarray, shelf: ShelfSettings | None) -> Pool:
