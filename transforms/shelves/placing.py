@@ -182,7 +182,7 @@ def why_not(row: int, of: Of, limits: Limits) -> int:  # noqa: PLR0911 (a compil
 
 
 @compiled
-def fills_up(row: int, of: Of, limits: Limits) -> bool:  # noqa: PLR0911 (a compiled loop)
+def fills_up(row: int, of: Of, limits: Limits) -> bool:
     """Whether something that the placed row counts for has reached its cap, so that others may no longer fit."""
     t, counted, caps = of.track[row], of.counted, limits.caps
     if caps.artist:
