@@ -52,8 +52,8 @@ def list_all(warehouse: str, config: str | None) -> None:
     past, settings = as_of(warehouse, datetime.max.date()), settings_of(config).signals
     known = declared([m for t in ("listens", "signal_values", "track_values") for m in past.every(t)])
     for name, one in sorted({**settings.signals({}), **known}.items()):
-        off = ", off" if name in settings.off else ""
-        click.echo(f"{name}: {one.kind} of a {one.of}, column {one.column}{off}")
+        ignored = ", ignored" if name in settings.ignored else ""
+        click.echo(f"{name}: {one.kind} of a {one.of}, column {one.column}{ignored}")
 
 
 COMMANDS = (signal,)

@@ -5,7 +5,7 @@
 Rankers are linear, fitted on the stored nights before the last and compared on the last: whole lists, NDCG@50 against everything
 heard in the days after, paired by listener (`ranker_choice`). With one stored night, half of the listeners are learned from
 and the other half is compared, then the other way round. The signal's features are computed anew from the tables, as of
-each night, so nothing has to be made again first.
+each night, so nothing has to be made again first. Signals that the settings ignore are in neither ranker.
 
 A signal that knows the future is refused. As of a night it predicts what follows, and a period earlier it did not: where the gain
 of its values as of a period before is less than KEEPS of the gain of those as of the night, and the gain is LEAK at least, the
@@ -16,7 +16,7 @@ The interval is a bootstrap over listeners. A verdict is about this warehouse's 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Literal, Protocol
@@ -30,7 +30,7 @@ from transforms.common.clock import Clock
 from transforms.common.errors import UserError
 from transforms.listening.library import LibrarySettings
 from transforms.metrics.intervals import Interval
-from transforms.signals.declared import DEFAULTS, nearest
+from transforms.signals.declared import DEFAULTS, Signal, nearest
 from transforms.signals.features import names_of
 from transforms.signals.plan import declared
 from transforms.signals.settings import SignalSettings
@@ -176,7 +176,8 @@ def trial(url: str, name: str, settings: TrialSettings, day: date, horizon: int)
         UserError: no such signal, or no stored night to try it on.
     """
     past = as_of(url, day)
-    at = SignalAt(url, name, _signal(past, name, settings.signals), settings.signals, settings.library, day)
+    known = known_signals(past)
+    at = SignalAt(url, name, _signal(known, name), settings.signals, settings.library, day)
     pairs = pairs_of(past, horizon, settings.bootstrap.ranker_nights)
     if not pairs:
         raise UserError(
@@ -195,8 +196,10 @@ def trial(url: str, name: str, settings: TrialSettings, day: date, horizon: int)
     warehouse, ranker, seed = Warehouse(url), settings.ranker.model_copy(update={"kind": "linear"}), settings.seed
     data = examples(warehouse, pairs, horizon, ranker.examples, seed, also)
     last = Judged(*judged(warehouse, pairs[-1], horizon, ranker.judged, seed, also))
+    out = [c for n, one in known.items() if n in settings.signals.ignored for c in names_of(n, one)]
+    data, last = data.drop(out, strict=False), Judged(last.candidates.drop(out, strict=False), last.heard)
     lists, night = measure(data, last, columns, ranker, seed), pairs[-1][0].date
-    known, known_before = (_known(last.candidates, [f"{before}{c}" for c in columns]) for before in ("", EARLIER))
+    share, share_before = (_known(last.candidates, [f"{before}{c}" for c in columns]) for before in ("", EARLIER))
     held, later = (0, 0)
     if at.signal.of != "listen":
         ids = pl.concat(also_ids(warehouse, pairs[-1]))
@@ -204,7 +207,7 @@ def trial(url: str, name: str, settings: TrialSettings, day: date, horizon: int)
     people = max(last.candidates["list"].n_unique(), 1)
     took, size = clock.drain(), at.bytes_a_day(night) / people
     ms = took["signal.microseconds"] / 1000 / max(took["signal.rows"], 1)
-    return Trial(name, night, horizon, lists, known, known_before, held, later, ms, size)
+    return Trial(name, night, horizon, lists, share, share_before, held, later, ms, size)
 
 
 def also_ids(warehouse: Warehouse, pair: Pair) -> list[pl.DataFrame]:
@@ -255,10 +258,14 @@ def _figures(data: pl.DataFrame, part: Judged, names: Sequence[str], settings: A
     return pl.concat(found)
 
 
-def _signal(past: AsOf, name: str, settings: SignalSettings) -> Any:
-    """The declaration of a signal by its name."""
+def known_signals(past: AsOf) -> dict[str, Signal]:
+    """Every signal that the warehouse holds, those that are off included."""
     tables = ("listens", "signal_values", "track_values")
-    known = {**DEFAULTS, **declared([m for t in tables for m in past.every(t)])}
+    return {**DEFAULTS, **declared([m for t in tables for m in past.every(t)])}
+
+
+def _signal(known: Mapping[str, Signal], name: str) -> Signal:
+    """The declaration of a signal by its name."""
     if name not in known:
         raise UserError(
             f"expected one of the signals {', '.join(sorted(known))}, found {name!r}{nearest(name, known)}; declare it in the "

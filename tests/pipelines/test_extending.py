@@ -1,21 +1,31 @@
-"""The table of docs/extending.md, of the page's own blocks: its rows, its page, its fields, and a listener forgotten in it."""
+"""The table and the signals of docs/extending.md, of the page's own blocks: their rows, and a listener forgotten in them."""
 
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 import pipelines
 import transforms.listening
+from pipelines.features import features
 from pipelines.forget import forget
-from tests.pipelines.test_plugin import code
+from pipelines.ingest import ingest
+from pipelines.recommender.signal_trial import known_signals
+from pipelines.recommender.signal_values_at import SignalAt
+from tests.pipelines.test_plugin import PAGE, code
 from tests.pipelines.tiny import LISTENERS, SETTINGS, listens_of, put
+from transforms.listening.library import LibrarySettings
+from transforms.signals.features import names_of
+from transforms.signals.settings import SignalSettings
 from transforms.tables import bigquery, docs, schema_made
+from transforms.tables.as_of import as_of
 from transforms.tables.schema import TABLES, Table
 from transforms.tables.warehouse import Warehouse
 
@@ -64,3 +74,39 @@ def test_a_table_follows_from_its_declaration_its_step_and_its_job(declared: Tab
     finally:
         for name in ROOMS:
             sys.modules.pop(f"{name}.track_days", None)
+
+
+def test_a_signal_follows_from_its_line_in_the_mapping(tmp_path: Path) -> None:
+    (mapping,) = code("yaml", "# mapping.yaml")
+    (tmp_path / "mapping.yaml").write_text(mapping)
+    plays = [f"{who},t{(n + k) % 5},{DAY}T0{k}:00:00Z,{-10 - n}" for n, who in enumerate(LISTENERS) for k in range(4)]
+    (tmp_path / "plays.csv").write_text("\n".join(["user,track,ts,dB", *plays]) + "\n")
+    plans = [f"{who},{'paid' if n % 2 else 'free'},{DAY - timedelta(9)}" for n, who in enumerate(LISTENERS)]
+    (tmp_path / "plans.csv").write_text("\n".join(["listener_id,plan,at", *plans]) + "\n")
+    warehouse = Warehouse(str(tmp_path / "w"))
+    files = {"mapping": str(tmp_path / "mapping.yaml"), "signals": str(tmp_path / "plans.csv")}
+    ingest(warehouse.url, "csv", [str(tmp_path / "plays.csv")], **files, end_date=DAY)
+    features(warehouse.url, DAY, DAY)
+
+    loud = warehouse.read("listener_signals", DAY).filter(pl.col("signal") == "loudness").sort("listener_id")
+    assert dict(loud.select("listener_id", pl.col("total") / 2**20 / pl.col("n")).iter_rows()) == {
+        who: -10 - n for n, who in enumerate(LISTENERS)
+    }
+    paid = warehouse.read("track_signals", DAY).filter(pl.col("signal") == "plan")
+    assert paid["n"].sum() == len(plays) and set(paid["value"]) == {"free", "paid"}
+
+    known = known_signals(as_of(warehouse.url, DAY))
+    promised = set(
+        re.findall(r"`(f_signal_[a-z_]+)`", " ".join(PAGE.split("## A signal")[1].split("## A table")[0].split()))
+    )
+    assert {name for one in ("loudness", "plan") for name in names_of(one, known[one])} == promised
+    rows = pl.DataFrame({"listener_id": LISTENERS, "track_id": "t1"})
+    for one in ("loudness", "plan"):
+        at = SignalAt(warehouse.url, one, known[one], SignalSettings(), LibrarySettings(), DAY)
+        for name, values in at.columns(rows, DAY, DAY).items():
+            assert np.isfinite(values).all(), name
+
+    forget(warehouse.url, [LISTENERS[0]], today=DAY)
+    for table in ("listens", "listener_signals", "signal_values"):
+        held = {who for d in warehouse.dates(table) for who in warehouse.read(table, d)["listener_id"]}
+        assert held == set(LISTENERS[1:]), table

@@ -18,6 +18,7 @@ import polars as pl
 
 from transforms.common.typed_names import NullsOf, ScoreBin, ShelfStatus
 from transforms.gates.moving import watched_listens
+from transforms.signals.declared import NUMBER, TEXT
 
 BINS_A_UNIT = 8
 EXAMPLES = 3
@@ -60,8 +61,12 @@ class Measured:
 
 
 def listens(rows: pl.DataFrame) -> Counts:
-    """Rows, nulls of every column that may hold them, and what is watched of them."""
-    nulls = {str(NullsOf(name)): rows[name].null_count() for name in rows.columns if rows[name].null_count()}
+    """Rows, nulls of every column that may hold them, and what is watched of them.
+
+    A signal's nulls are told where there are none, too, which says that the signal was there.
+    """
+    counted = {name: rows[name].null_count() for name in rows.columns}
+    nulls = {str(NullsOf(name)): n for name, n in counted.items() if n or name.startswith((NUMBER, TEXT))}
     return {"rows": rows.height, **nulls, **watched_listens(rows)}
 
 

@@ -18,6 +18,7 @@ import polars as pl
 
 from transforms.common.sample import in_sample
 from transforms.common.typed_names import Watched
+from transforms.signals.declared import NUMBER, TEXT
 
 BINS_A_UNIT = 4
 MOST_VALUES = 40  # values of a category that are counted by name; the others together
@@ -36,6 +37,11 @@ def watched_listens(rows: pl.DataFrame) -> dict[str, int]:
             .len()
             .sort("len", "value", descending=[True, False])
         )
+        out |= _named("log", name, found)
+    for name in (c for c in rows.columns if c.startswith(NUMBER)):
+        out |= _binned("log", name, rows[name])
+    for name in (c for c in rows.columns if c.startswith(TEXT)):
+        found = rows.group_by(pl.col(name).alias("value")).len().sort("len", "value", descending=[True, False])
         out |= _named("log", name, found)
     if "ms_played" in rows.columns:
         out |= _binned("log", "ms_played", rows["ms_played"])

@@ -19,6 +19,7 @@ from transforms.gates.check import Check, skipped, usual, within, worst
 from transforms.gates.drift import Observed, check_drift
 from transforms.gates.measure import Counts, Measured
 from transforms.gates.settings import GateSettings
+from transforms.signals.declared import NUMBER, TEXT
 
 
 @dataclass(frozen=True)
@@ -177,8 +178,12 @@ def _nulls(facts: GateFacts, settings: GateSettings) -> Check:
     columns = {nulls.column for one in [today, *before] for nulls in NullsOf.among(one)}
     for column in sorted(columns):
         name = str(NullsOf(column))
-        share = today.get(name, 0) / today["rows"]
-        normal = float(np.median([one.get(name, 0) / one["rows"] for one in before]))
+        own = column.startswith((NUMBER, TEXT))  # a signal, which is not in every date's log
+        known = [one for one in before if name in one or not own]
+        if len(known) < settings.min_history:
+            continue
+        share = today.get(name, today["rows"] if own else 0) / today["rows"]
+        normal = float(np.median([one.get(name, 0) / one["rows"] for one in known]))
         said = f"more nulls in {column} than usual ({share:.1%}, {normal:.1%} usual)"
         out.append(within("nulls", share - normal, high=settings.night.null_rise, unit="share", detail=said))
     fullest = sorted(out, key=lambda c: -(c.value or 0.0))

@@ -8,6 +8,7 @@ Of a candidate i of listener u, float32, null where nothing is known ("as usual"
     f_signal_match_X   how near the two are: of a number -|l - t| / deviation between tracks; of a category or tag the log of
                        1 + trust(u) trust(i) (sum over v of share(u, v) share(i, v) / share(v) - 1), at least FLOOR
     f_signal_p_X       of a pair's signal: its latest number; of a category or tag how many values stand
+    f_signal_has_X     of a pair's signal: 1 where anything is said of the pair, else 0, since most pairs have nothing
 
 The sum over v is how much oftener than by chance two plays, one of u's and one of i's, say the same.
 """
@@ -38,7 +39,7 @@ def names_of(name: str, signal: Signal) -> list[str]:
     ['f_signal_match_mood']
     """
     if signal.of == "pair":
-        parts: Sequence[str] = ("p",)
+        parts: Sequence[str] = ("p", "has")
     elif signal.kind == "number":
         parts = ("l", "last", "t", "match") if signal.of == "listen" else ("l", "t", "match")
     elif signal.of == "listen":
@@ -102,7 +103,8 @@ def features(
         for column in names_of(name, one):
             out[column] = np.full(len(row), np.nan, np.float32)
         if one.of == "pair":
-            out[f"{PREFIX}p_{name}"] = _of_pairs(said.held, name, one, who, rows_of, pairs, plays.shape[1])
+            pair = _of_pairs(said.held, name, one, who, rows_of, pairs, plays.shape[1])
+            out[f"{PREFIX}p_{name}"], out[f"{PREFIX}has_{name}"] = pair, np.isfinite(pair).astype(np.float32)
         elif one.kind == "number":
             own = _means(said, name, one, who, plays, tracks)
             out[f"{PREFIX}l_{name}"] = own[row]

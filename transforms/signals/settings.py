@@ -15,7 +15,7 @@ class SignalSettings(BaseModel):
     stored: tuple[str, ...] = Field(
         tuple(DEFAULTS), description="columns of the log that are signals without being declared; [] = none"
     )
-    off: tuple[str, ...] = Field((), description="declared signals that are not folded and that no ranker reads")
+    ignored: tuple[str, ...] = Field((), description="declared signals that are not folded and that no ranker reads")
     window_days: int = Field(28, ge=1, description="dates whose plays count for a signal of listens")
 
     @field_validator("stored")
@@ -28,6 +28,6 @@ class SignalSettings(BaseModel):
         return value
 
     def signals(self, declared: dict[str, Signal]) -> dict[str, Signal]:
-        """The stored columns that are signals, and the declared ones that are not off, by name."""
-        own = {name: one for name, one in declared.items() if name not in self.off}
+        """The stored columns that are signals, and the declared ones that are not ignored, by name."""
+        own = {name: one for name, one in declared.items() if name not in self.ignored}
         return dict(sorted({**{name: DEFAULTS[name] for name in self.stored}, **own}.items()))

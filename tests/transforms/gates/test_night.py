@@ -117,6 +117,16 @@ def test_a_sick_night_fails_and_says_by_how_much(name: str, sick: GateFacts, say
     assert check.state == "FAIL" and says in str(check), str(check)
 
 
+def test_a_signal_may_begin_and_its_nulls_and_its_end_are_noticed() -> None:
+    name = "null signal_number_volume"
+    begins = replace(HEALTHY, nulls={**HEALTHY.nulls, DAY: {"rows": 100, name: 60}})
+    assert found("nulls", begins).state == "PASS"  # no date before had it, so nothing is known of its nulls
+    with_it = {d: {"rows": 100, name: 5} for d in BEFORE}
+    for today in ({"rows": 100, name: 60}, {"rows": 100}):
+        check = found("nulls", replace(HEALTHY, nulls={**with_it, DAY: today}))
+        assert check.state == "FAIL" and "signal_number_volume" in str(check)
+
+
 def test_scores_that_are_all_alike_fail() -> None:
     alike = {k: n for k, n in GOOD.items() if not k.startswith("score ")} | {"score linear 0": 300}
     assert found("score spread", replace(HEALTHY, measured=Measured(alike))).state == "FAIL"

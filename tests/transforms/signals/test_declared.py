@@ -43,9 +43,9 @@ def test_one_name_cannot_mean_two_things() -> None:
         joined([recorded({"v": number}), recorded({"v": category})])
 
 
-def test_settings_switch_signals_off_and_refuse_a_column_that_is_none() -> None:
+def test_settings_ignore_signals_and_refuse_a_column_that_is_none() -> None:
     volume = Signal(column="v", kind="number", of="listen")
-    assert "volume" not in SignalSettings(off=("volume",)).signals({"volume": volume})
+    assert "volume" not in SignalSettings(ignored=("volume",)).signals({"volume": volume})
     assert list(SignalSettings(stored=()).signals({"volume": volume})) == ["volume"]
     with pytest.raises(ValueError, match="did you mean platform"):
         SignalSettings(stored=("platfrm",))

@@ -124,6 +124,7 @@ def test_tracks_tables_and_pairs() -> None:
     assert (
         np.isnan(found["f_signal_p_love"]).tolist() == [True, False, True, True] and found["f_signal_p_love"][1] == 4.0
     )
+    assert found["f_signal_has_love"] == [0.0, 1.0, 0.0, 0.0]
 
 
 def test_saved_and_loaded_and_the_same_bytes(tmp_path: Path) -> None:
