@@ -19,21 +19,8 @@ from transforms.shelves.columns import SPREAD
 from transforms.shelves.exploration import SOFTMAX, THOMPSON, draw_state, open_positions
 from transforms.shelves.gathering import CARRIED, Rows
 from transforms.shelves.judging import ON_SURFACE, OTHER_VERSION, PLACED, QUOTA_FULL, SPARE, Judge
-from transforms.shelves.placing import (
-    ALBUM,
-    ARTIST,
-    IS_TAKEN,
-    QUOTA,
-    SONG,
-    TAG,
-    Caps,
-    Counted,
-    Filled,
-    Limits,
-    Of,
-    Slots,
-    fill,
-)
+from transforms.shelves.limits import ALBUM, ARTIST, IS_TAKEN, QUOTA, SONG, TAG, Caps, Counted, Limits, Of
+from transforms.shelves.placing import Filled, Slots, fill
 from transforms.shelves.pools import Pool
 from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.shelf import ShelfSettings

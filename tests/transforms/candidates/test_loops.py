@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from transforms.candidates import loops
 from transforms.candidates.base import (
     ProductScores,
     SparseScores,
@@ -108,3 +109,16 @@ def test_dots_of_pairs(d: int) -> None:
     queries, vectors = rng.random((5, d), np.float32), rng.random((40, d), np.float32)
     rows, items = rng.integers(0, 5, 100), rng.integers(0, 40, 100)
     assert pair_dots(queries, vectors, rows, items) == pytest.approx((queries @ vectors.T)[rows, items], rel=1e-5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(SIZES)
+def test_the_closest_track_of_a_history_is_that_of_the_whole_product(sizes: tuple[int, int, int, int, int]) -> None:
+    listeners, features, n, _, seed = sizes
+    weights, vectors = random(listeners, n, seed), random(n, features, seed + 1)
+    rng = np.random.default_rng(seed)
+    rows, items = rng.integers(0, listeners, 40), rng.integers(0, n, 40)
+    like = weights.toarray()[rows] * (vectors @ vectors.T).toarray()[items]  # [pairs, tracks of the history]
+    expected = np.where(like.max(axis=1) > 0, like.argmax(axis=1), 0)
+    found = loops.closest_at(*loops.parts(weights), *loops.parts(vectors), features, rows, items)
+    assert found.tolist() == expected.tolist()

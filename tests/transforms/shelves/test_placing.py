@@ -9,21 +9,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.shelves.placing import (
-    ALBUM,
-    ARTIST,
-    IS_TAKEN,
-    QUOTA,
-    SONG,
-    TAG,
-    Caps,
-    Counted,
-    Filled,
-    Limits,
-    Of,
-    Slots,
-    fill,
-)
+from transforms.shelves.limits import ALBUM, ARTIST, IS_TAKEN, QUOTA, SONG, TAG, Caps, Counted, Limits, Of
+from transforms.shelves.placing import Filled, Slots, fill
 from transforms.shelves.shelf import VarietySettings
 from transforms.shelves.tracks import Tracks
 from transforms.shelves.variety import Tastes, Weights

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.transforms.shelves.test_placing import filled
+from transforms.shelves.limits import Caps
 from transforms.shelves.shelf import VarietySettings
 from transforms.shelves.variety import Tastes, divergence
 
@@ -77,3 +78,61 @@ def test_weights_that_do_nothing_keep_the_order_whatever_the_window(
 ) -> None:
     plain, _ = filled(credits, number)
     assert filled(credits, number, variety=VarietySettings(window=window))[0] == plain
+
+
+def by_hand(
+    credits: list[list[str]], scores: list[float], like: np.ndarray, number: int, cap: int, of: VarietySettings
+) -> list[int]:
+    """The greedy choice as `variety` says it, everything worked out anew at every slot."""
+    placed: list[int] = []
+
+    def counts(name: str) -> int:
+        return sum(name in credits[p] for p in placed)
+
+    def fits(row: int) -> bool:
+        return row not in placed and all(counts(name) < cap for name in credits[row])
+
+    first = [row for row in range(len(credits)) if fits(row)][: of.window]
+    low, high = min(scores[r] for r in first), max(scores[r] for r in first)
+    passed = 0  # what is behind it has been looked at once, and never comes back
+    waiting: list[int] = []
+    while len(placed) < number:
+        waiting = [row for row in waiting if fits(row)]
+        while len(waiting) < of.window and passed < len(credits):
+            waiting += [passed] if fits(passed) else []
+            passed += 1
+        if not waiting:
+            break
+
+        def value(row: int) -> float:
+            relevance = max(0.0, (scores[row] - low) / (high - low)) if high > low else 1.0
+            most = max(counts(name) for name in credits[row])
+            decayed = max(of.artist_floor, of.artist_decay**most) if of.artist_decay < 1 else 1.0
+            return relevance * decayed - of.mmr * max([0.0, *(float(like[row, p]) for p in placed)])
+
+        placed.append(max(waiting, key=value))
+    return placed
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    credits=st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=2, unique=True), min_size=1, max_size=25),
+    window=st.integers(1, 12),
+    number=st.integers(1, 12),
+    cap=st.integers(1, 3),
+    decay=st.sampled_from([1.0, 0.5]),
+    mmr=st.sampled_from([0.0, 0.5]),
+    seed=st.integers(0, 10**6),
+)
+def test_the_loop_chooses_what_a_plain_greedy_choice_would(
+    credits: list[list[str]], window: int, number: int, cap: int, decay: float, mmr: float, seed: int
+) -> None:
+    rng, n = np.random.default_rng(seed), len(credits)
+    scores = np.sort(rng.random(n).astype(np.float32))[::-1].tolist()
+    unit = rng.random((n, 3)).astype(np.float32)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    variety = VarietySettings(window=window, mmr=mmr, artist_decay=decay, artist_floor=0.1)
+    found, _ = filled(
+        credits, number, caps=Caps(cap), scores=scores, tastes=tastes(unit.tolist(), names=n), variety=variety
+    )
+    assert found == by_hand(credits, scores, unit @ unit.T, number, cap, variety)
