@@ -26,7 +26,7 @@ from pipelines.runtime.schedule import Night, Step
 from transforms.common.processes import warm
 from transforms.tables.warehouse import Warehouse
 
-OWN, ABOUT, LATELY = ("library", "sessions"), ("tracks", "listeners"), ("shelves", "looks", "impressions")
+OWN, ABOUT, LATELY = ("library", "sessions"), ("tracks", "listeners"), ("carried", "shelves", "looks", "impressions")
 SUMS, ACTS, SAID = ("track_stats", "co_listens"), ("listens", "feedback"), ("feedback", "exclusions", "suspects")
 FITTED, ANSWERS = ("session_sample", "semantic_ids", "track_embeddings", "models"), ("intents", "playlists")
 MEASURED = ("candidates", "shelves", "draws", "library", *ACTS, "impressions", "tracks")
@@ -41,7 +41,7 @@ NIGHT = (
     Step(
         "score",
         ("models", "rankers", "beliefs", "session_sample", *OWN, *ABOUT, "artists", *SAID, *LATELY),
-        ("candidates", "draws", "listener_embeddings", "removed", "market_defaults", "shelves"),
+        ("candidates", "draws", "listener_embeddings", "removed", "market_defaults", "carried", "shelves"),
         local.score_night,
         earlier=True,
     ),

@@ -1,7 +1,7 @@
 """The job `score`: retrieval, ranking and assembly of every listener, in one pass over the shards.
 
-listeners, library, sessions, feedback, earlier shelves + models, ranker
--> candidates, draws, removed, listener_embeddings, market_defaults, shelves
+listeners, library, sessions, feedback, earlier shelves (carried) + models, ranker
+-> candidates, draws, removed, listener_embeddings, market_defaults, carried, shelves
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import apache_beam as beam
 
+from pipelines.recommender.earlier import COLUMNS, SHELVES
 from pipelines.recommender.newcomers import MarketDefaults
 from pipelines.recommender.night import WHOLE_NIGHT, Asked, plan_scoring
 from pipelines.recommender.score_step import ScoreStep
@@ -26,7 +27,7 @@ from transforms.tables.runs import Run
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "25"
+STEP = "26"
 
 
 def score(
@@ -60,9 +61,9 @@ def score(
     gate = Gate(settings.gates, asked.fit_date or day, len(settings.shelves.shelves), accept_gates)
 
     def define(root: beam.Pipeline) -> None:
-        written, measured = MapShards(plan.specs, ScoreStep(plan.work), plan.runs, processes=processes).on(
-            root, "Score"
-        )
+        written, measured = MapShards(
+            plan.specs, ScoreStep(plan.work), plan.runs, {SHELVES: COLUMNS}, processes=processes
+        ).on(root, "Score")
         files = (written, root | "Newcomers" >> Once(MarketDefaults(plan.work), plan.runs)) | "Files" >> beam.Flatten()
         if asked.candidates_only:
             _ = root | "Done" >> Commit(plan.runs, files)

@@ -6,6 +6,7 @@ from datetime import date
 
 import polars as pl
 
+from pipelines.recommender.earlier import earlier_of
 from pipelines.recommender.night import ranker_kind
 from pipelines.recommender.scoring import Scorer
 from transforms.gates import measure, moving, truth
@@ -24,7 +25,7 @@ def of_inputs(scorer: Scorer, chunk: Chunk) -> Measured:
 def of_made(scorer: Scorer, chunk: Chunk, made: Chunk, before: date | None) -> list[Measured]:
     """What stands on the shelves and stood there before, whether reasons are true, what rules took, how scores are spread."""
     day, shelves = scorer.plan.day, made["shelves"]
-    earlier = chunk["shelves"].filter(pl.col("run_date") == before) if before else None
+    earlier = earlier_of(chunk, before).filter(pl.col("run_date") == before) if before else None
     return [
         measure.shelves(shelves, earlier, day, chunk.shard),
         truth.reasons(shelves, scorer.library, standing(chunk["feedback"]), scorer.facts, day, scorer.rest_days),

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Protocol
 
 import polars as pl
 
 from pipelines.recommender.artefacts import fetch
+from pipelines.recommender.earlier import CARRIED, Earlier, earlier_shelves, made_together
 from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.scoring import Scorer
 from pipelines.recommender.scoring_plan import UNTRAINED, Plan
@@ -44,7 +45,7 @@ from transforms.tables.warehouse import Warehouse
 
 SAID = ("sessions", "feedback", "exclusions", "suspects")
 # in commit order: readers enter last
-TABLES = ("candidates", "draws", "listener_embeddings", "removed", "market_defaults", "shelves")
+TABLES = ("candidates", "draws", "listener_embeddings", "removed", "market_defaults", "carried", "shelves")
 
 SIGNAL_TABLES = ("listener_signals", "signal_values")
 
@@ -103,7 +104,11 @@ class Asked:
         """What is written, in the order of commit."""
         if self.candidates_only:
             return ("candidates",)
-        return [t for t in TABLES if not self.preview or t in ("candidates", "shelves")]
+        if self.preview:
+            return ("candidates", "shelves")
+        return [
+            t for t in TABLES if t != CARRIED or not self.greedy
+        ]  # such a night reads no earlier shelves to hand on
 
 
 WHOLE_NIGHT = Asked()
@@ -171,14 +176,17 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
     sample = None if asked.candidates_only else past.current("session_sample", fit)
     beliefs = None if asked.candidates_only else past.current("beliefs", fit)
     catalog, artists, listeners = past.catalog(), past.artists(), past.listeners()
-    tables = tables_of(past, settings, asked, listeners)
+    earlier = (
+        Earlier() if asked.candidates_only or asked.greedy else earlier_shelves(past, settings.candidates.shelf_days)
+    )
+    tables = tables_of(past, settings, asked, listeners, earlier)
     own = [
         past.need("library"),
-        *(m for t in (*SAID, *SIGNAL_TABLES, "shelves", "impressions") for m in tables[t]),
+        *(m for t in (*SAID, *SIGNAL_TABLES, *earlier.tables, "impressions") for m in tables[t]),
         *(looked := [] if asked.candidates_only or asked.greedy else past.window("looks", _days_of_looks(settings))),
     ]
     signals = signals_of(past, settings, tables, fit)
-    if tables["shelves"] and (before_this := tables["shelves"][-1].settings.get("experiments")):
+    if earlier.newest and (before_this := earlier.newest.settings.get("experiments")):
         refuse_changes(before_this, settings.experiments, past.day)
     runs = [
         run
@@ -198,6 +206,8 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
     ]
     if not runs or (not asked.candidates_only and runs[-1].table != "shelves"):
         return None
+    if CARRIED in asked.tables:
+        runs = made_together(past, runs)
     enough = min(settings.candidates.keep_all_below - 1, settings.bootstrap.listeners)
     size = roster_size(past.warehouse, tables["library"], listeners, past.day, enough)
     what = Plan(
@@ -225,13 +235,15 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
         rewards=settings.rewards,
         signals=signals,
         looked=sums(looked),
+        shelf_days=settings.candidates.shelf_days,
     )
-    before = tables["shelves"][-1].date if tables["shelves"] else None
-    work = Scoring(past.url, what, settings.models, models, ranker, catalog, artists, sample, before, beliefs)
+    work = Scoring(past.url, what, settings.models, models, ranker, catalog, artists, sample, earlier.date, beliefs)
     return NightPlan(runs, specs(past.warehouse, settings.shards, tables), work)
 
 
-def tables_of(past: AsOf, settings: NightSettings, asked: Asked, listeners: Heading | None) -> dict[str, list[Heading]]:
+def tables_of(
+    past: AsOf, settings: NightSettings, asked: Asked, listeners: Heading | None, earlier: Earlier
+) -> dict[str, list[Heading]]:
     """The listener-side tables that scoring reads, a chunk at a time."""
     plain = asked.candidates_only or asked.greedy
     return {
@@ -243,9 +255,7 @@ def tables_of(past: AsOf, settings: NightSettings, asked: Asked, listeners: Head
         "suspects": [] if settings.suspects.personal else past.window("suspects", settings.suspects.days),
         "listener_signals": past.window("listener_signals", settings.signals.window_days),
         "signal_values": past.every("signal_values"),
-        "shelves": []
-        if plain
-        else past.window("shelves", settings.candidates.shelf_days, until=past.day - timedelta(1)),
+        **earlier.tables,
         "looks": [] if plain else past.window("looks", DAYS),
         "impressions": [] if plain else past.window("impressions", settings.candidates.shelf_days),
     }

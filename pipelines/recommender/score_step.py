@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.recommender import measured
+from pipelines.recommender.earlier import earlier_of
 from pipelines.recommender.night import Scoring
 from pipelines.recommender.scoring import Scorer
+from transforms.shelves.standing import carried
 from transforms.tables.chunks import Chunk
 from transforms.tables.shard_work import Made
 
@@ -29,7 +31,11 @@ class ScoreStep:
         shelves, before = self.work.what.shelves, self.work.before
         if shelves:
             yield measured.of_inputs(scorer, chunk).dumps().encode()
+        stood, days = earlier_of(chunk, scorer.plan.since), scorer.plan.shelf_days
         for made in scorer.score(chunk):
+            if shelves:
+                with scorer.clock.part("carried", made["shelves"].height):
+                    made.tables["carried"] = carried(stood, made["shelves"], scorer.plan.day, days)
             yield scorer.clock.drain()
             yield made
             for found in measured.of_made(scorer, chunk, made, before) if shelves else ():

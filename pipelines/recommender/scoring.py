@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.recommender.arms import by_arm
+from pipelines.recommender.earlier import earlier_of
 from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.known import known_of
 from pipelines.recommender.ranked import Rewarded, ranker_features
@@ -116,7 +117,7 @@ class Scorer:
         known = known_of(chunk, self.plan, self.facts)
         self.library = known.liked
         self.said = Said.of(chunk.tables.get("listener_signals"), chunk.tables.get("signal_values"))
-        sessions, previous, lately = known.sessions, chunk.tables.get("shelves"), chunk.tables
+        sessions, previous, lately = known.sessions, earlier_of(chunk, self.plan.since), chunk.tables
         aged = sessions.with_columns(age_days=_days_before_end(self.plan.day)) if self.plan.shelves else sessions
         waiting: list[dict[str, pl.DataFrame]] = []
         for block in known.blocks(self.catalog, self.plan):

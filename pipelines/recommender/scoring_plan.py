@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 from transforms.candidates.blocks import DEFAULTS
 from transforms.candidates.settings import ContinueSettings, CutSettings, SourceSettings
@@ -38,6 +38,7 @@ class Plan:
         rewards: what a track may be worth, and what that counts in the order.
         signals: that become features, by name.
         looked: counts of looks by `LooksAt`, which the order of Home is learned from.
+        shelf_days: how far back earlier shelves are read.
     """
 
     day: date
@@ -61,3 +62,9 @@ class Plan:
     rewards: RewardSettings = field(default_factory=RewardSettings)
     signals: dict[str, Signal] = field(default_factory=dict)
     looked: Mapping[str, int] = field(default_factory=dict)
+    shelf_days: int = 28
+
+    @property
+    def since(self) -> date:
+        """The first date whose shelves are read."""
+        return self.day - timedelta(self.shelf_days)

@@ -37,6 +37,17 @@ SHELF_ITEM = pa.struct(
         pa.field("artist_names", STRINGS),
     ]
 )
+CARRIED_ITEM = pa.struct(
+    [
+        pa.field("position", pa.int32()),
+        pa.field("track_id", pa.string(), nullable=False),
+        pa.field("score", pa.float32()),
+        pa.field("source", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("reason_ref", pa.string()),
+        pa.field("propensity", pa.float32()),
+    ]
+)
 POOL_ITEM = pa.struct(
     [
         pa.field("track_id", pa.string(), nullable=False),

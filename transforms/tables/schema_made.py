@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from transforms.tables.columns import (
+    CARRIED_ITEM,
     HOW_IT_WENT,
     LISTENER,
     PLAY,
@@ -241,6 +242,26 @@ MADE: tuple[Table, ...] = (
         "listener x shelf",
         ("listener_id", "shelf_id"),
         SHELF,
+        personal=True,
+        of_a_night=True,
+    ),
+    Table(
+        "carried",
+        "listener x shelf x night that a later night still reads something of",
+        ("listener_id", "shelf_id", "run_date"),
+        (
+            LISTENER,
+            Column("shelf_id", pa.string(), "shelf"),
+            Column("run_date", pa.date32(), "the night it stood there"),
+            Column("status", pa.string(), "personal, fallback or empty"),
+            Column("refresh_date", pa.date32(), "the date its items were chosen"),
+            Column(
+                "items",
+                list_of(CARRIED_ITEM),
+                "its tracks; of older nights only those that stood there last on this one",
+            ),
+            Column("spares", list_of(CARRIED_ITEM), "its spares, of the newest night and the newest personal one"),
+        ),
         personal=True,
         of_a_night=True,
     ),
