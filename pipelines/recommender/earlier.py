@@ -1,8 +1,9 @@
 """Earlier shelves as a night reads them: table `carried` of the night before, or the shelves of four weeks where it is not there.
 
 A night leaves what later ones need of it and of those before in one table (`transforms.shelves.standing`). It counts only if
-the newest shelves were made beside it: after a rollback, after a night in the ranker's order alone (which reads no earlier
-shelves), or in a warehouse older than the table, the shelves themselves are read, to the same effect.
+the newest shelves were made beside it, and if it looks back as far as the settings say: after a rollback, after a night in the
+ranker's order alone (which reads no earlier shelves), or in a warehouse older than the table, the shelves themselves are read,
+to the same effect.
 """
 
 from __future__ import annotations
@@ -49,10 +50,15 @@ def earlier_shelves(past: AsOf, days: int) -> Earlier:
         if newest is None:
             continue
         beside = past.heading(CARRIED, day)
-        if beside is not None and newest.extra.get(CARRIED) == beside.version:
+        if beside is not None and newest.extra.get(CARRIED) == beside.version and _reach(beside) >= days:
             return Earlier(newest, {CARRIED: [beside], SHELVES: []})
         return Earlier(newest, {CARRIED: [], SHELVES: past.window(SHELVES, days, until=past.day - timedelta(1))})
     return Earlier()
+
+
+def _reach(carried: Heading) -> int:
+    """How many days the table looks back: those of the settings it was made by."""
+    return int(carried.settings.get("candidates", {}).get("shelf_days", 0))
 
 
 def made_together(past: AsOf, runs: Sequence[Run]) -> list[Run]:

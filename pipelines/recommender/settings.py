@@ -105,7 +105,7 @@ class CandidateSettings(BaseModel):
     keep_all_below: int = Field(100_000, ge=0, description="listeners below which all candidates are stored")
     keep_share: float = Field(0.01, gt=0, le=1, description="share of listeners whose candidates are all stored, above")
     session_days: int = Field(30, ge=1, description="days of sessions that scoring reads")
-    shelf_days: int = Field(28, ge=1, description="days of earlier shelves that carrying and cool-down read")
+    shelf_days: int = Field(28, ge=1, description="days of earlier shelves that carrying and cool-down look back")
 
 
 class BootstrapSettings(BaseModel):

@@ -24,7 +24,17 @@ from typing import Any
 LAST = date(2026, 1, 31)
 JOBS = ("features", "outcomes", "train", "score", "evaluate", "expand")
 DAILY = ("listens", "feedback", "impressions", "sessions", "library", "track_stats", "co_listens", "suspects")
-NIGHTLY = ("candidates", "shelves", "draws", "listener_embeddings", "removed", "outcomes", "models", "rankers")
+NIGHTLY = (
+    "candidates",
+    "carried",
+    "shelves",
+    "draws",
+    "listener_embeddings",
+    "removed",
+    "outcomes",
+    "models",
+    "rankers",
+)
 ONCE = ("tracks", "listeners", "artists")
 ONE_FILE = ("models", "rankers", "artists")
 BARS = {"seconds": 10.0, "peak_mb": 500.0, "graph_kb": 1024.0}
@@ -58,7 +68,7 @@ class Synthetic:
                 shards=count,
                 rows=1000 * count,
                 files=files,
-                extra={"chain": chain},
+                extra={"chain": chain, "carried": "0" * 16},  # shelves name the version of what was made beside them
             )
             made[count] = whole.to_json().decode().replace(f'"date": "{LAST}"', '"date": "DAY"')
         self._one, self._many = made[1], made[shards]
@@ -151,7 +161,7 @@ def planned(job: str, shards: int, dates: int) -> dict[str, Any]:
         "features": ("sessions", "library", "track_stats", "co_listens", "suspects"),
         "outcomes": ("outcomes",),
         "train": ("models", "track_embeddings", "session_sample"),
-        "score": ("candidates", "shelves", "draws", "listener_embeddings", "removed"),
+        "score": ("candidates", "carried", "shelves", "draws", "listener_embeddings", "removed"),
         "evaluate": ("evaluation",),
     }[job]
     store = Synthetic(shards, dates, frozenset(f"{table}@{LAST}" for table in makes))

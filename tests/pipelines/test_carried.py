@@ -71,6 +71,11 @@ def test_after_a_rollback_the_shelves_themselves_are_read(nights: Path, tmp_path
     assert found.tables["carried"] == [] and [m.date for m in found.tables["shelves"]] == [NIGHT, before]
 
 
+def test_a_longer_look_back_than_it_was_made_by_reads_the_shelves(nights: Path) -> None:
+    found = earlier_shelves(as_of(str(nights), LAST), SETTINGS.candidates.shelf_days + 1)
+    assert found.tables["carried"] == [] and len(found.tables["shelves"]) == 2
+
+
 def test_a_night_in_the_rankers_order_alone_leaves_none(nights: Path, tmp_path: Path) -> None:
     warehouse = World.copy(nights, tmp_path / "warehouse")
     for table in ("carried", "shelves"):

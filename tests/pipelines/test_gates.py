@@ -33,7 +33,7 @@ from transforms.tables.writing import write_frame
 
 NEXT = NIGHT + timedelta(1)
 STRICT = SETTINGS.model_copy(update={"gates": GateSettings(min_rows=100)})
-MADE = ("candidates", "draws", "listener_embeddings", "removed", "shelves")
+MADE = ("candidates", "draws", "listener_embeddings", "removed", "carried", "shelves")
 
 
 def relisten(warehouse: Warehouse, rows: pl.DataFrame) -> None:

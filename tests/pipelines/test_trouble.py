@@ -30,7 +30,7 @@ from transforms.listening.fold import OUTPUTS
 from transforms.tables.repair import FOLDED, faults, is_marked
 from transforms.tables.warehouse import Warehouse
 
-SCORED = ("candidates", "draws", "listener_embeddings", "removed", "shelves")
+SCORED = ("candidates", "draws", "listener_embeddings", "removed", "carried", "shelves")
 
 
 @pytest.fixture
