@@ -188,6 +188,19 @@ def test_a_file_of_another_schema_is_not_published(warehouse: Warehouse) -> None
         check.require(warehouse, [manifest], GateSettings())
 
 
+def test_a_night_of_before_a_column_was_declared_passes(warehouse: Warehouse) -> None:
+    """Columns are only ever added, and those that were may be null: nights that stand are still read, checked and published."""
+    manifest = warehouse.need("library", NIGHT)
+    path = Path(warehouse.url) / manifest.files[0].path
+    whole = path.read_bytes()
+    nullable = next(c.name for c in TABLES["library"].columns if c.nullable)
+    pq.write_table(warehouse.open_parquet(manifest.files[0].path).read().drop_columns([nullable]), path)
+    try:
+        check.require(warehouse, [manifest], GateSettings())
+    finally:
+        path.write_bytes(whole)
+
+
 def test_a_sick_batch_is_not_ingested_until_somebody_accepts_it(tmp_path: Path) -> None:
     (tmp_path / "mapping.yaml").write_text(MAPPING)
     strict = SETTINGS.model_copy(update={"gates": GateSettings(min_rows=5)})

@@ -151,12 +151,15 @@ def sources_of(warehouse: Warehouse, manifest: Manifest) -> list[str]:
 
 
 def _join(warehouse: Warehouse, manifest: Manifest, schema: pa.Schema, out: IO[bytes]) -> None:
-    """The run's files as one, a row group at a time."""
+    """The run's files as one, a row group at a time; columns that were declared later are null."""
     with pq.ParquetWriter(out, schema, compression="zstd", use_compliant_nested_type=True) as writer:
         for entry in manifest.files:
             file = warehouse.open_parquet(entry.path)
             for group in range(file.num_row_groups):
-                writer.write_table(file.read_row_group(group).select(schema.names).cast(schema))
+                rows = file.read_row_group(group)
+                for later in (f for f in schema if f.name not in rows.column_names):
+                    rows = rows.append_column(later, pa.nulls(rows.num_rows, later.type))
+                writer.write_table(rows.select(schema.names).cast(schema))
 
 
 def _schema(warehouse: Warehouse, manifest: Manifest) -> pa.Schema:

@@ -138,11 +138,13 @@ class Table:
     def arrow_for(self, names: list[str]) -> pa.Schema:
         """Arrow schema of a frame with these column names: declared columns first, then open columns by name.
 
+        A column that may be null may be missing: a file of before it was declared has none of it.
+
         Raises:
-            ValueError: a declared column is missing, or a column is neither declared nor open.
+            ValueError: another declared column is missing, or a column is neither declared nor open.
         """
         declared = set(self.arrow.names)
-        missing = sorted(declared - set(names))
+        missing = sorted({c.name for c in self.columns if not c.nullable} - set(names))
         if missing:
             raise ValueError(f"table {self.name}: columns {missing} are missing")
         extra = []
@@ -151,7 +153,7 @@ class Table:
             if kind is None:
                 raise ValueError(f"table {self.name}: column {name!r} is not declared in transforms/tables/schema.py")
             extra.append(pa.field(name, kind))
-        return pa.schema([*self.arrow, *extra])
+        return pa.schema([*(f for f in self.arrow if f.name in names), *extra])
 
     def conform(self, frame: pl.DataFrame) -> pa.Table:
         """Cast a frame to this table's declared schema, in declared column order.

@@ -18,7 +18,7 @@ from tests.transforms.shelves.worlds import (
     shelf,
     tracks,
 )
-from transforms.shelves.cadence import Clock
+from transforms.shelves.cadence import Clock, last_refresh
 from transforms.shelves.history import History, TrackSide
 from transforms.shelves.settings import NightContext
 from transforms.shelves.tracks import Tracks
@@ -80,6 +80,30 @@ def test_a_zone_that_only_one_library_knows_is_utc_for_that_listener_and_no_end_
     assert known("Asia/Tokyo").session_weekend.tolist() == [False], "there it is Monday"
     found = Clock(SUNDAY, NightContext(SUNDAY).data_cutoff, [zone, "UTC"])
     assert found.window("morning")[0] == found.window("morning")[1] and found.weekend().tolist() == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("refresh", "zone", "night"),
+    [
+        ("monday", "Europe/Stockholm", SUNDAY),
+        ("monday", "Asia/Tokyo", SUNDAY),
+        ("monday", "Europe/London", MONDAY),
+        ("monday", "America/New_York", MONDAY),
+        ("sunday", "Europe/London", SUNDAY),
+        ("sunday", "Europe/Stockholm", SUNDAY - dt.timedelta(days=1)),
+    ],
+)
+def test_weekly_shelves_in_days_as_the_contract_says(refresh: str, zone: str, night: dt.date) -> None:
+    """In winter: the nights of a week, and the one of them that changes the shelf."""
+    winter = dt.timedelta(days=(dt.date(2024, 12, 2) - MONDAY).days)
+    wanted = night + winter
+
+    def changes(date: dt.date) -> bool:
+        here = date + dt.timedelta(days=int(Clock(date, NightContext(date).data_cutoff, [zone]).ahead()[0]))
+        return last_refresh(refresh, here) == here  # type: ignore[arg-type]
+
+    week = [wanted + dt.timedelta(days=n) for n in range(-3, 4)]
+    assert [date for date in week if changes(date)] == [wanted]
 
 
 def test_a_monday_shelf_changes_in_the_night_that_ends_on_the_listeners_monday() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from transforms.common.errors import UserError
 from transforms.tables import bigquery_load
-from transforms.tables.bigquery_load import sources_of
+from transforms.tables.bigquery_load import _join, sources_of
 from transforms.tables.manifest import FileEntry, Manifest
+from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
 
 DAY = date(2026, 1, 31)
@@ -50,3 +54,14 @@ def test_a_pattern_must_not_load_what_the_manifest_does_not_name(
     warehouse.store.write("shelves/date=2026-01-31/run=5f1c-1/of-an-attempt.parquet", b"x")
     with pytest.raises(UserError, match="1 more"):
         sources_of(warehouse, many)
+
+
+def test_a_run_of_before_a_column_was_declared_is_loaded_with_nulls(tmp_path: Path) -> None:
+    warehouse, schema = Warehouse(str(tmp_path)), TABLES["artists"].arrow
+    manifest = made(warehouse, 1).model_copy(update={"table": "artists"})
+    older = schema.remove(schema.get_field_index("aliases"))
+    rows = pa.Table.from_pylist([{"artist_id": "q", "name": "Queen"}], older)
+    pq.write_table(rows, tmp_path / manifest.files[0].path)
+    whole, nullable = io.BytesIO(), pa.schema([f.with_nullable(True) for f in schema])
+    _join(warehouse, manifest, nullable, whole)
+    assert pq.read_table(whole).to_pylist() == [{"artist_id": "q", "name": "Queen", "aliases": None}]
