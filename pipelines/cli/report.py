@@ -18,16 +18,18 @@ from pipelines.recommender import promotion
 from pipelines.recommender.registry import read_by
 from transforms.common.hashing import stable_hash
 from transforms.evaluation.responses import without_estimates
+from transforms.evaluation.variety import StoredNight, curve, measured_night, told
 from transforms.gates.check import Check
 from transforms.gates.history import ACCEPTED, CHECKS, measured_in
 from transforms.gates.measure import removed_by_shelf
-from transforms.reporting.facts import Job, Ledger, Model, NightFacts, Sample, Shelf, ShelfItem, TableRows
+from transforms.reporting.facts import Job, Ledger, Model, NightFacts, Sample, Shelf, ShelfItem, TableRows, VarietyCurve
 from transforms.reporting.loop import believed, readouts_of
 from transforms.reporting.page import render
 from transforms.reporting.settings import CostSettings
 from transforms.reporting.standing import Standing, standing
 from transforms.reporting.verdict import verdict
 from transforms.shelves.reasons import sentence
+from transforms.shelves.settings import ShelvesSettings
 from transforms.tables.manifest import Manifest
 from transforms.tables.records import read_record
 from transforms.tables.upkeep import input_key, tables
@@ -36,6 +38,7 @@ from transforms.tables.warehouse import Warehouse, folder
 SHOWN_ITEMS = 10
 SAMPLES = 3
 GALLERY = 2000
+VARIETY_LISTENERS = 300  # whose shelves are put together again to tell relevance against variety
 ORDER = ("listens", "rejects", "tracks", "listeners", "feedback", "impressions", "sessions", "library", "track_stats")
 
 
@@ -105,8 +108,23 @@ def gather(warehouse: Warehouse, day: date, prices: CostSettings | None = None) 
         readouts=readouts_of(warehouse, day),
         believed=believed(warehouse, day),
         empty=stands.empty,
+        variety=varieties(warehouse, shelves),
         remarks=[f"ranker of {m.remark}" for m in _models(warehouse, used) if m.remark],
     )
+
+
+def varieties(warehouse: Warehouse, shelves: Manifest | None) -> list[VarietyCurve]:
+    """Relevance against variety of the night's shelves that stored candidates suffice for, on the newest night with outcomes."""
+    settings = shelves.settings.get("shelves") if shelves else None
+    night = measured_night(warehouse, shelves.date) if shelves and settings else None
+    if night is None or settings is None:
+        return []
+    stored = StoredNight(warehouse, night, VARIETY_LISTENERS)
+    listeners = stored.listened["listener_id"].n_unique()
+    if not listeners:
+        return []
+    own = told(ShelvesSettings.model_validate(settings).shelves)
+    return [VarietyCurve(s.title, s.size, night, listeners, curve(stored, s)) for s in own]
 
 
 def ranker_note(used: Sequence[Manifest]) -> str:

@@ -94,6 +94,32 @@ def bar_chart(marks: Sequence[Mark]) -> Chart:
     return Chart(tuple(rows), (), None)
 
 
+@dataclass(frozen=True)
+class Curve:
+    """A line over two axes in the SVG's own units, 320 x 180: its points with their labels, and the ends of both axes as text."""
+
+    line: str
+    points: tuple[tuple[float, float, str], ...]
+    ends: tuple[str, str, str, str]
+
+
+def curve_chart(points: Sequence[tuple[float, float, str]]) -> Curve:
+    """Points (x, y, label) joined in their order; both axes span what is there.
+
+    >>> curve_chart([(0.0, 1.0, "a"), (1.0, 0.0, "b")]).line
+    '30,15 310,155'
+    """
+    good = [p for p in points if math.isfinite(p[0]) and math.isfinite(p[1])]
+    xs, ys = [p[0] for p in good] or [0.0], [p[1] for p in good] or [0.0]
+    wide, high = (max(xs) - min(xs)) or 1.0, (max(ys) - min(ys)) or 1.0
+    placed = tuple(
+        (round(30 + 280 * (x - min(xs)) / wide, 1), round(155 - 140 * (y - min(ys)) / high, 1), label)
+        for x, y, label in good
+    )
+    line = " ".join(f"{x:g},{y:g}" for x, y, _ in placed)
+    return Curve(line, placed, (number(min(xs)), number(max(xs)), number(min(ys)), number(max(ys))))
+
+
 def nice_step(span: float, about: int = 4) -> float:
     """1, 2 or 5 times a power of ten, so that a span has about that many steps.
 

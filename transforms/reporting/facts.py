@@ -12,6 +12,7 @@ from datetime import date
 
 import polars as pl
 
+from transforms.evaluation.variety import Point
 from transforms.gates.check import Check
 from transforms.reporting.loop import Believed
 from transforms.reporting.settings import CostSettings
@@ -108,6 +109,22 @@ class Model:
 
 
 @dataclass(frozen=True)
+class VarietyCurve:
+    """Relevance against variety of one shelf, measured on the stored night `night` of `listeners` listeners."""
+
+    title: str
+    size: int
+    night: date
+    listeners: int
+    points: Sequence[Point]
+
+    @property
+    def against(self) -> str:
+        """The measure of variety that the shelf's setting is made for."""
+        return "divergence" if any("calibration" in p.setting for p in self.points) else "distance"
+
+
+@dataclass(frozen=True)
 class NightFacts:
     """Everything the page tells; whatever is missing is left out of it.
 
@@ -143,3 +160,4 @@ class NightFacts:
     empty: Sequence[EmptyShelf] = ()
     remarks: Sequence[str] = ()
     gallery: str = ""
+    variety: Sequence[VarietyCurve] = ()

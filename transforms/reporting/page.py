@@ -21,8 +21,8 @@ import polars as pl
 
 from transforms.common.printable import plain
 from transforms.reporting import cost, models
-from transforms.reporting.charts import Mark, bar_chart, number, quantity
-from transforms.reporting.facts import Ledger, NightFacts
+from transforms.reporting.charts import Curve, Mark, bar_chart, curve_chart, number, quantity
+from transforms.reporting.facts import Ledger, NightFacts, VarietyCurve
 from transforms.reporting.quality import PRIMARY, differences_from_baseline, metric_table, quality, values_of
 from transforms.reporting.responses import arm_tables, policy_tables
 from transforms.reporting.verdict import verdict
@@ -67,6 +67,7 @@ def render(night: NightFacts, read_by: Mapping[str, Sequence[str]] | None = None
         quality=quality(night.evaluation),
         beyond=metric_table(night.evaluation, "unheard", BEYOND),
         beyond_names=BEYOND,
+        variety=[(one, _curve(one)) for one in night.variety],
         policies=policy_tables(night.evaluation),
         experiments=arm_tables(night.evaluation),
         jobs=bar_chart([Mark(f"{j.name} {j.dates}", j.seconds, note=took(j.seconds)) for j in night.jobs]),
@@ -79,6 +80,10 @@ def render(night: NightFacts, read_by: Mapping[str, Sequence[str]] | None = None
     once = page.render(**facts, contents=[])
     chapters = [(at, unescape(words)) for at, words in _HEADING.findall(once)]
     return page.render(**facts, contents=chapters)
+
+
+def _curve(of: VarietyCurve) -> Curve:
+    return curve_chart([(getattr(p, of.against), p.ndcg, f"{p.strength:g}") for p in of.points])
 
 
 def read(name: str) -> str:

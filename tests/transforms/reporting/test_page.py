@@ -9,8 +9,9 @@ from html.parser import HTMLParser
 
 import polars as pl
 
+from transforms.evaluation.variety import Point
 from transforms.gates.check import Check
-from transforms.reporting.facts import Job, Ledger, Model, NightFacts, Sample, Shelf, ShelfItem, TableRows
+from transforms.reporting.facts import Job, Ledger, Model, NightFacts, Sample, Shelf, ShelfItem, TableRows, VarietyCurve
 from transforms.reporting.loop import Believed
 from transforms.reporting.page import cards, reject_marks, render
 from transforms.reporting.quality import kind_of, quality
@@ -166,6 +167,21 @@ def test_alarms_stand_in_the_header() -> None:
     assert "The night passed its checks: 1 of 1." in header
     assert "Rediscover is empty for 20 of 100 listeners with a history (20%): left alone &lt;too&gt; short" in header
     assert "is empty for" not in render(NIGHT)
+
+
+def test_what_variety_costs_is_a_curve_and_a_table_a_shelf() -> None:
+    points = [
+        Point({"mmr": 0.0}, 0.0, ndcg=0.2, paid=0.0, distance=0.5, divergence=0.3, coverage=0.1, gini=0.9),
+        Point({"mmr": 0.4}, 2.0, ndcg=0.19, paid=0.05, distance=0.8, divergence=0.2, coverage=0.2, gini=0.8),
+    ]
+    of = VarietyCurve("Fresh <Finds>", 30, DAY, 1234, points)
+    page = render(replace(NIGHT, variety=[of]))
+    assert "Fresh &lt;Finds&gt;: relevance against variety" in page and "1,234 listeners found" in page
+    assert '<polyline points="30,15 310,155" />' in page, "from the most relevant to the most varied"
+    assert "mmr .4000 (&times;2)" in page and "5.0%" in page and "distance</text>" in page
+    calibrated = replace(of, points=[replace(one, setting={"calibration": 0.4}) for one in points])
+    assert "divergence</text>" in render(replace(NIGHT, variety=[calibrated]))
+    assert "What variety costs" not in render(NIGHT)
 
 
 def test_what_came_from_the_log_is_escaped() -> None:
