@@ -113,6 +113,11 @@ class RankerSettings(BaseModel, frozen=True, extra="forbid"):
     examples: int = Field(
         500_000, ge=1, description="candidates learned from at most, about: beyond, a hashed share of negatives"
     )
+    lists: int = Field(
+        50_000,
+        ge=1,
+        description="lists learned from at most, about, of all nights: beyond, a hashed share of listeners",
+    )
     label: Literal["listened", "completed", "saved", "returned"] = Field(
         "listened", description="what the order is for"
     )

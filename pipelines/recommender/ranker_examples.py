@@ -5,36 +5,30 @@
     judged(warehouse, pairs[-1], 7, ...)  whole lists of the newest night, and everything their listeners went on to hear
 
 All candidates count, never shown items only, since what was shown was chosen by an earlier ranker. Only listeners whose lists
-were kept whole count (`transforms.common.sample`), each list as much as another. Nights stand a horizon apart, so no two of them
-look at the same day. For learning, negatives may be thinned, with weights that make up for it; what is compared is never thinned.
+were kept whole count (`transforms.common.sample`), each list as much as another; of many, a hashed share. Nights stand a horizon
+apart, so no two of them look at the same day. For learning, negatives may be thinned, with weights that make up for it; what is
+compared is never thinned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import date, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 
 import polars as pl
 
+from pipelines.recommender.ranker_lists import LABELS, REWARDED, Also, counted, whole_lists
 from transforms.common.errors import UserError
 from transforms.common.hashing import stable_hash, uniform
-from transforms.common.sample import in_sample
 from transforms.tables.as_of import AsOf
-from transforms.tables.manifest import Manifest
+from transforms.tables.manifest import Heading
 from transforms.tables.warehouse import Warehouse
 
-Also = Callable[[pl.DataFrame, date], pl.DataFrame]  # candidates of a night and its date -> them with more columns
-LABELS = ("listened", "completed", "saved", "returned")
-REWARDED = ("skipped", "adopted")  # of rewards alone; the rankers' own heads do not learn them
+Pair = tuple[Heading, Heading]  # a night's candidates, their outcomes
 ATTRIBUTED = ("attributed", "attributed_weight", "position")
-_OUTCOME = (
-    *("night", "horizon", "listener_id", "track_id", "stage", "origin", "rank", "propensity", "heard_before"),
-    *LABELS,
-    *REWARDED,
-)
 
 
-def pairs_of(past: AsOf, horizon: int, most: int) -> list[tuple[Manifest, Manifest]]:
+def pairs_of(past: AsOf, horizon: int, most: int) -> list[Pair]:
     """The newest stored nights whose outcomes of `horizon` days have closed, with these outcomes, oldest first.
 
     At most `most`, each at least a horizon before the next, so that their outcomes share no day; empty ones are left out.
@@ -42,13 +36,13 @@ def pairs_of(past: AsOf, horizon: int, most: int) -> list[tuple[Manifest, Manife
     Raises:
         UserError: a stored night was scored with models later than itself.
     """
-    pairs: list[tuple[Manifest, Manifest]] = []
+    pairs: list[Pair] = []
     until = past.day
     for d in reversed(past.dates("candidates")):
         if d + timedelta(horizon) > until or len(pairs) == most:
             continue
-        made, outcome = past.need("candidates", d), past.current("outcomes", d + timedelta(horizon))
-        if made.rows and outcome is not None and outcome.rows:
+        made, outcome = past.heading("candidates", d), past.heading("outcomes", d + timedelta(horizon))
+        if made is not None and made.rows and outcome is not None and outcome.rows:
             pairs.insert(0, (made, outcome))
             until = d
     for night, _ in pairs:
@@ -56,7 +50,7 @@ def pairs_of(past: AsOf, horizon: int, most: int) -> list[tuple[Manifest, Manife
     return pairs
 
 
-def refuse_leaks(night: Manifest) -> None:
+def refuse_leaks(night: Heading) -> None:
     """A night scored with anything later than itself teaches a ranker the future.
 
     Raises:
@@ -77,19 +71,22 @@ def refuse_leaks(night: Manifest) -> None:
 
 def examples(
     warehouse: Warehouse,
-    pairs: Sequence[tuple[Manifest, Manifest]],
+    pairs: Sequence[Pair],
     horizon: int,
     most: int,
     seed: int,
     also: Also | None = None,
+    lists: int | None = None,
 ) -> pl.DataFrame:
     """Ranker examples of stored nights: features, labels, `group` (night x listener x heard_before), `weight`, `night`.
 
-    A night's outcomes are joined by listener and track. Beyond about `most` rows every positive is kept, and of the others a
-    hashed share whose weight makes up for the rest. `owner` tells whose list it is, without saying who that is. `also` adds
-    columns to a night's candidates.
+    A night's outcomes are joined by listener and track. Beyond about `lists` lists of all nights a hashed share of the listeners
+    is learned from. Beyond about `most` rows every positive is kept, and of the others a hashed share whose weight makes up for
+    the rest. `owner` tells whose list it is, without saying who that is. `also` adds columns to a night's candidates.
     """
-    share = min(1.0, most / max(sum(night.rows for night, _ in pairs), 1))
+    found = [counted(warehouse, night) for night, _ in pairs]
+    of_lists = 1.0 if lists is None else min(1.0, lists / max(sum(one.lists for one in found), 1))
+    share = min(1.0, most / max(of_lists * sum(one.rows for one in found), 1))
 
     def sampled(frame: pl.DataFrame) -> pl.DataFrame:
         positive = pl.col("listened").fill_null(False)
@@ -100,11 +97,8 @@ def examples(
 
     frames = []
     for number, (night, outcome) in enumerate(pairs):
-        became = _outcomes(warehouse, outcome, night.date, horizon)
-        if became is None:
-            continue
-        labels = attributed(became.filter(pl.col("stage") != "missed"))
-        for rows in _whole_lists(warehouse, night, also=also):
+        for rows, became in whole_lists(warehouse, night, outcome, horizon, of_lists, seed, also):
+            labels = attributed(became.filter(pl.col("stage") != "missed"))
             known = rows.join(
                 labels.select("listener_id", "track_id", *LABELS, *REWARDED, *ATTRIBUTED),
                 on=["listener_id", "track_id"],
@@ -122,7 +116,7 @@ def examples(
 
 def judged(
     warehouse: Warehouse,
-    pair: tuple[Manifest, Manifest],
+    pair: Pair,
     horizon: int,
     most: int,
     seed: int,
@@ -140,17 +134,17 @@ def judged(
         is measured against.
     """
     night, outcome = pair
-    became = _outcomes(warehouse, outcome, night.date, horizon)
-    share = min(1.0, most / max(night.rows, 1))
-    frames = list(_whole_lists(warehouse, night, share, seed, also))
-    if became is None or not frames:
+    share = min(1.0, most / max(counted(warehouse, night).rows, 1))
+    listed, listened = list[pl.DataFrame](), list[pl.DataFrame]()
+    for candidates, became in whole_lists(warehouse, night, outcome, horizon, share, seed, also):
+        listed.append(candidates)
+        listened.append(became.filter("listened").select("listener_id", "track_id", "heard_before"))
+    if not any(frame.height for frame in listed):
         nothing = pl.DataFrame(schema={"list": pl.Int64, "item": pl.Int64, "heard_before": pl.Boolean})
         return nothing, nothing
-    rows = pl.concat(frames, how="diagonal")
+    rows, heard = pl.concat(listed, how="diagonal"), pl.concat(listened)
     people = rows.select("listener_id").unique().sort("listener_id")
     people = people.with_columns(list=pl.Series(stable_hash(people["listener_id"])).reinterpret(signed=True))
-    heard = became.filter("listened").join(people, on="listener_id", how="semi")
-    heard = heard.select("listener_id", "track_id", "heard_before")
     tracks = (
         pl.concat([rows.select("track_id"), heard.select("track_id")]).unique().sort("track_id").with_row_index("item")
     )
@@ -165,35 +159,6 @@ def judged(
         coded(rows).drop("inclusion").with_columns(f_heard=pl.col("heard_before").cast(pl.Float32)),
         coded(heard),
     )
-
-
-def _outcomes(warehouse: Warehouse, outcome: Manifest, night: date, horizon: int) -> pl.DataFrame | None:
-    """Rows of table `outcomes` of one night and horizon, one a listener and track; None where there is no file."""
-    parts = [
-        part.filter((pl.col("night") == night) & (pl.col("horizon") == horizon))
-        for file in outcome.files
-        for part in warehouse.read_files([file], _OUTCOME)
-    ]
-    if not parts:
-        return None
-    return pl.concat(parts).unique(["listener_id", "track_id"], keep="first", maintain_order=True)
-
-
-def _whole_lists(
-    warehouse: Warehouse, night: Manifest, share: float = 1.0, seed: int = 0, also: Also | None = None
-) -> Iterator[pl.DataFrame]:
-    """A night's candidates, file by file: of the listeners whose lists were kept whole (or of this share of them, by hash)."""
-    for file in night.files:
-        columns = [c for c in warehouse.open_parquet(file.path).schema_arrow.names if c.startswith("f_")]
-        (rows,) = warehouse.read_files(
-            [file], ("listener_id", "track_id", "heard_before", "inclusion", "stage", *columns)
-        )
-        # what nobody placed was kept of whole lists only
-        whole = rows.filter(pl.col("stage") == "candidate").group_by("listener_id").agg(kept=pl.col("inclusion").min())
-        if share < 1:
-            whole = whole.filter(in_sample(whole["listener_id"], share * whole["kept"].to_numpy(), seed))
-        mine = rows.drop("stage").join(whole.select("listener_id"), on="listener_id", how="semi", maintain_order="left")
-        yield mine if also is None or not mine.height else also(mine, night.date)
 
 
 def attributed(outcomes: pl.DataFrame) -> pl.DataFrame:

@@ -34,7 +34,7 @@ from pipelines.recommender.ranker_choice import (
     gain_of,
     mean_of,
 )
-from pipelines.recommender.ranker_examples import examples, judged
+from pipelines.recommender.ranker_examples import Pair, examples, judged
 from transforms.common.clock import Clock, count
 from transforms.common.counters import add
 from transforms.tables.manifest import FileEntry, Manifest
@@ -59,7 +59,7 @@ class RankerFit:
     """
 
     warehouse: str
-    pairs: Sequence[tuple[Manifest, Manifest]]
+    pairs: Sequence[Pair]
     horizon: int
     settings: RankerSettings
     seed: int
@@ -72,7 +72,8 @@ class RankerFit:
         compute_with(self.threads)
         clock = Clock()
         with clock.part("examples"):
-            data = examples(Warehouse(self.warehouse), self.pairs, self.horizon, self.settings.examples, self.seed)
+            asked, own = self.settings, Warehouse(self.warehouse)
+            data = examples(own, self.pairs, self.horizon, asked.examples, self.seed, lists=asked.lists)
         names = [c for c in data.columns if c.startswith("f_")]
         with clock.part("choice of the ranker", data.height):
             choices = choose(data, self._night, names, self.settings, self.seed)

@@ -24,7 +24,7 @@ from typing import Any, Literal, Protocol
 import polars as pl
 
 from pipelines.recommender.ranker_choice import DISCOVERIES, LISTS, Judged, gain_of, mean_of
-from pipelines.recommender.ranker_examples import examples, judged, pairs_of
+from pipelines.recommender.ranker_examples import Pair, examples, judged, pairs_of
 from pipelines.recommender.signal_values_at import SignalAt
 from transforms.common.clock import Clock
 from transforms.common.errors import UserError
@@ -35,14 +35,12 @@ from transforms.signals.features import names_of
 from transforms.signals.plan import declared
 from transforms.signals.settings import SignalSettings
 from transforms.tables.as_of import AsOf, as_of
-from transforms.tables.manifest import Manifest
 from transforms.tables.warehouse import Warehouse
 
 LEAK = 0.02  # gain in NDCG@50 below which nothing is said to leak
 KEEPS = 0.5  # share of the gain that an honest signal keeps when its values are a period old
 EARLIER = "earlier_"
 Verdict = Literal["useful", "harmful", "not shown to help", "refused"]
-Pair = tuple[Manifest, Manifest]
 
 
 class TrialSettings(Protocol):
@@ -194,7 +192,7 @@ def trial(url: str, name: str, settings: TrialSettings, day: date, horizon: int)
         )
 
     warehouse, ranker, seed = Warehouse(url), settings.ranker.model_copy(update={"kind": "linear"}), settings.seed
-    data = examples(warehouse, pairs, horizon, ranker.examples, seed, also)
+    data = examples(warehouse, pairs, horizon, ranker.examples, seed, also, ranker.lists)
     last = Judged(*judged(warehouse, pairs[-1], horizon, ranker.judged, seed, also))
     out = [c for n, one in known.items() if n in settings.signals.ignored for c in names_of(n, one)]
     data, last = data.drop(out, strict=False), Judged(last.candidates.drop(out, strict=False), last.heard)
@@ -212,7 +210,7 @@ def trial(url: str, name: str, settings: TrialSettings, day: date, horizon: int)
 
 def also_ids(warehouse: Warehouse, pair: Pair) -> list[pl.DataFrame]:
     """listener_id, track_id of a stored night's candidates, file by file."""
-    return [warehouse.read_files([file], ("listener_id", "track_id"))[0] for file in pair[0].files]
+    return [warehouse.read_files([file], ("listener_id", "track_id"))[0] for file in warehouse.whole(pair[0]).files]
 
 
 def measure(data: pl.DataFrame, last: Judged, columns: Sequence[str], settings: Any, seed: int) -> list[Measured]:

@@ -36,6 +36,7 @@ ALWAYS = {
     "drift": ("tests.benchmarks.drift", "--work", "{work}/drift"),
     "assembling": ("tests.benchmarks.assembling",),
     "planning": ("tests.benchmarks.planning",),
+    "ranker_lists": ("tests.benchmarks.ranker_lists",),
     "reader": ("tests.benchmarks.reader",),
     "prompts_constraints": ("tests.benchmarks.prompts_constraints",),
     "cold_start_simulated": ("tests.benchmarks.cold_start", "--set", "simulated", "--work", "{work}"),
