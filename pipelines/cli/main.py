@@ -11,7 +11,7 @@ import traceback
 
 import click
 
-from pipelines.cli import care, experiment, live, look, make, prompted, signals
+from pipelines.cli import care, compare, experiment, live, look, make, prompted, signals
 from pipelines.cli.options import Commands
 
 INTERRUPTED = "nightshelf: interrupted; the same command again goes on where it can"
@@ -26,7 +26,7 @@ def cli() -> None:
     """
 
 
-for family in (make, live, prompted, look, experiment, signals, care):
+for family in (make, live, prompted, look, compare, experiment, signals, care):
     for command in family.COMMANDS:
         cli.add_command(command)
 

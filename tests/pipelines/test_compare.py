@@ -1,58 +1,100 @@
-"""The comparison by which a cluster's night is judged equal to the local one: it is able to fail."""
+"""`nightshelf compare`: nights, rankers and settings, paired by listener and measured as `evaluate` measures."""
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
+from pathlib import Path
+
 import polars as pl
+import pytest
+from click.testing import CliRunner
 
-from tests.flink.compare import compare, difference
-from tests.pipelines.world import NIGHT, World
+from pipelines.cli.compare import compared, lines_of
+from pipelines.cli.main import cli
+from pipelines.evaluate import evaluate
+from pipelines.runtime.config import Settings
+from pipelines.runtime.settings_file import to_yaml
+from tests.pipelines.world import NIGHT, SETTINGS, World
+from transforms.common.errors import UserError
 
-ROWS = pl.DataFrame({"track_id": ["a", "b", "c"], "score": [2.0, 1.0, 1.0], "source": ["x", "x", "x"]})
-
-
-def shelf(rows: pl.DataFrame) -> pl.DataFrame:
-    return pl.DataFrame({"shelf_id": ["s"], "items": [rows.to_dicts()]})
-
-
-def found(rows: pl.DataFrame) -> str | None:
-    """What is found where a shelf has these items instead."""
-    return difference(shelf(ROWS), shelf(rows))
+NOTHING = {"other": None, "with_warehouse": None, "ranker_of": None, "with_config": None, "days": 7, "listeners": 2000}
 
 
-def test_equal_rows_do_not_differ():
-    assert difference(ROWS, ROWS) is None
-    assert found(ROWS) is None
+def asked(world: World, **what: object) -> pl.DataFrame:
+    return compared(world.warehouse.url, NIGHT, SETTINGS, **{**NOTHING, **what})[0]  # type: ignore[arg-type]
 
 
-def test_a_score_may_differ_in_its_last_digits():
-    assert difference(ROWS, ROWS.with_columns(pl.col("score") + 1e-7)) is None
-    assert "score" in (difference(ROWS, ROWS.with_columns(pl.col("score") + 1e-3)) or "")
-    assert found(ROWS.with_columns(pl.col("score") + 1e-7)) is None
-    assert "score" in (found(ROWS.with_columns(pl.col("score") + 1e-3)) or "")
+def test_a_night_beside_itself_differs_in_nothing_and_its_figures_are_those_of_the_evaluation(world: World) -> None:
+    found = asked(world, with_warehouse=world.warehouse.url)
+    assert found["difference"].abs().max() == 0 and {"ranker", "blend", "shelf:discover-weekly"} <= set(found["model"])
+    evaluate(world.warehouse.url, NIGHT, 7, settings=SETTINGS)
+    measured = world.warehouse.read("evaluation", NIGHT).filter(pl.col("segment") == "all", pl.col("versus").is_null())
+    both = found.join(measured, on=["model", "target", "metric"])
+    assert both.height == found.height
+    assert both["a"].to_list() == pytest.approx(both["value"].to_list()) and (both["n"] == both["n_right"]).all()
 
 
-def test_items_may_change_places_only_where_scores_tie():
-    assert found(ROWS[[0, 2, 1]]) is None
-    assert found(ROWS[[1, 0, 2]]) == "items: another track in 2 places, and no tie"
-    swapped = ROWS.with_columns(track_id=pl.Series(["b", "a", "c"]))
-    assert found(swapped) == "items: another score of the same track"
+def test_a_ranker_beside_the_untrained_blend_differs_as_the_evaluation_says(world: World) -> None:
+    found = asked(world, ranker_of="blend").filter(target="unheard", metric="ndcg@50").row(0, named=True)
+    evaluate(world.warehouse.url, NIGHT, 7, settings=SETTINGS)
+    measured = world.warehouse.read("evaluation", NIGHT).filter(segment="all", target="unheard", metric="ndcg@50")
+    versus = measured.filter(model="ranker", versus="blend").row(0, named=True)
+    assert found["difference"] == pytest.approx(versus["value"], abs=1e-6)
+    assert (found["low"], found["high"]) == pytest.approx((versus["low"], versus["high"]), abs=1e-6)
 
 
-def test_what_stands_beside_a_track_must_be_equal():
-    other = ROWS.with_columns(source=pl.Series(["x", "y", "x"]))
-    assert "source" in (difference(ROWS, other) or "")
-    assert "source" in (found(other) or "")
+def test_other_settings_make_other_shelves_of_the_same_models(world: World, tmp_path: Path) -> None:
+    same, tight = tmp_path / "same.yaml", tmp_path / "tight.yaml"
+    same.write_text(to_yaml(SETTINGS))
+    tight.write_text(to_yaml(_with_few_candidates()))
+    kept = asked(world, with_config=str(same), listeners=20)
+    assert kept["difference"].abs().max() == pytest.approx(0, abs=1e-9) and 0 < kept["n"].max() <= 60
+    cut = asked(world, with_config=str(tight), listeners=20).filter(
+        model="ranker", target="unheard", metric="recall@50"
+    )
+    assert cut["b"][0] < cut["a"][0]
 
 
-def test_rows_and_items_must_be_as_many():
-    assert difference(ROWS, ROWS.head(2)) == "3 and 2 rows"
-    assert found(ROWS.head(2)) == "items: lists of other lengths"
+def _with_few_candidates() -> Settings:
+    candidates = SETTINGS.candidates.model_copy(update={"per_source": 1})
+    return SETTINGS.model_copy(update={"candidates": candidates})
 
 
-def test_a_table_that_is_missing_or_another_is_named(world, tmp_path):
-    warehouse = World.copy(world.made, tmp_path / "copy")
-    same, differences = compare(world.warehouse, warehouse)
-    assert set(same.values()) == {"equal bytes"}
-    assert differences == []
-    warehouse.store.delete(f"shelves/date={NIGHT}")
-    assert compare(world.warehouse, warehouse)[1] == [f"shelves@{NIGHT}: only in one of the two"]
+def test_what_cannot_be_compared_is_refused_with_what_to_do(world: World, tmp_path: Path) -> None:
+    other = tmp_path / "models.yaml"
+    als = SETTINGS.models.als.model_copy(update={"factors": SETTINGS.models.als.factors + 1})
+    other.write_text(to_yaml(SETTINGS.model_copy(update={"models": SETTINGS.models.model_copy(update={"als": als})})))
+    later = (NIGHT + timedelta(1)).isoformat()
+    for what, message in (
+        ({}, "say what the night is compared with"),
+        ({"ranker_of": "blend", "with_warehouse": "x"}, "say what the night is compared with"),
+        ({"ranker_of": "tomorrow"}, "expects the date of a ranker"),
+        ({"ranker_of": later}, "has learned from days after the night"),
+        ({"ranker_of": (NIGHT - timedelta(3)).isoformat()}, "there is no ranker of"),
+        ({"with_config": str(other)}, "would fit other models: models.als"),
+        ({"other": NIGHT - timedelta(300)}, "has no data for"),
+    ):
+        with pytest.raises(UserError, match=message):
+            asked(world, **what)
+
+
+def test_the_command_prints_lines_of_80_columns_or_json(world: World) -> None:
+    given = ["compare", "--date", NIGHT.isoformat(), "--ranker-of", "blend", "--warehouse", world.warehouse.url]
+    told = CliRunner().invoke(cli, given)
+    assert told.exit_code == 0, told.output
+    lines = told.output.splitlines()
+    assert lines[0].startswith("A  ranker of") and lines[1] == "B  untrained blend"
+    assert max(map(len, lines)) <= 80
+    answers = [json.loads(line) for line in CliRunner().invoke(cli, [*given, "--json"]).output.splitlines()]
+    assert {one["model"] for one in answers} == {"ranker"} and answers[0]["of"]["b"] == "untrained blend"
+
+
+def test_who_is_ahead_is_said_only_where_the_interval_leaves_out_zero() -> None:
+    row = {"model": "ranker", "target": "all", "metric": "ndcg@50", "a": 0.2, "b": 0.1, "difference": 0.1, "n": 9}
+    told = [
+        list(lines_of(pl.DataFrame([{**row, "low": low, "high": high}]), ("a", "b"), 9))[-1]
+        for low, high in ((0.05, 0.2), (-0.1, 0.2), (-0.2, -0.1))
+    ]
+    assert [line[0] for line in told] == ["A", " ", "B"]
+    assert told[0].split() == ["A", "ranker", "all", "ndcg@50", ".2000", ".1000", "+.1000", "(+.0500", "to", "+.2000)"]
