@@ -28,19 +28,20 @@ from transforms.tables.warehouse import Warehouse
 
 OWN, ABOUT, LATELY = ("library", "sessions"), ("tracks", "listeners"), ("carried", "shelves", "looks", "impressions")
 SUMS, ACTS, SAID = ("track_stats", "co_listens"), ("listens", "feedback"), ("feedback", "exclusions", "suspects")
+GIVEN, SIGNALS = ("signal_values", "track_values"), ("listener_signals", "track_signals")
 FITTED, ANSWERS = ("session_sample", "semantic_ids", "track_embeddings", "models"), ("intents", "playlists")
 MEASURED = ("candidates", "shelves", "draws", "library", *ACTS, "impressions", "tracks")
 NIGHT = (
     Step("check", ("listens",), (), local.check_log),
-    Step("features", (*ACTS, *OWN, *ABOUT), (*OWN, "suspects", *SUMS), fold, earlier=True),
+    Step("features", (*ACTS, *OWN, *ABOUT, *GIVEN[:1]), (*OWN, "suspects", *SUMS, *SIGNALS), fold, earlier=True),
     Step("exclusions", (*ACTS, "sessions"), ("exclusions",), local.take_out, earlier=True),
     Step("outcomes", (*MEASURED, "suspects"), ("outcomes", "looks"), local.join_outcomes),
     Step("beliefs", ("listens", "library", "discoveries", "tracks"), ("discoveries", "beliefs"), believe),
-    Step("train", (*OWN, *ABOUT, *SUMS, *SAID), FITTED, local.fit_models, earlier=True),
+    Step("train", (*OWN, *ABOUT, *SUMS, *SAID, SIGNALS[1], GIVEN[1]), FITTED, local.fit_models, earlier=True),
     Step("train_ranker", ("candidates", "outcomes", "rankers"), ("rankers",), local.fit_ranker),
     Step(
         "score",
-        ("models", "rankers", "beliefs", "session_sample", *OWN, *ABOUT, "artists", *SAID, *LATELY),
+        ("models", "rankers", "beliefs", "session_sample", *OWN, *ABOUT, "artists", *SAID, *LATELY, *SIGNALS, *GIVEN),
         ("candidates", "draws", "listener_embeddings", "removed", "market_defaults", "carried", "shelves"),
         local.score_night,
         earlier=True,
@@ -54,7 +55,7 @@ NIGHT = (
     Step("prompt", ("prompts", "models", *OWN[:1], *ABOUT, *SAID, *ANSWERS), ANSWERS, answer_prompts),
 )
 WORKFLOW = (
-    Step("ingest", (), (*ACTS, "impressions", "blends", *ABOUT, "artists", "rejects")),
+    Step("ingest", (), (*ACTS, "impressions", "blends", *GIVEN, *ABOUT, "artists", "rejects")),
     *NIGHT,
     Step("evaluate", MEASURED, ("evaluation",)),
     Step("publish", ("shelves",)),
@@ -83,8 +84,7 @@ def night(
         GateFailed: the night failed a check and was not committed; what was current stays so.
         UserError: there is no listening to work on, or `fit_date` is later than the night.
     """
-    count = processes_of(settings, warehouse, day, beam_args)
-    fit = fit_date or day
+    count, fit = processes_of(settings, warehouse, day, beam_args), fit_date or day
     made, earlier = prepared(
         Night(warehouse, day, fit, settings, 0, beam_args, False, greedy, accept_gates, processes=count)
     )

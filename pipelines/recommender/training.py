@@ -116,7 +116,7 @@ class Fit:
             pl.concat(samples) if samples else None,
             gather(streams, MARKETS),
             signals=SignalEvidence(
-                added_up([warehouse.read_manifest(m) for m in self.sums], ["track_id", "signal", "value"]),
+                added_up((warehouse.read_manifest(m) for m in self.sums), ["track_id", "signal", "value"]),
                 pl.concat([DECLARED["track_values"].empty(), *(warehouse.read_manifest(m) for m in self.held)]),
                 self.signals,
             ),

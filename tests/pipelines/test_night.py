@@ -23,6 +23,7 @@ from tests.pipelines.tiny import put
 from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, manifests, without
 from transforms.common.errors import UserError
 from transforms.reporting.models import table as models_took
+from transforms.signals.declared import of_record
 from transforms.tables.as_of import all_tracks, as_of
 from transforms.tables.chunks import Chunk
 from transforms.tables.order import ordered
@@ -250,20 +251,24 @@ def test_the_night_equals_a_direct_computation_in_memory(world):
     """No Beam, no shards: all listeners as one chunk through the same Scorer."""
     warehouse = world.warehouse
     models, ranker, made = (warehouse.need(t, NIGHT) for t in ("models", "rankers", "shelves"))
-    since = NIGHT - timedelta(SETTINGS.candidates.session_days - 1)
+
+    def last(table: str, count: int) -> list:
+        return [warehouse.current(table, d) for d in days(NIGHT - timedelta(count - 1), NIGHT)]
+
     found = {
         "listeners": [warehouse.newest("listeners", NIGHT)],
         "library": as_of(warehouse.url, NIGHT).library(),
-        "sessions": [warehouse.current("sessions", d) for d in days(since, NIGHT)],
+        "sessions": last("sessions", SETTINGS.candidates.session_days),
         "feedback": [warehouse.current("feedback", d) for d in warehouse.dates("feedback") if d <= NIGHT],
         "exclusions": as_of(warehouse.url, NIGHT).every("exclusions"),
-        "suspects": as_of(warehouse.url, NIGHT).window("suspects", SETTINGS.suspects.days),
+        "suspects": last("suspects", SETTINGS.suspects.days),
+        "listener_signals": last("listener_signals", SETTINGS.signals.window_days),
     }
     tables = {}
     for table, parts in found.items():
         frames = [warehouse.read_manifest(m) for m in parts if m is not None]
         tables[table] = ordered(pl.concat(frames), TABLES[table].key)
-        shards = {f.shard for m in parts if m is not None for f in m.files}
+        shards = {f.shard for m in parts if m is not None for f in warehouse.whole(m).files}
         assert shards == {0, 1} or table in ("exclusions", "suspects")  # nothing trivial is compared
     plan = Plan(
         day=NIGHT,
@@ -277,6 +282,7 @@ def test_the_night_equals_a_direct_computation_in_memory(world):
         ranker_version=ranker.version,
         versions={"shelves": made.version},
         settings=SETTINGS.shelves,
+        signals=of_record(made.settings["signals"]["declared"]),
     )
     fitted = Fitted.load(fetch(warehouse.url, models, NIGHT), SETTINGS.models)
     tracks = all_tracks(warehouse, warehouse.newest("tracks", NIGHT))

@@ -12,7 +12,7 @@ profile of a track's signal is the mean over the tracks played, each weighed by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -169,12 +169,27 @@ def latest(values: pl.DataFrame, key: list[str]) -> pl.DataFrame:
     return values.sort(*key, "at").unique(key, keep="last", maintain_order=True)
 
 
-def added_up(days: Sequence[pl.DataFrame], key: Sequence[str]) -> pl.DataFrame:
-    """Sums of days' partials by key, sorted by it; `last`, where there is one, is that of the latest `last_at`."""
-    kept = [frame for frame in days if frame.height]
+def added_up(days: Iterable[pl.DataFrame], key: Sequence[str], held: int = 8_000_000) -> pl.DataFrame:
+    """Sums of days' partials by key, sorted by it; `last`, where there is one, is that of the latest `last_at`.
+
+    Args:
+        days: in any order; read one after the other where they come from a generator.
+        held: rows that may wait before they are added up, so that a window needs no more memory than its sum and some days.
+    """
+    kept: list[pl.DataFrame] = []
+    for frame in days:
+        kept += [frame] if frame.height else []
+        if len(kept) > 1 and sum(f.height for f in kept[1:]) > max(held, kept[0].height):
+            kept = [_added_up(kept, key)]
     if not kept:
         schema = {**dict.fromkeys(key, pl.String), "n": pl.Int64, "total": pl.Int64, "last": pl.Float64}
         return pl.DataFrame(schema=schema)
-    rows = pl.concat(kept)
-    latest_of = [pl.col("last").sort_by("last_at").last()] if "last" in rows.columns else []
+    return _added_up(kept, key)
+
+
+def _added_up(frames: Sequence[pl.DataFrame], key: Sequence[str]) -> pl.DataFrame:
+    rows = pl.concat(frames)
+    latest_of = []
+    if "last" in rows.columns:
+        latest_of = [pl.col("last").sort_by("last_at", "last").last(), pl.col("last_at").max()]
     return rows.group_by(key).agg(pl.col("n", "total").sum(), *latest_of).sort(key)
