@@ -13,8 +13,7 @@ import click
 
 from pipelines.cli import care, compare, experiment, live, look, make, prompted, signals
 from pipelines.cli.options import Commands
-
-INTERRUPTED = "nightshelf: interrupted; the same command again goes on where it can"
+from pipelines.runtime.watched_over import INTERRUPTED
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

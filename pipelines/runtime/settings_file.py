@@ -95,5 +95,6 @@ def _dump(settings: BaseModel, lines: list[str], depth: int) -> None:
                 {name: dumped}, default_flow_style=False, sort_keys=False, allow_unicode=True, width=110
             )
             if lists:
-                body = f"{name}: {yaml.safe_dump(dumped, default_flow_style=True, width=110)}"
+                key = yaml.safe_dump(name).splitlines()[0]  # `off` without quotes would be a truth value
+                body = f"{key}: {yaml.safe_dump(dumped, default_flow_style=True, width=110)}"
             lines.extend(pad + line for line in body.rstrip().splitlines())

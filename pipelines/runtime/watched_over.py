@@ -2,7 +2,9 @@
 
 A process that the system kills for want of memory can say nothing itself, and a library that aborts says it in its own words.
 So the command runs in a child, and its parent, which has loaded nothing and weighs a few megabytes, waits: it hands signals
-on, gives the child's exit code back, and turns a death by signal into one sentence with what to do. The child goes with its
+on, gives the child's exit code back, and turns a death by signal into one sentence with what to do. A child that is told to end
+and does not within seconds is ended: an interrupt that arrives while Python tidies up is ignored by Python, and one that arrives
+in a library's long step waits for it. Nothing is lost by that, as nothing is by any kill. The child goes with its
 parent (prctl PR_SET_PDEATHSIG), so whoever kills the process that was started kills the command.
 
     main()  =  watch_over(); ...the command...      # returns in the child only
@@ -20,6 +22,9 @@ import sys
 from transforms.common.memory import allowed_mb
 
 PR_SET_PDEATHSIG = 1
+INTERRUPTED = "nightshelf: interrupted; the same command again goes on where it can"
+ENDING = (signal.SIGINT, signal.SIGTERM)
+GRACE = 8.0  # seconds; those who end containers wait for ten at least
 HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 AGAIN = "what was not committed yet is not there for any reader"
 LESS = (
@@ -50,8 +55,10 @@ def watch_over() -> None:
             os._exit(128 + signal.SIGKILL)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return
-    code, peak_mb = _waited(child, signals)
-    if code < 0:
+    code, peak_mb, overdue = _waited(child, signals)
+    if overdue and code < 0:
+        _say(INTERRUPTED.removeprefix("nightshelf: "), code := 130)
+    elif code < 0:
         _say(ended_by(-code, peak_mb, limits()), code := 128 - code)
     os._exit(code)
 
@@ -66,18 +73,30 @@ def _say(message: str, code: int) -> None:
     logs.say("ERROR", f"nightshelf: {message}", exit_code=code)
 
 
-def _waited(child: int, signals: set[signal.Signals]) -> tuple[int, int]:
-    """Hand signals on until the child has ended; its exit code (negative: the signal) and its largest memory in MB."""
+def _waited(child: int, signals: set[signal.Signals]) -> tuple[int, int, bool]:
+    """Hand signals on until the child has ended, and end it where it was told to and did not.
+
+    Returns:
+        its exit code (negative: the signal), its largest memory in MB, and whether it had to be ended.
+    """
+    grace, overdue = 0.0, False
     while True:
-        told = signal.sigwaitinfo(signals)
+        told = signal.sigtimedwait(signals, grace) if grace else signal.sigwaitinfo(signals)
+        if told is None:
+            grace, overdue = 0.0, True
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+            continue
         if told.si_signo != signal.SIGCHLD:
             if told.si_code <= 0:  # sent by a process; a terminal's Ctrl-C has reached the child by itself
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child, told.si_signo)
+            if told.si_signo in ENDING and not overdue:
+                grace = GRACE
             continue
         done, status, used = os.wait4(child, os.WNOHANG)
         if done:
-            return os.waitstatus_to_exitcode(status), used.ru_maxrss >> 10
+            return os.waitstatus_to_exitcode(status), used.ru_maxrss >> 10, overdue
 
 
 def ended_by(number: int, peak_mb: int, limit: str = "") -> str:

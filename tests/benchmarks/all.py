@@ -27,6 +27,7 @@ ALWAYS = {
     "incremental": ("tests.benchmarks.incremental",),
     "survival": ("tests.benchmarks.survival",),
     "survival_night": ("tests.benchmarks.survival", "--night"),
+    "soak": ("tests.benchmarks.soak", "--nights", "12", "--listeners", "20", "--tracks", "120"),
     "fuzz": ("tests.benchmarks.fuzz",),
     "scale": ("tests.benchmarks.scale",),
     "simulated": ("tests.benchmarks.real_data", "--set", "simulated", "--work", "{work}"),

@@ -22,10 +22,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks.faults import around, beside_others, cut, damage
+from tests.benchmarks.faults import around, beside_others, cut, cut_anywhere, damage
 from tests.benchmarks.faults.case import Case, Fault, stages
 
-FAMILIES = (cut, beside_others, damage, around)
+FAMILIES = (cut, cut_anywhere, beside_others, damage, around)
 COLUMNS = ("kind", "fault", "command", "what was said", "outcome")
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.benchmarks.faults import cut_anywhere
 from tests.benchmarks.faults.case import Case, Fault
 from tests.benchmarks.survival import every, survive, written
 
 SAMPLE = (
     "cut short ingest SIGKILL at a later date",
+    "cut short exclusions SIGKILL 50%",
     "race ingest of other files committing the catalog",
     "storage repair edited counts of listens",
 )
@@ -19,7 +21,9 @@ def test_a_hundred_faults_have_names_of_their_own() -> None:
     names = [(f.command, f.name) for f in faults]
     assert len(names) == len(set(names)) >= 100
     assert {f.kind for f in faults} == {"cut short", "race", "storage", "machine", "input"}
-    for command in ("ingest", "features", "forget"):
+    others = {subject.command for subject in cut_anywhere.SUBJECTS}
+    assert {"live", "prompt", "exclusions", "experiment", "blend"} <= others
+    for command in ("ingest", "features", "forget", *others):
         assert sum(f.command == command and f.name.startswith(("SIGKILL", "SIGTERM")) for f in faults) >= 5
 
 

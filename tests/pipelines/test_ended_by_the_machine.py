@@ -119,6 +119,39 @@ program.main()
     assert said.splitlines()[-1] == program.INTERRUPTED
 
 
+IN_A_DESTRUCTOR = """
+class Late:
+    def __del__(self):
+        print(os.getpid(), flush=True)
+        time.sleep(60)  # Python ignores what is raised in here
+
+def told(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGTERM, told)
+Late()
+time.sleep(120)
+"""
+IN_A_LONG_STEP = """
+signal.signal(signal.SIGTERM, lambda *_: print("too late"))
+print(os.getpid(), flush=True)
+while True:
+    with_no_look_at_signals = sum(range(10_000_000_000))
+"""
+
+
+@pytest.mark.parametrize("code", [IN_A_DESTRUCTOR, IN_A_LONG_STEP])
+def test_a_command_that_was_told_to_end_and_cannot_is_ended(code: str) -> None:
+    command = [sys.executable, "-c", ENDS + "import signal\n" + code]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.terminate()
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == program.INTERRUPTED
+
+
 def test_whoever_kills_the_process_that_was_started_kills_the_command() -> None:
     process, child = started("pass")
     process.kill()

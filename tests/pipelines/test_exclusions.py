@@ -35,8 +35,12 @@ def act(who: str, day: date, target: str) -> dict:
 
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Warehouse:
+    return six_days(tmp_path)
+
+
+def six_days(folder: Path) -> Warehouse:
     """Six days of three plays each: the first at 9:00 on the phone, the others on the speaker."""
-    made = Warehouse(str(tmp_path / "warehouse"))
+    made = Warehouse(str(folder / "warehouse"))
     for n in range(6):
         rows = listens_of(FIRST + timedelta(n))
         device = pl.when(pl.col("started_at").dt.minute() == 0).then(pl.lit("phone")).otherwise(pl.lit("speaker"))

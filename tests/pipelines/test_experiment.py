@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -116,8 +117,12 @@ def test_exploration_may_be_an_arms_own_and_the_base_stays_as_it_was() -> None:
 
 @pytest.fixture(scope="module")
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    return planted(tmp_path_factory.mktemp("experiment"))
+
+
+def planted(folder: Path) -> Warehouse:
     """Twenty days before and ten after the start; the arm `one` plays two more tracks a day from shelves."""
-    warehouse = Warehouse(str(tmp_path_factory.mktemp("experiment") / "warehouse"))
+    warehouse = Warehouse(str(folder / "warehouse"))
     arm = dict(assign(PEOPLE, settings().experiments, START).select("listener_id", "arm").iter_rows())
     put(warehouse, "shelves", START, frame("shelves", []), shards=2)
     version = warehouse.need("shelves", START).version

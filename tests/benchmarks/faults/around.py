@@ -55,8 +55,8 @@ def refused(make: str, case: Case) -> str:
         os.mkfifo(path)
     elif make == "nothing":
         pass
-    elif make == "line of 40 MB":
-        path.write_text("u,t,at,ms\n" + "x" * 40_000_000 + ",t1,2026-01-05T10:00:00Z,1\n")
+    elif make == "line of 200 MB":
+        path.write_text("u,t,at,ms\n" + "x" * 200_000_000 + ",t1,2026-01-05T10:00:00Z,1\n")
     elif make == "other columns":
         path.write_text("a,b\n1,2\n")
     elif make == "bytes of a picture":
@@ -103,7 +103,7 @@ def faults() -> Iterator[Fault]:
         yield Fault(name, "machine", "ingest, features", partial(around, env, ""))
     for name, shell in SHELLS.items():
         yield Fault(name, "machine", "ingest, features", partial(around, {}, shell))
-    for make in ("folder", "pipe", "nothing", "line of 40 MB", "other columns", "bytes of a picture"):
+    for make in ("folder", "pipe", "nothing", "line of 200 MB", "other columns", "bytes of a picture"):
         yield Fault(
             f"a log that is a {make}" if make != "nothing" else "a log that is not there",
             "input",

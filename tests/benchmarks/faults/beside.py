@@ -4,7 +4,10 @@
 
 What goes wrong: `kill` and `term` (the signal), `hold` (says "reached" and waits for a line of input), or the name of an error
 (`ENOSPC`, `EIO`, `EACCES`). Where: before the n-th rename below the warehouse to a path that matches, or, with the pattern
-`(delete)`, before the n-th folder is deleted.
+`(delete)`, before the n-th folder is deleted, or, with `(change)`, before the n-th of either. `count` lets nothing go wrong, and
+writes a line for every such place into the file `changes` beside the warehouse.
+
+Jobs that are no command of their own are given as `job:NAME DATE SETTINGS.yaml`.
 """
 
 from __future__ import annotations
@@ -15,14 +18,19 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from datetime import date
 from fnmatch import fnmatch
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 
-def act(what: str) -> None:
+def act(what: str, root: Path) -> None:
     """Let it go wrong."""
-    if what == "hold":
+    if what == "count":
+        with open(root.parent / "changes", "a") as noted:
+            noted.write("one\n")
+    elif what == "hold":
         print("reached", flush=True)
         sys.stdin.readline()
     elif what in ("kill", "term"):
@@ -40,13 +48,13 @@ def arm(what: str, root: Path, pattern: str, n: int) -> None:
         def call(*args: Any, **more: Any) -> Any:
             path = Path(args[target])
             inside = path.is_relative_to(root)
-            mine = (
+            mine = pattern == "(change)" or (
                 pattern == "(delete)"
                 if target == 0
                 else fnmatch(path.relative_to(root).as_posix() if inside else "", pattern)
             )
-            if inside and mine and next(seen) == n:
-                act(what)
+            if inside and mine and (next(seen) == n or what == "count"):
+                act(what, root)
             return real(*args, **more)
 
         return call
@@ -55,12 +63,25 @@ def arm(what: str, root: Path, pattern: str, n: int) -> None:
     shutil.rmtree = watched(shutil.rmtree, 0)  # type: ignore[assignment]
 
 
+def job(name: str, warehouse: str, day: str, settings: str) -> None:
+    """Run one of the night's jobs."""
+    from pipelines.runtime.config import Settings
+    from pipelines.runtime.settings_file import load
+
+    more = {"horizon": 3} if name == "train_ranker" else {}
+    made = getattr(import_module(f"pipelines.{name}"), name)
+    made(warehouse, date.fromisoformat(day), settings=load(Settings, settings), **more)
+
+
 def main(what: str, warehouse: str, pattern: str, n: str, *words: str) -> None:
     """Run a command."""
     from pipelines.cli.main import main as cli
 
     if what != "nothing":
         arm(what, Path(warehouse).resolve(), pattern, int(n))
+    if words[0].startswith("job:"):
+        job(words[0].removeprefix("job:"), warehouse, *words[1:])
+        return
     sys.argv = ["nightshelf", *words]
     cli()
 
