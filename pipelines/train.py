@@ -1,7 +1,8 @@
 """The job `train`: everything a night learns from other listeners, as of a date.
 
-library, sessions -> examples (hashed sample) -> one fit -> models/date=D, track_embeddings/date=D, semantic_ids/date=D
-sessions          -> a bounded sample of them, by listener            -> session_sample/date=D
+library, sessions        -> examples (hashed sample) -> one fit -> models/date=D, track_embeddings/date=D, semantic_ids/date=D
+co_listens, track_stats  -> sums of the window, by shard of tracks -> the same fit
+sessions                 -> a bounded sample of them, by listener            -> session_sample/date=D
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pipelines.recommender.training import plan_training
 from pipelines.runtime.jobs import launch
 from transforms.tables.as_of import as_of
 from transforms.tables.beam import ChunkCoder, Commit, ReadChunks, WriteChunks
-from transforms.tables.chunks import Chunk
+from transforms.tables.chunks import Chunk, Spec
 from transforms.tables.runs import Run, Written
 
 if TYPE_CHECKING:
@@ -49,11 +50,19 @@ def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[
         )
         sample = examples[SAMPLE] | "Sampled" >> beam.Map(ChunkCoder().decode).with_output_types(Chunk)
         kept = sample | "Sample" >> WriteChunks([r for r in plan.runs if r.table == "session_sample"])
+        sums = (
+            root
+            | "Shards of tracks" >> beam.Create([plan.tracks], reshuffle=False)
+            | "Each" >> beam.FlatMap(iter).with_output_types(Spec)
+            | "Spread" >> beam.Reshuffle()
+            | "Added up" >> beam.FlatMap(plan.added_up.of_shard).with_output_types(bytes)
+        )
+        learned_from = (examples.examples, sums) | "Learned from" >> beam.Flatten()
         fitted = (
             root
             | "One fit" >> beam.Create([plan.runs], reshuffle=False)
             | "Fit"
-            >> beam.FlatMap(plan.fit.run, beam.pvalue.AsList(examples.examples))
+            >> beam.FlatMap(plan.fit.run, beam.pvalue.AsList(learned_from))
             .with_output_types(Written)
             .with_resource_hints(min_ram="8GB")
         )

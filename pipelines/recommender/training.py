@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -24,9 +23,9 @@ from pipelines.recommender.evidence import Evidence, SignalEvidence
 from pipelines.recommender.fitting import Fitted, fit
 from pipelines.recommender.histories import HISTORIES, MARKETS, PLAYS, SESSIONS, Sampling, gather, tagged
 from pipelines.recommender.settings import ModelSettings
+from pipelines.recommender.track_sums import PAIRS, RECENT, STATS, TrackSums, put_together
 from transforms.common import plugins
 from transforms.common.clock import count
-from transforms.listening import co_listens, track_stats
 from transforms.listening.co_listens import CoListenSettings
 from transforms.listening.suspects import SuspectSettings
 from transforms.listening.track_stats import TrackStatsSettings
@@ -80,7 +79,6 @@ class Fit:
 
     Attributes:
         catalog: table `tracks`, of which the tracks known by the day are fitted.
-        pairs, stats: co-listens and track statistics of the window.
         signals: as declared; sums: sums of tracks' signals of the window, held: values of tracks.
     """
 
@@ -88,31 +86,25 @@ class Fit:
     day: date
     seed: int
     models: ModelSettings
-    co_listens: CoListenSettings
-    popularity: TrackStatsSettings
     catalog: Heading | None
-    pairs: Sequence[Manifest]
-    stats: Sequence[Manifest]
     signals: dict[str, Signal]
     sums: Sequence[Manifest]
     held: Sequence[Manifest]
 
     def evidence(self, streams: Sequence[bytes]) -> Evidence:
-        """What the fit reads, from listeners' streams and the sums of the window."""
-        warehouse, co, popular = Warehouse(self.warehouse), self.co_listens, self.popularity
+        """What the fit reads, from the streams of listeners and of the sums of the window."""
+        warehouse = Warehouse(self.warehouse)
         tracks = all_tracks(warehouse, self.catalog)
         library, plays = gather(streams, HISTORIES), gather(streams, PLAYS)
         samples = tagged(streams, SESSIONS)
         seen = pl.concat([library["track_id"], plays["track_id"]]).unique()
-        pairs = [(m.date, partial(warehouse.read_manifest, m)) for m in self.pairs]
-        stats = [(m.date, warehouse.read_manifest(m)) for m in self.stats]
         return Evidence(
             library,
             plays,
             known_by(tracks, self.day, seen),
-            co_listens.sum_window(pairs, self.day, co.half_life_days, co.window_days),
-            track_stats.sum_window(stats, self.day, popular.half_life_days, popular.window_days),
-            track_stats.sum_window(stats, self.day, popular.recent_half_life_days, popular.window_days),
+            put_together(streams, PAIRS),
+            put_together(streams, STATS),
+            put_together(streams, RECENT),
             pl.concat(samples) if samples else None,
             gather(streams, MARKETS),
             signals=SignalEvidence(
@@ -199,11 +191,15 @@ class Training:
         runs: of the tables that are not current, the models last.
         models: the last of them.
         specs: shards of the histories.
+        tracks: shards of co-listens and track statistics, by track.
+        added_up: what is done with one of these.
     """
 
     runs: Sequence[Run]
     models: Run
     specs: Sequence[Spec]
+    tracks: Sequence[Spec]
+    added_up: TrackSums
     sampling: Sampling
     fit: Fit
 
@@ -264,17 +260,15 @@ def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> 
         [run for run in runs.values() if run is not None],
         models,
         specs(past.warehouse, settings.shards, tables),
+        specs(past.warehouse, settings.shards, {table: read[table] for table in ("co_listens", "track_stats")}),
+        TrackSums(day, settings.co_listens, settings.track_stats),
         Sampling(day, settings.seed, share, first, sessions, settings.track_stats),
         Fit(
             past.url,
             day,
             settings.seed,
             settings.models,
-            settings.co_listens,
-            settings.track_stats,
             catalog,
-            Manifests.of(past.warehouse, read["co_listens"]),
-            Manifests.of(past.warehouse, read["track_stats"]),
             signals,
             Manifests.of(past.warehouse, sums),
             Manifests.of(past.warehouse, held),

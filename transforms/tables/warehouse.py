@@ -177,9 +177,14 @@ class Warehouse:
     def read_files(self, files: Iterable[FileEntry], columns: Sequence[str] | None = None) -> list[pl.DataFrame]:
         """Each file as a frame, in manifest order."""
         names = list(columns) if columns is not None else None
-        return [self._frame(f.path, names) for f in files]
+        return [self.read_path(f.path, names) for f in files]
 
-    def _frame(self, path: str, columns: list[str] | None) -> pl.DataFrame:
+    def read_path(self, path: str, columns: list[str] | None = None) -> pl.DataFrame:
+        """One file of a table as a frame, with the columns that were declared since it was written.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
         frame = pl.DataFrame(pl.from_arrow(self._rows(path, columns)))
         declared = TABLES.get(path.partition("/")[0])
         return declared.completed(frame, columns) if declared else frame
