@@ -32,7 +32,9 @@ class _Fold(beam.DoFn):
 def define_signals(root: beam.Pipeline, plan: SignalPlan) -> tuple[beam.PCollection, ...]:
     """Add the fold of signals to a pipeline; what it wrote."""
     by_listener, by_track = ([r for r in plan.runs if (r.table == TRACK) == side] for side in (False, True))
-    chunks = root | "Signals' chunks" >> ReadChunks(plan.specs, columns=plan.columns, dated=("listens",))
+    chunks = root | "Signals' chunks" >> ReadChunks(
+        plan.specs, columns=plan.columns, dated=("listens", "signal_values")
+    )
     folded = chunks | "Fold signals" >> beam.ParDo(_Fold(plan)).with_output_types(Chunk)
     summed = folded | "Signals by track" >> AddUpByTrack(plan.runs[0].shards, {TRACK: add})
     return (

@@ -54,7 +54,7 @@ def track_sums(listens: pl.DataFrame, signals: Declared, values: pl.DataFrame | 
 
     Args:
         listens: as in `listener_sums`.
-        values: rows of table `signal_values` of these listeners, known by the last of the dates.
+        values: rows of table `signal_values` of these listeners, known by the last of the dates; `date` = when they were filed.
     """
     parts = []
     for name, one in signals.items():
@@ -101,8 +101,16 @@ _ROW = ("date", "listener_id", "track_id", "started_at", "signal", "value", "num
 
 
 def _held(listens: pl.DataFrame, values: pl.DataFrame, name: str, signal: Signal) -> pl.DataFrame | None:
-    """The same of a listener's signal: each play says what its listener's value was when it started."""
-    known = values.filter((pl.col("signal") == name) & (pl.col("track_id") == "")).sort("at")
+    """The same of a listener's signal: each play says what its listener's value was when it started.
+
+    A value that was filed later than it holds (`date`) counts from the beginning of that date on, so that the sums of a date are
+    the same whenever it is folded.
+    """
+    known = values.filter((pl.col("signal") == name) & (pl.col("track_id") == ""))
+    if "date" in known.columns:
+        filed = pl.col("date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        known = known.with_columns(at=pl.max_horizontal("at", filed))
+    known = known.sort("at", "text", "number")
     if not known.height or not listens.height:
         return None
     plays = listens.select("date", "listener_id", "track_id", "started_at").sort("started_at")

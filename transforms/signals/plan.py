@@ -23,7 +23,7 @@ from transforms.tables.specs import specs
 from transforms.tables.upkeep import inputs_of
 
 SIGNALS = "signals"
-STEP = "1"  # raised whenever the rows change
+STEP = "2"  # raised whenever the rows change
 
 
 class FoldSettings(Protocol):

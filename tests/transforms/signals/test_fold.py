@@ -41,6 +41,9 @@ def test_a_listeners_value_counts_for_what_is_played_while_it_holds() -> None:
     )
     found = {(t, v): n for _, t, _, v, n, _ in track_sums(PLAYS, {"plan": PLAN}, held).iter_rows()}
     assert found == {("a", "free"): 2, ("b", "paid"): 1}
+    late = held.with_columns(date=pl.lit(DAY + timedelta(1)))  # filed a day after the plays, so it says nothing of them
+    assert not track_sums(PLAYS, {"plan": PLAN}, late).height
+    assert track_sums(PLAYS, {"plan": PLAN}, held.with_columns(date=pl.lit(DAY - timedelta(1)))).height == 2
 
 
 @pytest.mark.parametrize("seed", range(5))
