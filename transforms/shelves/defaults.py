@@ -136,9 +136,10 @@ _PLAYING = ShelfSettings(
     why_empty="no last session that could be continued",
 )
 
+# What rests belongs to Rediscover, so On Repeat chooses after it: of who has heard little it would take everything.
 # On one surface a shelf takes what no earlier one has; mixes and dayparts are of what On Repeat has too, so they stand apart.
 DEFAULT = (
-    *(_DISCOVER, _RELEASES, _REPEAT, _REDISCOVER, _RADIO, _FRESH, _POPULAR),
+    *(_DISCOVER, _RELEASES, _REDISCOVER, _REPEAT, _RADIO, _FRESH, _POPULAR),
     *_DAYPARTS,
     *_MIXES,
     _PLAYING,

@@ -148,8 +148,8 @@ def test_a_newcomer_gets_the_most_popular_best_first_and_shelves_of_own_music_wh
         "discover-weekly",
         "popular-now",
         "release-radar",
-        "on-repeat",
         "rediscover",
+        "on-repeat",
         "artist-radio",
         "fresh-finds",
     ]

@@ -124,7 +124,7 @@ def test_the_example_of_the_docs_is_read_and_every_rule_and_field_is_in_its_tabl
     assert block is not None
     made = parse(Settings, textwrap.dedent(block.group()), "docs/shelves.md").shelves
     assert made.shelf("rediscover").rules["rest"]["days"] == 90  # type: ignore[index]
-    assert [s.shelf_id for s in made.shelves][2] == "late-night" and "popular-now" not in [
+    assert [s.shelf_id for s in made.shelves][3] == "late-night" and "popular-now" not in [
         s.shelf_id for s in made.shelves
     ]
     assert all(f"`{name}`" in text for name in (*RULES, *ShelfSettings.model_fields.keys() - {*OBVIOUS}))

@@ -182,3 +182,37 @@ def test_what_each_rule_removed_is_counted_and_named() -> None:
     assert mine["discover-weekly", "disliked"] == (1, ["fay-0"])
     number, named = mine["discover-weekly", "unheard"]
     assert number == 8 and set(named) == {f"{artist}-{n}" for artist in HEARD for n in (0, 1)}
+
+
+def test_what_rests_is_rediscovers_and_not_on_repeats() -> None:
+    """Of who has heard little, On Repeat would take everything; what was left alone is not what is played now."""
+    plays = {"now": 1, "lately": 4, "loved": 30, "missed": 40}
+    rows = frame(
+        *(
+            candidate(
+                track,
+                0.5,
+                artist_ids=[track],
+                source="library",
+                heard_before=True,
+                plays=6,
+                decayed_plays=6.0 / age,
+                last_heard_at=days_ago(age),
+            )
+            for track, age in plays.items()
+        )
+    )
+    heard = pl.DataFrame(
+        {
+            "listener_id": "ann",
+            "track_id": list(plays),
+            "heard": True,
+            "again": True,
+            "last_heard_at": [days_ago(age) for age in plays.values()],
+            "first_heard_at": days_ago(54),
+        }
+    )
+    known = Tracks.build(catalog_of(rows), rows["track_id"])
+    made = assemble(rows, roster("ann"), Given(known, library=heard), night=NightContext(MONDAY))
+    assert set(tracks(made, "rediscover")) == {"loved", "missed"}, "a quarter of 54 days, and the median is 17"
+    assert set(tracks(made, "on-repeat")) == {"now", "lately"}
