@@ -1,8 +1,10 @@
 """The job `train`: everything a night learns from other listeners, as of a date.
 
-library, sessions        -> examples (hashed sample) -> one fit -> models/date=D, track_embeddings/date=D, semantic_ids/date=D
-co_listens, track_stats  -> sums of the window, by shard of tracks -> the same fit
-sessions                 -> a bounded sample of them, by listener            -> session_sample/date=D
+library, sessions       -> examples (hashed sample)      -> one fit -> models/date=D, track_embeddings/date=D, semantic_ids/date=D
+co_listens, track_stats -> sums by shard of tracks       -> the same fit
+sessions                -> a bounded sample, by listener -> session_sample/date=D
+
+What the fit learns from reaches it as files; only their names travel through the graph.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import apache_beam as beam
 
 from pipelines.recommender import checkpoints
+from pipelines.recommender.example_files import ExampleFiles
 from pipelines.recommender.histories import COLUMNS, Sampling
 from pipelines.recommender.training import plan_training
 from pipelines.runtime.jobs import launch
 from transforms.tables.as_of import as_of
-from transforms.tables.beam import ChunkCoder, Commit, ReadChunks, WriteChunks
-from transforms.tables.chunks import Chunk, Spec
+from transforms.tables.beam import ChunkCoder, Commit, ReadChunks, WriteChunks, each_shard
+from transforms.tables.chunks import Chunk
 from transforms.tables.runs import Run, Written
 
 if TYPE_CHECKING:
@@ -46,17 +49,14 @@ def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[
             root
             | "Histories" >> ReadChunks(plan.specs, COLUMNS)
             | "Examples"
-            >> beam.ParDo(_Examples(plan.sampling)).with_output_types(bytes).with_outputs(SAMPLE, main="examples")
+            >> beam.ParDo(_Examples(plan.sampling, plan.fit.examples))
+            .with_output_types(str)
+            .with_outputs(SAMPLE, main="examples")
         )
         sample = examples[SAMPLE] | "Sampled" >> beam.Map(ChunkCoder().decode).with_output_types(Chunk)
         kept = sample | "Sample" >> WriteChunks([r for r in plan.runs if r.table == "session_sample"])
-        sums = (
-            root
-            | "Shards of tracks" >> beam.Create([plan.tracks], reshuffle=False)
-            | "Each" >> beam.FlatMap(iter).with_output_types(Spec)
-            | "Spread" >> beam.Reshuffle()
-            | "Added up" >> beam.FlatMap(plan.added_up.of_shard).with_output_types(bytes)
-        )
+        add_up = beam.FlatMap(plan.fit.examples.keep_made, plan.added_up.of_shard).with_output_types(str)
+        sums = each_shard(root, plan.tracks) | "Added up" >> add_up
         learned_from = (examples.examples, sums) | "Learned from" >> beam.Flatten()
         fitted = (
             root
@@ -74,20 +74,20 @@ def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[
 
 
 class _Examples(beam.DoFn):
-    """A chunk's histories as Arrow streams; its sampled sessions as an output of their own."""
+    """Files of a chunk's histories, by name; its sampled sessions as an output of their own."""
 
-    def __init__(self, sampling: Sampling) -> None:
-        self._sampling = sampling
+    def __init__(self, sampling: Sampling, files: ExampleFiles) -> None:
+        self._sampling, self._files = sampling, files
 
     def process(self, chunk: Chunk) -> Iterator[Any]:
-        streams, sample = self._sampling.of_chunk(chunk)
-        yield from streams
+        examples, sample = self._sampling.of_chunk(chunk)
+        yield from self._files.keep(examples)
         if sample is not None:  # a side output has no coder of its own
             yield beam.pvalue.TaggedOutput(SAMPLE, ChunkCoder().encode(sample))
 
 
 class _Tidy(beam.DoFn):
-    """Run ids as they are committed; after the models' own, the checkpoints behind it go."""
+    """Run ids as they are committed; after the models' own, checkpoints and examples behind it go."""
 
     def __init__(self, warehouse: str, models: Run) -> None:
         self._warehouse, self._models = warehouse, models

@@ -19,6 +19,7 @@ from pathlib import Path
 from models.checkpoints import Checkpoints
 from transforms.tables.store import LocalStore, Store
 from transforms.tables.upkeep import CHECKPOINTS as FOLDER
+from transforms.tables.upkeep import EXAMPLES
 from transforms.tables.warehouse import Warehouse
 
 
@@ -44,6 +45,8 @@ def mirrored(store: Store, folder: str) -> Iterator[Checkpoints]:
     local = Path(tempfile.mkdtemp(prefix="nightshelf-"))
     try:
         for name in store.paths(folder):
+            if name.startswith(f"{folder}/{EXAMPLES}/"):
+                continue  # read one by one, by name
             target = local / Path(name).relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(store.read(name))

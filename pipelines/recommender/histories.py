@@ -1,17 +1,18 @@
-"""Listeners' histories as a fit reads them: Arrow streams without a listener's id, and a bounded sample of sessions.
+"""Listeners' histories as a fit reads them: frames without a listener's id, and a bounded sample of sessions.
 
-A chunk of listeners gives one stream of each of HISTORIES (library pairs), MARKETS and PLAYS (of a hashed share of listeners),
-and of SESSIONS (a hashed share of the newest sessions); a stream is bytes behind a one-byte tag. `gather` puts the streams of a
-tag together again, in an order that does not depend on how listeners were cut into chunks.
+A chunk of listeners gives one frame of each of HISTORIES (library pairs), MARKETS and PLAYS (of a hashed share of listeners),
+and of SESSIONS (a hashed share of the newest sessions), behind a tag of one letter. They reach the fit as files
+(`pipelines.recommender.example_files`). `gather` puts the frames of a tag together again, in an order that does not depend on
+how listeners were cut into chunks.
 
-    >>> parts = [stream(PLAYS, pl.DataFrame(schema=STREAMS[PLAYS]))]
-    >>> gather(parts, PLAYS).height, tagged(parts, MARKETS)
+    >>> examples = [(PLAYS, pl.DataFrame(schema=STREAMS[PLAYS]))]
+    >>> gather(tagged(examples, PLAYS), PLAYS).height, tagged(examples, MARKETS)
     (0, [])
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -28,6 +29,7 @@ from transforms.next_in_session.sample import in_time, sampled
 from transforms.tables.chunks import Chunk
 from transforms.tables.schema import TABLES
 
+Example = tuple[bytes, pl.DataFrame]  # tag and rows
 HISTORIES, MARKETS, PLAYS, SESSIONS = b"L", b"M", b"P", b"S"
 STREAMS: dict[bytes, dict[str, type[pl.DataType]]] = {  # what is gathered where there is nobody to send anything
     HISTORIES: {"track_id": pl.String, "value": pl.Int32, "recency": pl.Float32, "listener": pl.UInt64},
@@ -61,8 +63,8 @@ class Sampling:
     sessions: float
     popularity: TrackStatsSettings
 
-    def of_chunk(self, chunk: Chunk) -> tuple[list[bytes], Chunk | None]:
-        """The streams of a chunk, and its rows of table `session_sample` (None where nothing is learned of sessions)."""
+    def of_chunk(self, chunk: Chunk) -> tuple[list[Example], Chunk | None]:
+        """The examples of a chunk, and its rows of table `session_sample` (None where nothing is learned of sessions)."""
         chunk = _people(chunk)
         out = unwanted(standing(chunk["feedback"]))
         asked = still_out(chunk["exclusions"], chunk["feedback"])
@@ -79,17 +81,17 @@ class Sampling:
         pairs = pairs.filter(pl.col("value") > 0).select("listener_id", "track_id", "value", "recency")
         people = chunk["listeners"].drop_nulls("market").join(kept, on="listener_id", how="semi")
         own = without_plays(chunk["sessions"].join(kept, on="listener_id", how="semi"), excluded)
-        streams = [
-            stream(HISTORIES, hashed(pairs)),
-            stream(MARKETS, hashed(people.select("listener_id", "market"))),
-            stream(PLAYS, session_plays(own)),
+        examples = [
+            (HISTORIES, hashed(pairs)),
+            (MARKETS, hashed(people.select("listener_id", "market"))),
+            (PLAYS, session_plays(own)),
         ]
         if not self.sessions:
-            return streams, None
+            return examples, None
         sessions = last_known(without_plays(chunk["sessions"], excluded))
         sample = sampled(sessions, self.first, self.sessions, self.seed)
-        streams.append(stream(SESSIONS, in_time(sample).drop("listener_id")))
-        return streams, Chunk(chunk.shard, {"session_sample": sample})
+        examples.append((SESSIONS, in_time(sample).drop("listener_id")))
+        return examples, Chunk(chunk.shard, {"session_sample": sample})
 
 
 def _people(chunk: Chunk) -> Chunk:
@@ -127,16 +129,11 @@ def session_plays(sessions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def stream(tag: bytes, frame: pl.DataFrame) -> bytes:
-    """A frame as a compressed Arrow stream behind its tag."""
-    return tag + frame.write_ipc_stream(None, compression="zstd").getvalue()
+def gather(frames: Sequence[pl.DataFrame], tag: bytes) -> pl.DataFrame:
+    """The frames of one tag as one, by listener hash: the same whatever order the chunks came in."""
+    return pl.concat([pl.DataFrame(schema=STREAMS[tag]), *frames]).sort("listener", maintain_order=True)
 
 
-def gather(parts: Sequence[bytes], tag: bytes) -> pl.DataFrame:
-    """The streams of one tag as one frame, by listener hash: the same whatever order the chunks came in."""
-    return pl.concat([pl.DataFrame(schema=STREAMS[tag]), *tagged(parts, tag)]).sort("listener", maintain_order=True)
-
-
-def tagged(parts: Sequence[bytes], tag: bytes) -> list[pl.DataFrame]:
-    """The streams of one tag, a frame each."""
-    return [pl.read_ipc_stream(p[1:]) for p in parts if p[:1] == tag]
+def tagged(examples: Iterable[Example], tag: bytes) -> list[pl.DataFrame]:
+    """The frames of one tag."""
+    return [frame for own, frame in examples if own == tag]

@@ -1,8 +1,8 @@
 """A window's co-listens and track statistics, added up shard by shard of tracks, for the fit to put together.
 
     sums = TrackSums(day, settings.co_listens, settings.track_stats)
-    streams = [stream for spec in sums.specs(past, pairs, stats, shards) for stream in sums.of_shard(spec)]
-    put_together(streams, PAIRS)                       track_a, track_b and the counts of the window
+    examples = [example for spec in specs(...) for example in sums.of_shard(spec)]
+    put_together(tagged(examples, PAIRS), PAIRS)       track_a, track_b and the counts of the window
 
 Both tables are split by a track, so a pair's days are all in one shard: each shard is added up by a worker of its own, which
 holds a few dates of it, and what leaves it is a row a pair instead of a row a pair and date. The days of a pair are added in the
@@ -18,7 +18,7 @@ from functools import partial
 
 import polars as pl
 
-from pipelines.recommender.histories import stream, tagged
+from pipelines.recommender.histories import Example
 from transforms.listening import co_listens, track_stats
 from transforms.listening.co_listens import CoListenSettings
 from transforms.listening.track_stats import TrackStatsSettings
@@ -42,8 +42,8 @@ class TrackSums:
     pairs: CoListenSettings
     popularity: TrackStatsSettings
 
-    def of_shard(self, spec: Spec) -> list[bytes]:
-        """The sums of a shard of tracks as Arrow streams behind their tags; none of what it has no rows of."""
+    def of_shard(self, spec: Spec) -> list[Example]:
+        """The sums of a shard of tracks behind their tags; none of what it has no rows of."""
         co, popular = self.pairs, self.popularity
         asked: Mapping[bytes, tuple[str, Sum, float | None, int]] = {
             PAIRS: ("co_listens", co_listens.sum_window, co.half_life_days, co.window_days),
@@ -51,13 +51,13 @@ class TrackSums:
             RECENT: ("track_stats", track_stats.sum_window, popular.recent_half_life_days, popular.window_days),
         }
         made = {tag: add(_dated(spec, table), self.day, half, days) for tag, (table, add, half, days) in asked.items()}
-        return [stream(tag, frame) for tag, frame in made.items() if frame.height]
+        return [(tag, frame) for tag, frame in made.items() if frame.height]
 
 
-def put_together(streams: Sequence[bytes], tag: bytes) -> pl.DataFrame:
+def put_together(frames: Sequence[pl.DataFrame], tag: bytes) -> pl.DataFrame:
     """The sums of all shards, sorted by their key: the same whatever order the shards came in."""
     key, add = (co_listens.KEY, co_listens.sum_window) if tag == PAIRS else (track_stats.KEY, track_stats.sum_window)
-    return pl.concat([add([], date.min), *tagged(streams, tag)]).sort(key)
+    return pl.concat([add([], date.min), *frames]).sort(key)
 
 
 def _dated(spec: Spec, table: str) -> list[tuple[date, Callable[[], pl.DataFrame]]]:

@@ -1,7 +1,7 @@
 """Fitting a night's models: what is read, what is made, and the one fit on one worker. It runs without Beam.
 
 plan = plan_training(past, settings, step_version)     None where the models are current
-for written in plan.fit.run(plan.runs, streams): ...   files of `models`, then of the tables of tracks
+for written in plan.fit.run(plan.runs, names): ...     files of `models`, then of the tables of tracks
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from models.registry import write_entry
 from pipelines.recommender import checkpoints
 from pipelines.recommender.artefacts import store_folder
 from pipelines.recommender.evidence import Evidence, SignalEvidence
+from pipelines.recommender.example_files import ExampleFiles
 from pipelines.recommender.fitting import Fitted, fit
-from pipelines.recommender.histories import HISTORIES, MARKETS, PLAYS, SESSIONS, Sampling, gather, tagged
+from pipelines.recommender.histories import HISTORIES, MARKETS, PLAYS, SESSIONS, Sampling, gather
 from pipelines.recommender.settings import ModelSettings
 from pipelines.recommender.track_sums import PAIRS, RECENT, STATS, TrackSums, put_together
 from transforms.common import plugins
@@ -79,6 +80,7 @@ class Fit:
 
     Attributes:
         catalog: table `tracks`, of which the tracks known by the day are fitted.
+        examples: the files that it learns from.
         signals: as declared; sums: sums of tracks' signals of the window, held: values of tracks.
     """
 
@@ -90,23 +92,25 @@ class Fit:
     signals: dict[str, Signal]
     sums: Sequence[Manifest]
     held: Sequence[Manifest]
+    examples: ExampleFiles
 
-    def evidence(self, streams: Sequence[bytes]) -> Evidence:
-        """What the fit reads, from the streams of listeners and of the sums of the window."""
+    def evidence(self, names: Sequence[str]) -> Evidence:
+        """What the fit reads, from the files of listeners' histories and of the sums of the window."""
         warehouse = Warehouse(self.warehouse)
         tracks = all_tracks(warehouse, self.catalog)
-        library, plays = gather(streams, HISTORIES), gather(streams, PLAYS)
-        samples = tagged(streams, SESSIONS)
+        library, plays, markets = (gather(self.examples.read(names, tag), tag) for tag in (HISTORIES, PLAYS, MARKETS))
+        pairs, stats, recent = (put_together(self.examples.read(names, tag), tag) for tag in (PAIRS, STATS, RECENT))
+        samples = self.examples.read(names, SESSIONS)
         seen = pl.concat([library["track_id"], plays["track_id"]]).unique()
         return Evidence(
             library,
             plays,
             known_by(tracks, self.day, seen),
-            put_together(streams, PAIRS),
-            put_together(streams, STATS),
-            put_together(streams, RECENT),
+            pairs,
+            stats,
+            recent,
             pl.concat(samples) if samples else None,
-            gather(streams, MARKETS),
+            markets,
             signals=SignalEvidence(
                 added_up((warehouse.read_manifest(m) for m in self.sums), ["track_id", "signal", "value"]),
                 pl.concat([DECLARED["track_values"].empty(), *(warehouse.read_manifest(m) for m in self.held)]),
@@ -114,11 +118,11 @@ class Fit:
             ),
         )
 
-    def run(self, runs: Sequence[Run], streams: Sequence[bytes]) -> Iterator[Written]:
+    def run(self, runs: Sequence[Run], names: Sequence[str]) -> Iterator[Written]:
         """Fit once; files of the models, then vectors and semantic ids of tracks where there is a run for them."""
         by_table = {run.table: run for run in runs}
         model = by_table["models"]
-        evidence = self.evidence(streams)
+        evidence = self.evidence(names)
         with checkpoints.kept(self.warehouse, model.version) as kept:
             fitted = fit(replace(evidence, checkpoints=kept), self.models, self.seed)
         count(fitted.took)
@@ -272,6 +276,7 @@ def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> 
             signals,
             Manifests.of(past.warehouse, sums),
             Manifests.of(past.warehouse, held),
+            ExampleFiles(past.url, checkpoints.folder_of(models.version)),
         ),
     )
 

@@ -12,7 +12,17 @@ from polars.testing import assert_frame_equal
 
 from pipelines.recommender.evidence import Evidence
 from pipelines.recommender.fitting import Fitted, fit
-from pipelines.recommender.histories import COLUMNS, HISTORIES, PLAYS, SESSIONS, STREAMS, Sampling, gather, tagged
+from pipelines.recommender.histories import (
+    COLUMNS,
+    HISTORIES,
+    PLAYS,
+    SESSIONS,
+    STREAMS,
+    Example,
+    Sampling,
+    gather,
+    tagged,
+)
 from pipelines.recommender.settings import ModelSettings
 from pipelines.runtime.config import Settings
 from pipelines.train_ranker import train_ranker
@@ -62,9 +72,9 @@ def cut(chunk: Chunk, size: int) -> list[Chunk]:
     ]
 
 
-def sent(chunks: list[Chunk]) -> list[bytes]:
+def sent(chunks: list[Chunk]) -> list[Example]:
     sampling = Sampling(DAY, 1, 1.0, WINDOW[-1], 0.7, Settings().track_stats)
-    return [stream for chunk in chunks for stream in sampling.of_chunk(chunk)[0]]
+    return [example for chunk in chunks for example in sampling.of_chunk(chunk)[0]]
 
 
 def test_however_listeners_are_cut_into_chunks_the_fit_reads_the_same(everybody: Chunk) -> None:
@@ -73,20 +83,20 @@ def test_however_listeners_are_cut_into_chunks_the_fit_reads_the_same(everybody:
     for size in (1, 5):
         parts = sent(cut(everybody, size))
         for tag in STREAMS:
-            assert gather(whole, tag).height > 0
-            assert_frame_equal(gather(parts, tag), gather(whole, tag))
+            assert gather(tagged(whole, tag), tag).height > 0
+            assert_frame_equal(gather(tagged(parts, tag), tag), gather(tagged(whole, tag), tag))
         one, other = (in_time(pl.concat(tagged(streams, SESSIONS))) for streams in (whole, parts))
         assert_frame_equal(one, other)
 
 
 def test_no_listener_is_named_in_what_the_fit_reads(everybody: Chunk) -> None:
-    for stream in sent([everybody]):
-        assert "listener_id" not in pl.read_ipc_stream(stream[1:]).columns
+    for _, rows in sent([everybody]):
+        assert "listener_id" not in rows.columns
 
 
 def test_where_there_is_nobody_the_evidence_is_empty_and_of_the_same_types(everybody: Chunk) -> None:
     for tag in STREAMS:
-        assert_frame_equal(gather([], tag), gather(sent([everybody]), tag).clear())
+        assert_frame_equal(gather([], tag), gather(tagged(sent([everybody]), tag), tag).clear())
 
 
 def test_where_there_is_nobody_the_models_know_nobody_and_no_ranker_is_made(tmp_path: Path) -> None:
@@ -105,7 +115,7 @@ def test_where_there_is_nobody_the_models_know_nobody_and_no_ranker_is_made(tmp_
 
 
 def test_models_that_an_older_version_wrote_are_an_error_of_one_sentence(everybody: Chunk, tmp_path: Path) -> None:
-    library, plays = (gather(sent([everybody]), tag) for tag in (HISTORIES, PLAYS))
+    library, plays = (gather(tagged(sent([everybody]), tag), tag) for tag in (HISTORIES, PLAYS))
     tracks, stats = (TABLES[name].empty() for name in ("tracks", "track_stats"))
     fitted = fit(Evidence(library, plays, tracks, PAIRS, stats, stats), SMALL, 1)
     fitted.save(tmp_path)

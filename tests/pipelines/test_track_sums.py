@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from pipelines.recommender.histories import tagged
 from pipelines.recommender.track_sums import PAIRS, RECENT, STATS, TrackSums, put_together
 from tests.pipelines.tiny import put
 from transforms.listening import co_listens, track_stats
@@ -59,8 +60,8 @@ def test_the_sums_have_the_bits_of_one_process(warehouse: Warehouse, shards: int
     )
     work = TrackSums(LAST, pairs, popular)
     found = {table: past.window(table, 20) for table in set(TABLE.values())}
-    streams = [s for spec in reversed(list(specs(warehouse, shards, found))) for s in work.of_shard(spec)]
-    assert len(streams) >= 3 * min(shards, 8) - 3, "the shards take part"
+    examples = [s for spec in reversed(list(specs(warehouse, shards, found))) for s in work.of_shard(spec)]
+    assert len(examples) >= 3 * min(shards, 8) - 3, "the shards take part"
     dated = {table: [(m.date, warehouse.read_manifest(m)) for m in of_table] for table, of_table in found.items()}
     whole = {
         PAIRS: co_listens.sum_window(dated["co_listens"], LAST, pairs.half_life_days, 8),
@@ -69,7 +70,7 @@ def test_the_sums_have_the_bits_of_one_process(warehouse: Warehouse, shards: int
     }
     for tag, expected in whole.items():
         assert expected.height and expected[expected.columns[-1]].dtype == pl.Float64
-        assert_frame_equal(put_together(streams, tag), expected, check_exact=True)
+        assert_frame_equal(put_together(tagged(examples, tag), tag), expected, check_exact=True)
 
 
 def test_nothing_listened_to_gives_empty_sums_with_their_columns() -> None:

@@ -15,6 +15,7 @@ from transforms.privacy.forget import change_manifests, clear_rejects, swap
 from transforms.privacy.traces import Traces
 from transforms.tables.manifest import Manifest
 from transforms.tables.schema import TABLES
+from transforms.tables.upkeep import CHECKPOINTS, EXAMPLES
 from transforms.tables.warehouse import Warehouse, folder
 
 ATTEMPTS = 5
@@ -85,7 +86,10 @@ def clear_others(warehouse: Warehouse, traces: Traces, of: Sequence[int], today:
         raise LostRace(OVERTAKEN)
     with warehouse.store.turn("forget"):
         count = clear_texts(warehouse, traces)
-    for path in [*warehouse.store.paths("imports"), *warehouse.store.leftovers()]:
+    examples = [
+        path for path in warehouse.store.paths(CHECKPOINTS) if f"/{EXAMPLES}/" in path
+    ]  # of fits that were killed
+    for path in [*warehouse.store.paths("imports"), *warehouse.store.leftovers(), *examples]:
         warehouse.store.delete(path)
         count += 1
     return cleared + count

@@ -121,13 +121,18 @@ class ReadChunks(beam.PTransform):
         super().__init__()
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection[Chunk]:
-        return (
-            root
-            | "Specs" >> beam.Create([self.specs], reshuffle=False)
-            | "Shards" >> beam.FlatMap(iter).with_output_types(Spec)
-            | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_Read(self.columns, self.dated, self.chunk_bytes)).with_output_types(Chunk)
-        )
+        read = beam.ParDo(_Read(self.columns, self.dated, self.chunk_bytes)).with_output_types(Chunk)
+        return each_shard(root, self.specs) | "Read" >> read
+
+
+def each_shard(root: beam.Pipeline, specs: Sequence[Spec]) -> beam.PCollection[Spec]:
+    """The shards, spread over workers; the graph carries the names of runs alone."""
+    return (
+        root
+        | "Specs" >> beam.Create([specs], reshuffle=False)
+        | "Shards" >> beam.FlatMap(iter).with_output_types(Spec)
+        | "Spread" >> beam.Reshuffle()
+    )
 
 
 class _Write(beam.DoFn):

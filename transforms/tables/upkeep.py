@@ -21,6 +21,7 @@ from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import CURRENT, Warehouse, folder
 
 CHECKPOINTS = "checkpoints"  # of fits that were killed: not a table, no reader looks there
+EXAMPLES = "examples"  # beside them, what a fit learns from
 _RUN_FOLDER = re.compile(r"(?P<table>\w+)/date=(?P<day>[\d-]{10})/run=(?P<run>[^/]+)")
 OF_A_NIGHT = tuple(table.name for table in TABLES.values() if table.of_a_night)
 
