@@ -31,7 +31,7 @@ from transforms.common.errors import UserError
 from transforms.listening.library import LibrarySettings
 from transforms.metrics.intervals import Interval
 from transforms.signals.declared import DEFAULTS, Signal, nearest
-from transforms.signals.features import names_of
+from transforms.signals.features import PREFIX, names_of
 from transforms.signals.plan import declared
 from transforms.signals.settings import SignalSettings
 from transforms.tables.as_of import AsOf, as_of
@@ -273,8 +273,9 @@ def _signal(known: Mapping[str, Signal], name: str) -> Signal:
 
 
 def _known(candidates: pl.DataFrame, columns: Sequence[str]) -> float:
-    """Share of candidates of which one of the columns says something."""
+    """Share of candidates of which one of the columns says something; that nothing is said of a pair is nothing."""
     if not candidates.height:
         return 0.0
-    said = candidates.select(pl.any_horizontal(pl.col(c).is_not_null() for c in columns)).to_series()
+    telling = [c for c in columns if f"{PREFIX}has_" not in c]
+    said = candidates.select(pl.any_horizontal(pl.col(c).is_not_null() for c in telling)).to_series()
     return float(said.sum()) / candidates.height
