@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.scale [--listeners 10000 50000 200000] [--days 4] [--plays-per-day 4] [--tracks 20000]
 
-Each size is a world of its own, each step of it in a process of its own: simulated (not timed), ingested; all days but the last
-folded in one job (`features`) and models fitted of them; then the night of the last day, which folds that day by itself
-(`second_features`, what a night adds) and scores everybody. Then the features of all days are computed again from nothing
+Each size is a world of its own, each step of it in a process of its own: a log made cheaply (`tests.benchmarks.cheap_log`, not
+timed), ingested; all days but the last folded in one job (`features`) and models fitted of them; then the night of the last day,
+which folds that day by itself (`second_features`, what a night adds) and scores everybody. Then the features of all days are computed again from nothing
 (`again_features`). Shards grow with listeners, so that a shard's size stays; everything else is equal. The settings are light
 (LIGHT below: no two-tower, sequence or session model, no trained ranker, 20 tracks a source, two shelves, 1% of candidates
 stored), so figures of different sizes compare with each other, not with a night by the defaults.
@@ -28,6 +28,8 @@ from datetime import date, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.benchmarks.cheap_log import cheap_log
 
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
@@ -85,8 +87,8 @@ def measure(listeners: int, tracks: int, days: int, plays: float, seed: int, scr
 
     shards, warehouse = shards_for(listeners), Warehouse(str(scratch / "warehouse"))
     began = time.monotonic()
-    _apart(_simulate, listeners, tracks, days, plays, seed, scratch)
-    simulated = time.monotonic() - began
+    _apart(_write, listeners, tracks, days, plays, seed, scratch)
+    written = time.monotonic() - began
     found: dict[str, list[Record]] = {"ingest": _apart(_ingest, shards, scratch)}
     began = time.monotonic()
     for record in [*_apart(_learn, shards, scratch), *_apart(_night, shards, scratch)]:
@@ -95,7 +97,7 @@ def measure(listeners: int, tracks: int, days: int, plays: float, seed: int, scr
     made = time.monotonic() - began
     found["again_features"] = _apart(_again, shards, scratch, days)
     listens = sum(warehouse.need("listens", d).rows for d in warehouse.dates("listens"))
-    return {**_told(listeners, listens, days, shards, made, found), "simulate_s": round(simulated, 1)}
+    return {**_told(listeners, listens, days, shards, made, found), "log_s": round(written, 1)}
 
 
 def _apart(step: Callable[..., list[Record]], *given: Any) -> list[Record]:
@@ -104,11 +106,9 @@ def _apart(step: Callable[..., list[Record]], *given: Any) -> list[Record]:
         return alone.submit(step, *given).result()
 
 
-def _simulate(listeners: int, tracks: int, days: int, plays: float, seed: int, scratch: Path) -> list[Record]:
-    from pipelines.simulate import simulate
-
-    world = str(scratch / "world")
-    simulate(listeners, tracks, days, world, seed, end_date=END, format="parquet", plays_per_day=plays)
+def _write(listeners: int, tracks: int, days: int, plays: float, seed: int, scratch: Path) -> list[Record]:
+    made = cheap_log(scratch / "world", listeners, tracks, days, plays, seed, END)
+    (scratch / "log.json").write_text(json.dumps(made))
     return []
 
 
@@ -121,17 +121,10 @@ def _light(shards: int) -> Settings:
 def _ingest(shards: int, scratch: Path) -> list[Record]:
     from pipelines.ingest import ingest
     from pipelines.runtime.jobs import watched
-    from transforms.simulation.files import log_of
 
     with watched() as records:
-        ingest(
-            str(scratch / "warehouse"),
-            "parquet",
-            **log_of(scratch / "world", "parquet"),
-            end_date=END,
-            settings=_light(shards),
-            accept_gates=True,  # the dirt of a simulated log is a large share of a few light days
-        )
+        log = json.loads((scratch / "log.json").read_text())
+        ingest(str(scratch / "warehouse"), "parquet", **log, end_date=END, settings=_light(shards), accept_gates=True)
     return records
 
 
