@@ -3,11 +3,11 @@
     python -m tests.benchmarks.scale [--listeners 10000 50000 200000] [--days 4] [--plays-per-day 4] [--tracks 20000]
 
 Each size is a world of its own, each step of it in a process of its own: a log made cheaply (`tests.benchmarks.cheap_log`, not
-timed), ingested; all days but the last folded in one job (`features`) and models fitted of them; then the night of the last day,
-which folds that day by itself (`second_features`, what a night adds) and scores everybody. Then the features of all days are computed again from nothing
-(`again_features`). Shards grow with listeners, so that a shard's size stays; everything else is equal. The settings are light
-(LIGHT below: no two-tower, sequence or session model, no trained ranker, 20 tracks a source, two shelves, 1% of candidates
-stored), so figures of different sizes compare with each other, not with a night by the defaults.
+timed), ingested; all days but the last folded in one job (`features`) and models fitted of them; then the night of the last
+day, which folds that day by itself (`second_features`, what a night adds) and scores everybody. Then the features of all days
+are computed again from nothing (`again_features`). Shards grow with listeners, so that a shard's size stays; everything else is
+equal. The settings are light (LIGHT below: no two-tower, sequence or session model, no trained ranker, 20 tracks a source, two
+shelves, 1% of candidates stored), so figures of different sizes compare with each other, not with a night by the defaults.
 
 A JSON line a size, then one that says how far the costs of a listener and the memory are apart, and what all days again cost
 over the last day alone. `ms_a_listener` is wall clock: a quiet machine; `cpu_ms_a_listener` is processor time, which a busy

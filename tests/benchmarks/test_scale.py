@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from pipelines.runtime.config import Settings
+from tests.benchmarks.cheap_log import cheap_log
 from tests.benchmarks.scale import LIGHT, PER_SHARD, shards_for, spread
 
 
@@ -32,6 +37,17 @@ def test_a_shard_stays_as_large_as_the_audience_grows() -> None:
         shards = shards_for(listeners)
         assert shards & (shards - 1) == 0 and listeners / shards <= PER_SHARD
         assert shards == 1 or listeners / shards > PER_SHARD / 2
+
+
+def test_the_cheap_log_has_the_plays_that_were_asked_for_on_its_days_and_is_the_same_every_time(tmp_path: Path) -> None:
+    end = date(2026, 1, 31)
+    made = [cheap_log(tmp_path / name, 50, 400, 3, 4.0, 7, end) for name in ("one", "other")]
+    one, other = (pl.read_parquet(log["inputs"][0]) for log in made)
+    assert one.height == 600 and one.equals(other)
+    day = pl.from_epoch(one["ts"], "ms").dt.date()
+    assert (day.min(), day.max()) == (end - timedelta(2), end)
+    listed = pl.read_parquet(made[0]["tracks"])["track_id"], pl.read_parquet(made[0]["listeners_file"])["listener_id"]
+    assert set(one["track"]) <= set(listed[0]) and set(one["user"]) <= set(listed[1]) and one["user"].n_unique() > 40
 
 
 def test_the_light_settings_are_settings() -> None:
