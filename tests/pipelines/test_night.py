@@ -16,6 +16,7 @@ from pipelines.cli.report import gather
 from pipelines.nightly import night
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.fitting import Fitted
+from pipelines.recommender.night import sums
 from pipelines.recommender.registry import read_by
 from pipelines.recommender.scoring import Scorer
 from pipelines.recommender.scoring_plan import Plan
@@ -23,6 +24,7 @@ from tests.pipelines.tiny import put
 from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, manifests, without
 from transforms.common.errors import UserError
 from transforms.reporting.models import table as models_took
+from transforms.shelves.home_learning import DAYS
 from transforms.signals.declared import of_record
 from transforms.tables.as_of import all_tracks, as_of
 from transforms.tables.chunks import Chunk
@@ -263,13 +265,15 @@ def test_the_night_equals_a_direct_computation_in_memory(world):
         "exclusions": as_of(warehouse.url, NIGHT).every("exclusions"),
         "suspects": last("suspects", SETTINGS.suspects.days),
         "listener_signals": last("listener_signals", SETTINGS.signals.window_days),
+        "impressions": last("impressions", SETTINGS.candidates.shelf_days),
+        "looks": last("looks", DAYS),
     }
     tables = {}
     for table, parts in found.items():
-        frames = [warehouse.read_manifest(m) for m in parts if m is not None]
+        frames = [TABLES[table].empty(), *(warehouse.read_manifest(m) for m in parts if m is not None)]
         tables[table] = ordered(pl.concat(frames), TABLES[table].key)
         shards = {f.shard for m in parts if m is not None for f in warehouse.whole(m).files}
-        assert shards == {0, 1} or table in ("exclusions", "suspects")  # nothing trivial is compared
+        assert shards == {0, 1} or table in ("exclusions", "suspects", "looks")  # nothing trivial is compared
     plan = Plan(
         day=NIGHT,
         seed=SETTINGS.seed,
@@ -283,6 +287,7 @@ def test_the_night_equals_a_direct_computation_in_memory(world):
         versions={"shelves": made.version},
         settings=SETTINGS.shelves,
         signals=of_record(made.settings["signals"]["declared"]),
+        looked=sums(as_of(warehouse.url, NIGHT).window("looks", max(DAYS, SETTINGS.shelves.home.window_days))),
     )
     fitted = Fitted.load(fetch(warehouse.url, models, NIGHT), SETTINGS.models)
     tracks = all_tracks(warehouse, warehouse.newest("tracks", NIGHT))
