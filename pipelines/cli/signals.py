@@ -22,7 +22,7 @@ def signal() -> None:
 def try_one(name: str, day: datetime | None, warehouse: str, config: str | None) -> None:
     """What a signal brings: verdict, paired interval, cost, and whether it knows the future.
 
-    A signal that does is refused, with exit code 1.
+    A signal that does is refused, with exit code 2.
     """
     from pipelines.recommender.signal_trial import trial
     from pipelines.runtime.schedule import horizon
