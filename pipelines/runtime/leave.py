@@ -15,6 +15,8 @@ import sys
 import threading
 from typing import NoReturn
 
+from pipelines.runtime.watched_over import by_itself
+
 
 def exit_code(code: object) -> int:
     """The number that `sys.exit(code)` stands for.
@@ -36,4 +38,5 @@ def leave(code: int) -> NoReturn:
             stream.flush()
         except (OSError, ValueError):  # a reader that has gone away; Python's own code for it
             code = code or 120
+    by_itself()
     os._exit(code)

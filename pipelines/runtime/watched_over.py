@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import mmap
 import os
 import resource
 import signal
@@ -31,6 +32,14 @@ LESS = (
     "give it more memory, or have less in memory at once (more `shards` in the settings, fewer `models.sample_listeners`), then "
     "run the same command again"
 )
+
+
+_BY_ITSELF = mmap.mmap(-1, 1)  # shared by both processes: whether the command has said its own last words
+
+
+def by_itself() -> None:
+    """The command ends of its own accord, and has said why."""
+    _BY_ITSELF[0] = 1
 
 
 def watch_over() -> None:
@@ -60,6 +69,8 @@ def watch_over() -> None:
         _say(INTERRUPTED.removeprefix("nightshelf: "), code := 130)
     elif code < 0:
         _say(ended_by(-code, peak_mb, limits()), code := 128 - code)
+    elif code == 1 and not _BY_ITSELF[0]:  # as OpenBLAS does that gets no memory
+        _say(ended_by(0, peak_mb, limits()), code)
     os._exit(code)
 
 
@@ -100,7 +111,7 @@ def _waited(child: int, signals: set[signal.Signals]) -> tuple[int, int, bool]:
 
 
 def ended_by(number: int, peak_mb: int, limit: str = "") -> str:
-    """The sentence for a process that a signal ended.
+    """The sentence for a process that a signal ended, or (0) that a library left with exit code 1.
 
     >>> ended_by(9, 2900, "3,000 MB").partition(":")[0]
     'the system ended the process (signal 9) when it had used up to 2,900 MB of 3,000 MB, as it does when memory is used up'
@@ -108,21 +119,24 @@ def ended_by(number: int, peak_mb: int, limit: str = "") -> str:
     used = f"when it had used up to {peak_mb:,} MB" + (f" of {limit}" if limit else "")
     if number == signal.SIGKILL:
         return f"the system ended the process (signal 9) {used}, as it does when memory is used up: {AGAIN}; {LESS}"
-    if number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS):
+    if number in (0, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS):
+        how = f"signal {number}" if number else "exit code 1"
         return (
-            f"a library ended the process (signal {number}) {used}, as some do when memory or a disk is full: {AGAIN}; "
+            f"a library ended the process ({how}) {used}, as some do when memory or a disk is full: {AGAIN}; "
             f"if it was memory, {LESS}; if it comes again with memory and disk to spare, keep the log and report it"
         )
     return f"the process was ended from outside (signal {number}): {AGAIN}; run the same command again"
 
 
 def limits() -> str:
-    """What the machine, or the container or control group we are in, and `ulimit -v` allow of memory.
+    """What the machine, or the container or control group we are in, and `ulimit` allow of memory.
 
     >>> "MB" in limits()
     True
     """
-    addresses = resource.getrlimit(resource.RLIMIT_AS)[0]
     told = [f"{allowed_mb():,} MB"]
-    told += [f"{addresses >> 20:,} MB of addresses (`ulimit -v`)"] if addresses != resource.RLIM_INFINITY else []
+    for limit, name in ((resource.RLIMIT_AS, "addresses (`ulimit -v`)"), (resource.RLIMIT_DATA, "data (`ulimit -d`)")):
+        allowed = resource.getrlimit(limit)[0]
+        if allowed != resource.RLIM_INFINITY:
+            told.append(f"{allowed >> 20:,} MB of {name}")
     return " and ".join(told)
