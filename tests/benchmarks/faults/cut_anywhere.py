@@ -106,7 +106,9 @@ def excluding(folder: Path) -> Warehouse:
 @cache
 def night_of(folder: Path) -> Path:
     """A small world and its night, made once for all commands that need one."""
-    log = world.simulated(folder / "simulated", listeners=30, tracks=300, days=20)
+    log = world.simulated(
+        folder / "simulated"
+    )  # of fewer listeners its machines would be too large a share for the checks
     made = world.ingested(log, folder / "night", SMALL)
     prompts = folder / "prompts.jsonl"
     asked = ("10 pop songs", "30 minutes of rock, nothing explicit", "songs I have not heard")
