@@ -178,6 +178,12 @@ def _evaluate(*, warehouse: str, day: date, **given: Any) -> None:
     evaluate(warehouse, day, **given)
 
 
+def _experiments(**given: Any) -> None:
+    from pipelines.experiments import experiments
+
+    experiments(**given)
+
+
 def _publish(*, settings: Settings, **given: Any) -> None:
     from dataflow_templates.publishing import publish
 
@@ -210,6 +216,7 @@ _STARTS: dict[str, Job] = {
     "file_prompts": _file_prompts,
     "prompt": _prompt,
     "evaluate": _evaluate,
+    "experiments": _experiments,
     "publish": _publish,
     "export": _export,
     "forget": _forget,

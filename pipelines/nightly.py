@@ -58,6 +58,7 @@ WORKFLOW = (
     Step("ingest", (), (*ACTS, "impressions", "blends", *GIVEN, *ABOUT, "artists", "rejects")),
     *NIGHT,
     Step("evaluate", MEASURED, ("evaluation",)),
+    Step("experiments", ("shelves", *ACTS, "impressions", "listeners"), ("exposures", "readouts")),
     Step("publish", ("shelves",)),
     Step("export", ("shelves", "blend_shelves", "shelf_changes"), ("shelf_changes",)),
 )

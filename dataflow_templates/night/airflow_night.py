@@ -44,6 +44,7 @@ JOBS = [
     ("blend", {"date": NIGHT}),
     ("prompt", {"date": NIGHT}),
     ("evaluate", {"date": WEEK_AGO}),
+    ("experiments", {"date": NIGHT}),
     ("publish", {"date": NIGHT, "to": "{{ var.value.nightshelf_publish_to }}"}),
     ("export", {"date": NIGHT, "to": "{{ var.value.nightshelf_export_to }}"}),
 ]
@@ -72,6 +73,7 @@ with DAG(
         )
         for template, parameters in JOBS
     }
-    # Measuring an earlier night stands in nobody's way: publish waits for the scores only.
-    chain(*(task for name, task in tasks.items() if name != "evaluate"))
-    chain(tasks["score"], tasks["evaluate"])
+    # Measuring an earlier night and reading experiments stand in nobody's way: publish waits for the scores only.
+    aside = ("evaluate", "experiments")
+    chain(*(task for name, task in tasks.items() if name not in aside))
+    chain(tasks["score"], [tasks[name] for name in aside])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -24,13 +24,25 @@ def experiment() -> None:
 @click.pass_context
 def read(ctx: click.Context, name: str, day: datetime | None, warehouse: str, config: str | None) -> None:
     """What an experiment says so far: every metric against the control, and whether to ship."""
-    from pipelines.experiment import experiment as run
+    from pipelines.experiments import experiments as run
+    from transforms.common.errors import UserError
     from transforms.reporting.readouts import readout_lines
     from transforms.tables.warehouse import Warehouse
 
     newest = Warehouse(warehouse).newest("listens", datetime.max.date())
     through = as_date(day) or (newest.date if newest else datetime.min.date())
-    found = run(warehouse, name, through, settings=settings_of(config), beam_args=ctx.args)
+    settings = settings_of(config)
+    one = settings.experiments.named(name)
+    if through <= one.starts:
+        raise UserError(
+            f"experiment {name} starts with the night of {one.starts}; read it from the day after on, not as of {through}"
+        )
+    found = run(warehouse, through, settings=settings, beam_args=ctx.args).filter(experiment=name)
+    if found.is_empty():
+        raise UserError(
+            f"nobody is exposed to {name} from {one.starts + timedelta(1)} to {through}; ingest the listens of these days before "
+            "reading it"
+        )
     for line in readout_lines(found, through):
         click.echo(line)
 

@@ -191,6 +191,12 @@ COMMANDS = (
         (*DATED, Option("ahead", DAYS, "Listens of this many days after it are targets.", "days", default="7")),
     ),
     Command(
+        "experiments",
+        "Nightshelf: experiments",
+        "Who was exposed to the experiments that have started, and what each says as of a date.",
+        DATED,
+    ),
+    Command(
         "publish",
         "Nightshelf: publish",
         "A night into BigQuery: loaded, counted, then the view replaced.",

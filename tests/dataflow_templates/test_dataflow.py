@@ -33,6 +33,7 @@ STEPS = {
     "file_prompts": {"File", "Prompts", "Table", "Done"},
     "prompt": {"Nothing to do"},  # nobody of this small world has asked for a playlist
     "export": {"Shelves", "Changes", "Count", "Lines", "Stands", "Table", "Done", "Night", "Switch"},
+    "experiments": {"Nothing to do"},  # none is declared
     "evaluate": {
         "Library shards",
         "Library",

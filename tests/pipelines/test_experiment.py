@@ -8,11 +8,14 @@ from typing import Any
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from pydantic import ValidationError
 
-from pipelines.experiment import experiment
+from pipelines.cli.main import cli
+from pipelines.experiments import experiments
 from pipelines.recommender.arms import by_arm, with_overrides
 from pipelines.runtime.config import Settings
+from pipelines.runtime.settings_file import to_yaml
 from tests.pipelines.tiny import frame, put
 from tests.transforms.shelves import worlds
 from transforms.common.errors import UserError
@@ -153,7 +156,7 @@ def planted(folder: Path) -> Warehouse:
 
 def test_a_planted_better_arm_is_shipped_and_the_readout_names_everything(warehouse: Warehouse) -> None:
     day = START + timedelta(10)
-    rows = experiment(warehouse.url, "cap", day, settings=settings(least=50))
+    rows = experiments(warehouse.url, day, settings=settings(least=50))
     by = {row["metric"]: row for row in rows.iter_rows(named=True)}
     assert by["plays_attributed"]["decision"] == "ship" and by["plays_attributed"]["verdict"] == "better"
     assert by["plays_attributed"]["difference"] == pytest.approx(20, abs=2.5)
@@ -162,17 +165,41 @@ def test_a_planted_better_arm_is_shipped_and_the_readout_names_everything(wareho
     assert exposed.height == 290 and exposed["first_exposed_on"].unique().to_list() == [START + timedelta(1)]
     lines = readout_lines(rows, day)
     assert "SHIP: plays_attributed got better" in lines[0] and "290 exposed listeners" in lines[1]
-    assert experiment(warehouse.url, "cap", day, settings=settings(least=50)).equals(rows), (
-        "current: nothing is made again"
-    )
+    again = experiments(warehouse.url, day, settings=settings(least=50))
+    assert again.equals(rows), "current: nothing is made again"
 
 
-def test_a_plan_says_what_is_enough_and_mistakes_say_what_to_do(warehouse: Warehouse) -> None:
+def _read(warehouse: Warehouse, folder: Path, name: str, day: date, of: Settings) -> str:
+    (folder / "settings.yaml").write_text(to_yaml(of))
+    given = ["--date", day.isoformat(), "--warehouse", warehouse.url, "--config", str(folder / "settings.yaml")]
+    return CliRunner().invoke(cli, ["experiment", "read", name, *given], catch_exceptions=False).output
+
+
+def test_experiments_of_one_date_are_read_together_and_each_says_what_it_says_alone(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    day, cap_alone = START + timedelta(9), settings(least=50)
+    alone = experiments(warehouse.url, day, settings=cap_alone)
+    (one,) = cap_alone.experiments.experiments
+    second = {"name": "tau", "layer": "other", "starts": START, "arms": {"control": 1, "warm": 1}}
+    later = {"name": "later", "layer": "third", "starts": day, "arms": {"control": 1, "x": 1}}
+    every = [one.model_dump(mode="json"), {**second, "look": "once"}, later]
+    both = Settings.model_validate({"shards": 2, "experiments": {"experiments": every}})
+    found = experiments(warehouse.url, day, settings=both)
+    assert found["experiment"].unique(maintain_order=True).to_list() == ["cap", "tau"], "the third has not started"
+    assert found.filter(experiment="cap").equals(alone)
+    exposed = warehouse.read("exposures", day).group_by("experiment").agg(pl.col("first_exposed_on").min(), pl.len())
+    assert sorted(exposed.iter_rows()) == [("cap", START + timedelta(1), 290), ("tau", START + timedelta(1), 290)]
+    assert "290 exposed listeners" in _read(warehouse, tmp_path, "tau", day, both)
+    assert "SHIP" in _read(warehouse, tmp_path, "cap", day, both)
+
+
+def test_a_plan_says_what_is_enough_and_mistakes_say_what_to_do(warehouse: Warehouse, tmp_path: Path) -> None:
     lines = list(planned(warehouse.url, "cap", START, 7, settings().experiments, 1))
     assert "2 arms, 300 listeners" in lines[0] and any("plays_attributed (success)" in line for line in lines)
     with pytest.raises(UserError, match="expected an experiment of the settings \\(cap\\), found 'tau'"):
-        experiment(warehouse.url, "tau", START, settings=settings())
+        _read(warehouse, tmp_path, "tau", START, settings())
     with pytest.raises(UserError, match="read it from the day after on"):
-        experiment(warehouse.url, "cap", START, settings=settings())
+        _read(warehouse, tmp_path, "cap", START, settings())
     with pytest.raises(UserError, match="choose fewer --days"):
         list(planned(warehouse.url, "cap", START, 28, settings().experiments, 1))

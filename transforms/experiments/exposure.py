@@ -9,7 +9,7 @@ effect of the arm. Without impressions in the log everyone dealt to an arm count
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -64,17 +64,25 @@ class Reading:
         dealt = assign(first["listener_id"].sort(), self.settings, self.one.starts).filter(experiment=self.one.name)
         return dealt.join(first, on="listener_id").sort("listener_id")
 
-    def exposures(self, chunk: Chunk) -> Chunk:
-        """A chunk of table `exposures`."""
-        return Chunk(chunk.shard, {"exposures": self.exposed(chunk)})
-
     def sums(self, chunk: Chunk) -> Iterator[tuple[str, Moments]]:
-        """Arm and metric (a line each) with their sums over the chunk's exposed listeners."""
+        """Experiment, arm and metric (a line each) with their sums over the chunk's exposed listeners."""
         exposed = self.exposed(chunk)
         feedback = chunk["feedback"] if self.feedback else None
         values = per_listener(exposed, chunk["listens"], feedback, self.through, self.before)
         for (_, arm, metric), found in moments(values).items():
-            yield f"{arm}\n{metric}", found
+            yield f"{self.one.name}\n{arm}\n{metric}", found
+
+
+def exposures_of(chunk: Chunk, readings: Sequence[Reading]) -> Chunk:
+    """A chunk of table `exposures`, of all experiments that are read."""
+    found = pl.concat([reading.exposed(chunk) for reading in readings])
+    return Chunk(chunk.shard, {"exposures": found.sort("listener_id", "experiment")})
+
+
+def sums_of(chunk: Chunk, readings: Sequence[Reading]) -> Iterator[tuple[str, Moments]]:
+    """What `Reading.sums` says of each experiment."""
+    for reading in readings:
+        yield from reading.sums(chunk)
 
 
 def versions(past: AsOf, one: Experiment) -> tuple[str, ...]:
@@ -83,7 +91,11 @@ def versions(past: AsOf, one: Experiment) -> tuple[str, ...]:
     return tuple(m.version for m in past.between("shelves", one.starts, last))
 
 
-def readouts_of(sums: list[tuple[str, Moments]], one: Experiment) -> Chunk:
-    """One chunk of table `readouts`, from the sums of all chunks."""
-    by = {(key.split("\n")[0], key.split("\n")[1]): found for key, found in sums}
-    return Chunk(0, {"readouts": pl.DataFrame(as_rows(readout(one, by)), schema=TABLES["readouts"].polars)})
+def readouts_of(sums: list[tuple[str, Moments]], experiments: Sequence[Experiment]) -> Chunk:
+    """One chunk of table `readouts`, from the sums of all chunks; an experiment that reached nobody has no rows."""
+    by: dict[str, dict[tuple[str, str], Moments]] = {}
+    for key, found in sums:
+        name, arm, metric = key.split("\n")
+        by.setdefault(name, {})[arm, metric] = found
+    rows = [row for one in experiments if one.name in by for row in as_rows(readout(one, by[one.name]))]
+    return Chunk(0, {"readouts": pl.DataFrame(rows, schema=TABLES["readouts"].polars)})

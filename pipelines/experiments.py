@@ -1,0 +1,91 @@
+"""The job `experiments`: exposures and readouts of the experiments as of a date.
+
+listens, impressions, feedback since (and before) they started  ->  exposures/date=D, one row a listener and experiment
+                                                                ->  sums by arm and metric  ->  readouts/date=D
+
+All that have started are read together, so that a date's table says of each what it said on that date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import apache_beam as beam
+import polars as pl
+
+from pipelines.runtime.jobs import launch
+from transforms.experiments.exposure import COLUMNS, Reading, exposures_of, readouts_of, sums_of, versions
+from transforms.experiments.moments import Moments, added
+from transforms.tables.as_of import as_of
+from transforms.tables.beam import Commit, ReadChunks, WriteChunks
+from transforms.tables.chunks import Chunk
+from transforms.tables.runs import plan
+from transforms.tables.schema import TABLES
+from transforms.tables.specs import specs
+from transforms.tables.upkeep import inputs_of
+
+if TYPE_CHECKING:
+    from pipelines.runtime.config import Settings
+
+STEP = "2"
+MOST_BEFORE = 28  # days before the exposure that make the covariate, as far as the log goes back
+
+
+def experiments(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[str] = ()) -> pl.DataFrame:
+    """Read the experiments as of a date; rows of table `readouts`: none where none has started and was
+    followed by listening, or where the job goes on elsewhere.
+
+    One that ends is read for as long as its settings are kept.
+    """
+    past, every = as_of(warehouse, day), settings.experiments
+    started = [one for one in every.experiments if one.starts < day]
+    if not started:
+        return pl.DataFrame(schema=TABLES["readouts"].polars)
+    first = min(one.starts for one in started)
+    tables = {t: past.between(t, first - timedelta(MOST_BEFORE - 1)) for t in ("listens", "impressions", "feedback")}
+    followed = [one for one in started if any(m.date > one.starts for m in tables["listens"])]
+    if not followed:
+        return pl.DataFrame(schema=TABLES["readouts"].polars)
+    people = past.newest_or_first("listeners")
+    tables["listeners"] = [people] if people else []
+    shown = [any(m.date > one.starts for m in tables["impressions"]) for one in followed]
+    readings = [
+        Reading(one, every, versions(past, one) if seen else (), day, MOST_BEFORE, past.holds("feedback"))
+        for one, seen in zip(followed, shown, strict=True)
+    ]
+    runs = [
+        run
+        for table in ("exposures", "readouts")
+        if (
+            run := plan(
+                past.warehouse,
+                table,
+                day,
+                shards=settings.shards if table == "exposures" else 1,
+                inputs=inputs_of(*(m for found in tables.values() for m in found)),
+                settings={"experiments": every.model_dump(mode="json"), "read": [one.name for one in followed]},
+                step_version=STEP,
+            )
+        )
+    ]
+    if runs:
+        work = specs(past.warehouse, settings.shards, tables)
+
+        def define(root: beam.Pipeline) -> None:
+            chunks = root | "Log" >> ReadChunks(work, COLUMNS)
+            sums = chunks | "Sums" >> beam.FlatMap(sums_of, readings).with_output_types(tuple[str, Moments])
+            total = sums | "By arm and metric" >> beam.CombinePerKey(added)
+            table = (
+                total
+                | "All" >> beam.combiners.ToList()
+                | "Readout" >> beam.Map(readouts_of, followed).with_output_types(Chunk)
+            )
+            exposed = chunks | "Exposed" >> beam.Map(exposures_of, readings).with_output_types(Chunk)
+            written = (exposed, table) | "Tables" >> beam.Flatten() | "Files" >> WriteChunks(runs)
+            _ = root | "Done" >> Commit(runs, written)
+
+        if not launch("experiments", past.warehouse, define, beam_args, runs).finished:
+            return pl.DataFrame(schema=TABLES["readouts"].polars)  # the work goes on elsewhere
+    return past.warehouse.read_manifest(past.need("readouts"))
