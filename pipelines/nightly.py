@@ -2,9 +2,8 @@
 
     listens -> features -> models -> (outcomes of earlier nights -> ranker) -> score -> shelves
 
-Locally `nightshelf run` starts the steps one after the other and skips what is current; in production a workflow starts the
-same jobs in the same order. There is no graph of the night. On a fresh log some earlier nights are made first, so that the
-ranker has something to learn from (`pipelines.runtime.schedule`).
+Locally `nightshelf run` starts the steps one after the other and skips what is current; in production a workflow starts the same
+jobs in the same order. On a fresh log some earlier nights are made first, for the ranker to learn from.
 """
 
 from __future__ import annotations

@@ -29,7 +29,14 @@ def test_each_step_reads_and_makes_what_it_says(world: World, tmp_path: Path) ->
         made[step.job].add(manifest.table)
         read[step.job] |= {key.split("@")[0] for key in manifest.inputs}
     for step in WORKFLOW:
-        if step.job in ("ingest", "check", "publish", "exclusions", "prompt", "experiments"):  # nobody asks for these here
+        if step.job in (
+            "ingest",
+            "check",
+            "publish",
+            "exclusions",
+            "prompt",
+            "experiments",
+        ):  # nobody asks for these here
             continue
         assert made[step.job] == set(step.makes)
         said = {table for table in step.reads if (step.job, table) not in ABSENT}
