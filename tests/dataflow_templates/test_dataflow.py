@@ -162,6 +162,7 @@ def jobs(bucket: dict[str, str], storage: Storage) -> dict[str, Described]:
         "publish": (),
         "export": (),
         "evaluate": ("evaluation",),
+        "experiments": (),
         "score": ("candidates", "draws", "listener_embeddings", "shelves"),
         "train_ranker": ("rankers",),
         "outcomes": ("outcomes",),
