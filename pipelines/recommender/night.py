@@ -302,7 +302,7 @@ def described(
         "signals": {"window_days": settings.signals.window_days, "declared": recorded(signals)},
         "fit_date": fit.isoformat(),
         "candidates_only": asked.candidates_only,
-        **plugins.touching("sources", "parts", "rules", "signals"),
+        **plugins.touching("sources", "parts", "rules"),
     }
     if asked.candidates_only:
         # how sessions go on orders a shelf, and such a night has none; the workflow fits it all the same

@@ -39,6 +39,9 @@ ALWAYS = {
     "planning": ("tests.benchmarks.planning",),
     "ranker_lists": ("tests.benchmarks.ranker_lists",),
     "reader": ("tests.benchmarks.reader",),
+    "home": ("tests.benchmarks.home",),
+    "signals_fold": ("tests.benchmarks.signals", "fold"),
+    "signals_planted": ("tests.benchmarks.signals", "planted"),
     "prompts_constraints": ("tests.benchmarks.prompts_constraints",),
     "cold_start_simulated": ("tests.benchmarks.cold_start", "--set", "simulated", "--work", "{work}"),
 }

@@ -27,6 +27,7 @@ from tests.pipelines.tiny import put
 from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, manifests
 from transforms.common.errors import LostRace, UserError
 from transforms.listening.fold import OUTPUTS
+from transforms.signals.fold import LISTENER, TRACK
 from transforms.tables.repair import FOLDED, faults, is_marked
 from transforms.tables.warehouse import Warehouse
 
@@ -164,7 +165,7 @@ def test_a_damaged_shard_is_named_and_made_again(unscored: Warehouse, world: Wor
 
 
 def test_repair_knows_what_the_fold_makes() -> None:
-    assert frozenset(OUTPUTS) == FOLDED
+    assert {*OUTPUTS, LISTENER, TRACK} == FOLDED
 
 
 def test_a_damaged_library_is_made_again_with_those_that_build_on_it(warehouse: Warehouse, world: World) -> None:

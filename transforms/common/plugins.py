@@ -1,4 +1,4 @@
-"""What packages of one's own bring: candidate sources, fitted parts, shelf rules, signals and log formats.
+"""What packages of one's own bring: candidate sources, fitted parts, shelf rules and log formats.
 
 A package names an object of type `Plugin` under the entry-point group `nightshelf.plugins`:
 
@@ -35,14 +35,12 @@ class Plugin:
         parts: classes, subclasses of `pipelines.recommender.parts.base.Part`, in order of dependency.
         formats: rows, `transforms.formats.formats.LogFormat`.
         rules: `transforms.shelves.rules.registry.Rule`, which the settings of a shelf can name.
-        signals: what becomes features of the ranker.
     """
 
     sources: tuple[Any, ...] = ()
     parts: tuple[Any, ...] = ()
     formats: tuple[Any, ...] = ()
     rules: tuple[Any, ...] = ()
-    signals: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def _loaded(point: EntryPoint) -> Plugin:
 
 
 def all_of(kind: str, own: tuple[T, ...]) -> tuple[T, ...]:
-    """Ours, then those that plugins bring of one kind: `sources`, `parts`, `formats`, `rules` or `signals`.
+    """Ours, then those that plugins bring of one kind: `sources`, `parts`, `formats` or `rules`.
 
     Raises:
         UserError: two have one name.
