@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import polars as pl
 from click.testing import CliRunner
 
 from pipelines.cli.listeners import sample
 from pipelines.cli.main import cli
-from pipelines.cli.summary import evaluation_lines, night_lines, of_night
+from pipelines.cli.summary import evaluation_lines, night_lines, of_evaluation, of_night
 from tests.pipelines.world import NIGHT, World
 
 VALUE = {"value": 0.2, "low": 0.1, "high": 0.3, "n": 90}
@@ -44,6 +46,22 @@ def test_an_evaluation_ends_with_the_ranker_the_baseline_and_their_difference() 
     for found, verdict in said:
         made = evaluation_lines({"night": "x", "days": 3, "unheard": found, "repeat": NOTHING}, "r.html")
         assert any(line.endswith(verdict) for line in made)
+
+
+def test_an_evaluation_as_json_is_what_its_lines_say(world: World, tmp_path: Path) -> None:
+    warehouse = World.copy(world.made, tmp_path / "w")
+    asked = ["evaluate", "--date", NIGHT.isoformat(), "--days", "3", "--warehouse", warehouse.url]
+    told = CliRunner().invoke(cli, [*asked, "--json"])
+    assert told.exit_code == 0, told.output
+    found = json.loads(told.stdout)
+    assert found == json.loads(json.dumps(of_evaluation(warehouse, NIGHT)))
+    stored = warehouse.read("evaluation", NIGHT).filter(
+        model="ranker", target="unheard", metric="ndcg@50", segment="all"
+    )
+    (value,) = stored.filter(pl.col("versus").is_null())["value"]
+    assert found["unheard"]["ranker"]["value"] == value and found["days"] == 3
+    lines = CliRunner().invoke(cli, asked).stdout.splitlines()  # current by now: the figures are told again
+    assert any(line.split()[:2] == ["ranker", f"{value:.4f}"] for line in lines) and len(lines) <= 10
 
 
 def test_listeners_to_try_are_a_spread_of_those_who_have_shelves(world: World) -> None:
