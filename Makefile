@@ -71,7 +71,7 @@ nightly: install
 	$(SHARED) $(BIN)/nightshelf demo --listeners $(LISTENERS) --tracks $(TRACKS) --days $(DAYS) --seed $(SEED) --out $(WORLD)
 
 test: install emulators browser
-	$(SHARED) $(BIN)/python -m pytest tests -n 2 --dist loadfile
+	$(SHARED) $(BIN)/python -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder
 
 # The whole night on a Flink cluster on this machine (Java 17 and Maven), equal to the local runner's. Logs are in $(FLINK)/night.
 # The workers' environment holds the installed package and nothing of this folder.

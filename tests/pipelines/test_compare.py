@@ -25,21 +25,29 @@ def asked(world: World, **what: object) -> pl.DataFrame:
     return compared(world.warehouse.url, NIGHT, SETTINGS, **{**NOTHING, **what})[0]  # type: ignore[arg-type]
 
 
-def test_a_night_beside_itself_differs_in_nothing_and_its_figures_are_those_of_the_evaluation(world: World) -> None:
+@pytest.fixture(scope="module")
+def measured(world: World, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    """What `evaluate` says of everybody, in a copy: the world is other tests' too."""
+    warehouse = World.copy(world.made, tmp_path_factory.mktemp("measured") / "w")
+    evaluate(warehouse.url, NIGHT, 7, settings=SETTINGS)
+    return warehouse.read("evaluation", NIGHT).filter(segment="all")
+
+
+def test_a_night_beside_itself_differs_in_nothing_and_its_figures_are_those_of_the_evaluation(
+    world: World, measured: pl.DataFrame
+) -> None:
     found = asked(world, with_warehouse=world.warehouse.url)
     assert found["difference"].abs().max() == 0 and {"ranker", "blend", "shelf:discover-weekly"} <= set(found["model"])
-    evaluate(world.warehouse.url, NIGHT, 7, settings=SETTINGS)
-    measured = world.warehouse.read("evaluation", NIGHT).filter(pl.col("segment") == "all", pl.col("versus").is_null())
-    both = found.join(measured, on=["model", "target", "metric"])
+    both = found.join(measured.filter(pl.col("versus").is_null()), on=["model", "target", "metric"])
     assert both.height == found.height
     assert both["a"].to_list() == pytest.approx(both["value"].to_list()) and (both["n"] == both["n_right"]).all()
 
 
-def test_a_ranker_beside_the_untrained_blend_differs_as_the_evaluation_says(world: World) -> None:
+def test_a_ranker_beside_the_untrained_blend_differs_as_the_evaluation_says(
+    world: World, measured: pl.DataFrame
+) -> None:
     found = asked(world, ranker_of="blend").filter(target="unheard", metric="ndcg@50").row(0, named=True)
-    evaluate(world.warehouse.url, NIGHT, 7, settings=SETTINGS)
-    measured = world.warehouse.read("evaluation", NIGHT).filter(segment="all", target="unheard", metric="ndcg@50")
-    versus = measured.filter(model="ranker", versus="blend").row(0, named=True)
+    versus = measured.filter(target="unheard", metric="ndcg@50", model="ranker", versus="blend").row(0, named=True)
     assert found["difference"] == pytest.approx(versus["value"], abs=1e-6)
     assert (found["low"], found["high"]) == pytest.approx((versus["low"], versus["high"]), abs=1e-6)
 

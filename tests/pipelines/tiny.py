@@ -11,6 +11,7 @@ import polars as pl
 from transforms.evaluation.measure import EvaluationSettings
 from transforms.listening.library import day_library
 from transforms.outcomes.join import OutcomeSettings
+from transforms.shelves.settings import ShelvesSettings
 from transforms.tables.chunks import split
 from transforms.tables.runs import Written, finish, plan, with_extra
 from transforms.tables.schema import TABLES
@@ -21,7 +22,11 @@ NIGHT = date(2026, 1, 20)
 LISTENERS = [f"listener-{n}" for n in range(12)]
 TRACKS = [f"t{n}" for n in range(20)]
 SETTINGS = SimpleNamespace(
-    seed=1, shards=4, outcomes=OutcomeSettings(horizons=(1, 7)), evaluation=EvaluationSettings(draws=100)
+    seed=1,
+    shards=4,
+    outcomes=OutcomeSettings(horizons=(1, 7)),
+    evaluation=EvaluationSettings(draws=100),
+    shelves=ShelvesSettings(),
 )
 
 
