@@ -18,6 +18,7 @@ import polars as pl
 from pipelines.runtime.jobs import launch
 from transforms.experiments.exposure import COLUMNS, Reading, exposures_of, readouts_of, sums_of, versions
 from transforms.experiments.moments import Moments, added
+from transforms.experiments.settings import Experiment
 from transforms.tables.as_of import as_of
 from transforms.tables.beam import Commit, ReadChunks, WriteChunks
 from transforms.tables.chunks import Chunk
@@ -39,22 +40,23 @@ def experiments(warehouse: str, day: date, *, settings: Settings, beam_args: Seq
 
     One that ends is read for as long as its settings are kept.
     """
-    past, every = as_of(warehouse, day), settings.experiments
+    past, every, nothing = as_of(warehouse, day), settings.experiments, TABLES["readouts"].empty()
     started = [one for one in every.experiments if one.starts < day]
     if not started:
-        return pl.DataFrame(schema=TABLES["readouts"].polars)
-    first = min(one.starts for one in started)
-    tables = {t: past.between(t, first - timedelta(MOST_BEFORE - 1)) for t in ("listens", "impressions", "feedback")}
+        return nothing
+    since = min(one.starts for one in started) - timedelta(MOST_BEFORE - 1)
+    tables = {t: past.between(t, since) for t in ("listens", "impressions", "feedback")}
     followed = [one for one in started if any(m.date > one.starts for m in tables["listens"])]
     if not followed:
-        return pl.DataFrame(schema=TABLES["readouts"].polars)
+        return nothing
     people = past.newest_or_first("listeners")
     tables["listeners"] = [people] if people else []
-    shown = [any(m.date > one.starts for m in tables["impressions"]) for one in followed]
-    readings = [
-        Reading(one, every, versions(past, one) if seen else (), day, MOST_BEFORE, past.holds("feedback"))
-        for one, seen in zip(followed, shown, strict=True)
-    ]
+
+    def reading(one: Experiment) -> Reading:
+        shown = any(m.date > one.starts for m in tables["impressions"])
+        return Reading(one, every, versions(past, one) if shown else (), day, MOST_BEFORE, past.holds("feedback"))
+
+    readings = [reading(one) for one in followed]
     runs = [
         run
         for table in ("exposures", "readouts")
@@ -87,5 +89,5 @@ def experiments(warehouse: str, day: date, *, settings: Settings, beam_args: Seq
             _ = root | "Done" >> Commit(runs, written)
 
         if not launch("experiments", past.warehouse, define, beam_args, runs).finished:
-            return pl.DataFrame(schema=TABLES["readouts"].polars)  # the work goes on elsewhere
+            return nothing  # the work goes on elsewhere
     return past.warehouse.read_manifest(past.need("readouts"))

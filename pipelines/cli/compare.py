@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ def compare(day: datetime, warehouse: str, config: str | None, in_json: bool, **
     measured on the whole ranking, against what was listened to in the days after, and differences are paired by listener.
     """
     settings = settings_of(config)
-    found, names, n = compared(warehouse, day.date(), settings, **{**o, "other": as_date(o["other"])})
+    found, names, n = compared(warehouse, day.date(), settings, Against(**{**o, "other": as_date(o["other"])}))
     if in_json:
         for row in found.iter_rows(named=True):
             click.echo(json.dumps({**row, "of": {"a": names[0], "b": names[1]}}))
@@ -59,18 +59,19 @@ def compare(day: datetime, warehouse: str, config: str | None, in_json: bool, **
         click.echo(line)
 
 
-def compared(
-    warehouse: str,
-    day: date,
-    settings: Any,
-    *,
-    other: date | None,
-    with_warehouse: str | None,
-    ranker_of: str | None,
-    with_config: str | None,
-    days: int,
-    listeners: int,
-) -> tuple[pl.DataFrame, tuple[str, str], int]:
+@dataclass(frozen=True)
+class Against:
+    """What a night is compared with, as the command's options name it."""
+
+    other: date | None = None
+    with_warehouse: str | None = None
+    ranker_of: str | None = None
+    with_config: str | None = None
+    days: int = 7
+    listeners: int = 2000
+
+
+def compared(warehouse: str, day: date, settings: Any, against: Against) -> tuple[pl.DataFrame, tuple[str, str], int]:
     """The paired rows, the names of the two sides, and how many listeners both have.
 
     Raises:
@@ -79,14 +80,14 @@ def compared(
     from pipelines.recommender.compared import METRICS
     from transforms.evaluation.paired import side_by_side
 
-    asked = [bool(other or with_warehouse), bool(ranker_of), bool(with_config)]
-    if sum(asked) != 1:
+    kinds = (against.other or against.with_warehouse, against.ranker_of, against.with_config)
+    if sum(map(bool, kinds)) != 1:
         raise UserError(
             "say what the night is compared with, by one of --with DATE and --with-warehouse, --ranker-of, --with-config"
         )
-    a, b = sides(warehouse, day, settings, other, with_warehouse, ranker_of, with_config, days, listeners)
-    of_a, of_b = a.rows(), b.rows()
-    if ranker_of:  # the rest is the same on both sides
+    a, b = sides(warehouse, day, settings, against)
+    of_a, of_b = a.rows, b.rows
+    if against.ranker_of:  # the rest is the same on both sides
         of_a, of_b = (rows.filter(model="ranker") for rows in (of_a, of_b))
     found = side_by_side(of_a, of_b, METRICS, draws=settings.evaluation.draws, seed=settings.seed)
     both = of_a.join(of_b, on="listener_id", how="semi")["listener_id"].n_unique() if of_a.height and of_b.height else 0
@@ -95,43 +96,33 @@ def compared(
     return found, (a.name, b.name), both
 
 
-def sides(
-    warehouse: str,
-    day: date,
-    settings: Any,
-    other: date | None,
-    with_warehouse: str | None,
-    ranker_of: str | None,
-    with_config: str | None,
-    days: int,
-    listeners: int,
-) -> tuple[Side, Side]:
+def sides(warehouse: str, day: date, settings: Any, against: Against) -> tuple[Side, Side]:
     """What is compared, the night of the date first."""
     from pipelines.recommender import compared as kinds
     from transforms.common.sample import in_sample
     from transforms.tables.warehouse import Warehouse, standing
 
-    night = kinds.stored(warehouse, day, days, settings)
-    if ranker_of:
-        fit = None if ranker_of == BLEND else _date(ranker_of)
+    night = kinds.stored(warehouse, day, against.days, settings)
+    if against.ranker_of:
+        fit = None if against.ranker_of == BLEND else _date(against.ranker_of)
         own = Warehouse(warehouse).need("shelves", day).settings.get("fit_date") or day.isoformat()
         now = kinds.reordered(
             night, kinds.ranker_of(warehouse, day, date.fromisoformat(own)), f"ranker of {own} on the night of {day}"
         )
         named = "untrained blend" if fit is None else f"ranker of {fit}"
         return now, kinds.reordered(night, kinds.ranker_of(warehouse, day, fit) if fit else None, named)
-    if with_config:
+    if against.with_config:
         manifest = Warehouse(warehouse).need("shelves", day)
-        who = night.rows()["listener_id"].unique().sort()
-        sample = who.filter(in_sample(who, min(1.0, listeners / max(1, len(who))), settings.seed))
-        other_settings = settings_of(with_config)
-        anew = kinds.remade(night, manifest, other_settings, sample, f"night of {day} by {with_config}")
+        who = night.rows["listener_id"].unique().sort()
+        sample = who.filter(in_sample(who, min(1.0, against.listeners / max(1, len(who))), settings.seed))
+        other_settings = settings_of(against.with_config)
+        anew = kinds.remade(night, manifest, other_settings, sample, f"night of {day} by {against.with_config}")
         return night, anew
-    where = with_warehouse or warehouse
+    where = against.with_warehouse or warehouse
     standing(where)
-    at = f" in {where}" if with_warehouse else ""
-    theirs = kinds.stored(where, other or day, days, settings, f"night of {other or day}{at}")
-    return replace(night, name=f"night of {day}{f' in {warehouse}' if with_warehouse else ''}"), theirs
+    at = f" in {where}" if against.with_warehouse else ""
+    theirs = kinds.stored(where, against.other or day, against.days, settings, f"night of {against.other or day}{at}")
+    return replace(night, name=f"night of {day}{f' in {warehouse}' if against.with_warehouse else ''}"), theirs
 
 
 def _date(text: str) -> date:

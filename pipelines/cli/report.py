@@ -18,7 +18,7 @@ from pipelines.recommender import promotion
 from pipelines.recommender.registry import read_by
 from transforms.common.hashing import stable_hash
 from transforms.evaluation.responses import without_estimates
-from transforms.evaluation.variety import StoredNight, curve, measured_night, told
+from transforms.evaluation.variety import ReassembledNight, curve, measured_night, told
 from transforms.gates.check import Check
 from transforms.gates.history import ACCEPTED, CHECKS, measured_in
 from transforms.gates.measure import removed_by_shelf
@@ -119,7 +119,7 @@ def varieties(warehouse: Warehouse, shelves: Manifest | None) -> list[VarietyCur
     night = measured_night(warehouse, shelves.date) if shelves and settings else None
     if night is None or settings is None:
         return []
-    stored = StoredNight(warehouse, night, VARIETY_LISTENERS)
+    stored = ReassembledNight(warehouse, night, VARIETY_LISTENERS)
     listeners = stored.listened["listener_id"].n_unique()
     if not listeners:
         return []

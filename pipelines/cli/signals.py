@@ -46,12 +46,11 @@ def try_one(name: str, day: datetime | None, warehouse: str, config: str | None)
 @config_option
 def list_all(warehouse: str, config: str | None) -> None:
     """The signals of a warehouse: kind, what each is of, and its column."""
-    from transforms.signals.plan import declared
+    from transforms.signals.plan import declared_in
     from transforms.tables.as_of import as_of
 
     past, settings = as_of(warehouse, datetime.max.date()), settings_of(config).signals
-    known = declared([m for t in ("listens", "signal_values", "track_values") for m in past.every(t)])
-    for name, one in sorted({**settings.signals({}), **known}.items()):
+    for name, one in sorted({**settings.signals({}), **declared_in(past)}.items()):
         ignored = ", ignored" if name in settings.ignored else ""
         click.echo(f"{name}: {one.kind} of a {one.of}, column {one.column}{ignored}")
 

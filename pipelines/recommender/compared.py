@@ -16,12 +16,12 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.night import Asked, plan_scoring
-from pipelines.recommender.ranked import ranker_features
+from pipelines.recommender.ranked import scored_by
+from pipelines.recommender.ranker_lists import features_of
 from pipelines.recommender.registry import unranked_sources
 from pipelines.recommender.settings import READ_WHEN_SCORING
 from transforms.common.errors import UserError
@@ -65,6 +65,13 @@ class Side:
         read = {"library": ("listener_id", "track_id")}
         return self.night.facts([count_chunk(c, recordings) for spec in self.counting for c in read_chunks(spec, read)])
 
+    def other(self, name: str, change: Change, candidates: Sequence[str]) -> Side:
+        """Another side of the same night, with these columns of candidates; what was known by the night is read once."""
+        made = replace(self, name=name, change=change, columns={**self.columns, "candidates": candidates})
+        made.__dict__["facts"] = self.facts
+        return made
+
+    @cached_property
     def rows(self) -> pl.DataFrame:
         """Metrics by listener, model and target, of every list that the side has: one that lists nothing for anyone is none."""
         found, listing = [], []
@@ -94,8 +101,6 @@ def stored(warehouse: str, day: date, ahead: int, settings: Any, name: str = "")
             f"no listens after {day} are stored in {warehouse}; ingest them, or compare a night that has days after it"
         )
     library, columns = past.library(), columns_of(past.warehouse, candidates)
-    names = past.warehouse.open_parquet(candidates.files[0].path).schema_arrow.names if candidates.files else []
-    columns["candidates"] = [*columns["candidates"], *(n for n in names if n.startswith("f_") and n != "f_blend")]
     made: dict[str, Sequence[Heading]] = {"candidates": [candidates], "shelves": [shelves] if shelves else []}
     tables: dict[str, Sequence[Heading]] = {**made, "library": library, "listens": after}
     unranked = frozenset(unranked_sources())
@@ -134,18 +139,12 @@ def reordered(side: Side, ranker: Any | None, name: str) -> Side:
     """
 
     def change(chunk: Chunk) -> Chunk:
-        candidates = chunk["candidates"]
-        if ranker is None:
-            scored = candidates.with_columns(ranker_score="f_blend").drop("p_listened", strict=False)
-        else:
-            matrix = ranker_features(candidates, ranker.names)
-            listened = ranker.heads(matrix).get("p_listened")
-            scored = candidates.with_columns(pl.Series("ranker_score", ranker.score(matrix), dtype=pl.Float32))
-            chances = np.full(len(matrix), np.nan, np.float32) if listened is None else listened
-            scored = scored.with_columns(pl.Series("p_listened", chances, dtype=pl.Float32).fill_nan(None))
+        scored = scored_by(ranker, chunk["candidates"].drop("p_listened", strict=False))
         return Chunk(chunk.shard, {**chunk.tables, "candidates": scored, "shelves": chunk["shelves"].clear()})
 
-    return replace(side, name=name, change=change)
+    opened = Warehouse(side.night.warehouse)
+    features = features_of(opened, opened.need("candidates", side.night.day))
+    return side.other(name, change, [*side.columns["candidates"], *(f for f in features if f != "f_blend")])
 
 
 def remade(side: Side, manifest: Manifest, settings: Any, listeners: pl.Series, name: str) -> Side:
@@ -187,7 +186,7 @@ def remade(side: Side, manifest: Manifest, settings: Any, listeners: pl.Series, 
         known = {t: f.join(listeners.to_frame(), on="listener_id", how="semi") for t, f in chunk.tables.items()}
         return Chunk(chunk.shard, {**known, **mine})
 
-    return replace(side, name=name, change=change, columns={**side.columns, "candidates": columns})
+    return side.other(name, change, columns)
 
 
 def _refuse_other_models(models: Manifest, settings: Any) -> None:

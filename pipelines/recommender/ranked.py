@@ -1,6 +1,7 @@
 """What a ranker reads of candidates, and what the rewards then make of its order.
 
 ranker_features(candidates, names)              float32 [n, f]
+scored_by(ranker, candidates)                   the candidates with the ranker's score and heads, or the blend's
 Rewarded(heads, beliefs, settings)(scored)      the candidates with their rewards' terms, in an order that follows them
 """
 
@@ -37,6 +38,22 @@ class Rewarded:
         known = scored.with_columns(pl.Series(name, v, dtype=pl.Float32).fill_nan(None) for name, v in chances.items())
         worth = values(known, self.beliefs, self.settings).drop(list(chances))
         return composed(worth, self.settings.weights, ["row", "heard_before"], "ranker_score")
+
+
+def scored_by(ranker: Any | None, candidates: pl.DataFrame) -> pl.DataFrame:
+    """The candidates with `ranker_score` and the ranker's heads (`p_listened`, ...); None = the untrained blend, which has none.
+
+    Raises:
+        UserError: as `ranker_features`.
+    """
+    if ranker is None:
+        return candidates.with_columns(ranker_score=pl.col("f_blend").cast(pl.Float32))
+    matrix = ranker_features(candidates, ranker.names)
+    heads = ranker.heads(matrix)
+    return candidates.with_columns(
+        pl.Series("ranker_score", ranker.score(matrix), dtype=pl.Float32),
+        *(pl.Series(name, values, dtype=pl.Float32) for name, values in heads.items()),
+    )
 
 
 def ranker_features(candidates: pl.DataFrame, names: Sequence[str]) -> np.ndarray:

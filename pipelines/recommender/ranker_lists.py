@@ -20,13 +20,12 @@ import polars as pl
 from transforms.common.sample import in_sample
 from transforms.tables.chunks import read_chunks
 from transforms.tables.manifest import Heading
-from transforms.tables.specs import specs
+from transforms.tables.specs import a_few, specs
 from transforms.tables.warehouse import Warehouse
 
 Also = Callable[[pl.DataFrame, date], pl.DataFrame]  # candidates of a night and its date -> them with more columns
 LABELS = ("listened", "completed", "saved", "returned")
 REWARDED = ("skipped", "adopted")  # of rewards alone; the rankers' own heads do not learn them
-LOOKED_AT = 16  # shards that tell how much all hold
 _OUTCOME = (
     *("night", "horizon", "listener_id", "track_id", "stage", "origin", "rank", "propensity", "heard_before"),
     *LABELS,
@@ -44,9 +43,9 @@ class Counted:
 
 
 def counted(warehouse: Warehouse, night: Heading) -> Counted:
-    """How many lists a night kept whole: exact of up to `LOOKED_AT` shards, beyond what so many of them say of all."""
+    """How many lists a night kept whole: exact of up to `FEW` shards, beyond what so many of them say of all."""
     every = specs(warehouse, night.shards, {"candidates": [night]})
-    looked_at = every[:: max(1, night.shards // LOOKED_AT)]
+    looked_at = a_few(every)
     lists = rows = 0
     for spec in looked_at:
         for chunk in read_chunks(spec, {"candidates": ("listener_id", "stage")}):
@@ -78,7 +77,7 @@ def whole_lists(
     """
     every = specs(warehouse, night.shards, {"candidates": [night], "outcomes": [outcome]})
     taken = every[: max(1, math.ceil(share * night.shards))]
-    columns = {"candidates": (*_STORED, *_features(warehouse, night)), "outcomes": _OUTCOME}
+    columns = {"candidates": (*_STORED, *features_of(warehouse, night)), "outcomes": _OUTCOME}
     for chunk in (chunk for spec in taken for chunk in read_chunks(spec, columns)):
         rows, became = chunk["candidates"], chunk["outcomes"]
         # what nobody placed was kept of whole lists only
@@ -96,7 +95,7 @@ def whole_lists(
         yield (mine if also is None or not mine.height else also(mine, night.date)), became
 
 
-def _features(warehouse: Warehouse, night: Heading) -> list[str]:
+def features_of(warehouse: Warehouse, night: Heading) -> list[str]:
     """The features that a night's candidates have; a night is made by one code, so any of its files tells."""
     first = next((file.path for file in warehouse.whole(night).files if file.rows), None)
     names = warehouse.open_parquet(first).schema_arrow.names if first else []

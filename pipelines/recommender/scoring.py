@@ -20,7 +20,7 @@ from pipelines.recommender.arms import by_arm
 from pipelines.recommender.earlier import earlier_of
 from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.known import known_of
-from pipelines.recommender.ranked import Rewarded, ranker_features
+from pipelines.recommender.ranked import Rewarded, scored_by
 from pipelines.recommender.scored import answered, embeddings_of, ever_heard, joined, plays_of_tracks, stored
 from pipelines.recommender.scoring_plan import UNTRAINED, Plan
 from pipelines.recommender.signal_columns import with_signals
@@ -202,15 +202,7 @@ class Scorer:
 
         A listener for whom no source but popularity found anything gets them in the order of popularity.
         """
-        if self.ranker is None:
-            scored = candidates.with_columns(ranker_score=pl.col("f_blend").cast(pl.Float32))
-        else:
-            matrix = ranker_features(candidates, self.ranker.names)
-            heads = self.ranker.heads(matrix)
-            scored = candidates.with_columns(
-                pl.Series("ranker_score", self.ranker.score(matrix), dtype=pl.Float32),
-                *(pl.Series(name, values, dtype=pl.Float32) for name, values in heads.items()),
-            )
+        scored = scored_by(self.ranker, candidates)
         impersonal = next((f"score_{s.name}" for s in self.sources if not s.personal and s.ranked), None)
         if impersonal in scored.columns:
             alone = popular_alone(scored, self.sources)

@@ -32,7 +32,7 @@ from transforms.listening.library import LibrarySettings
 from transforms.metrics.intervals import Interval
 from transforms.signals.declared import DEFAULTS, Signal, nearest
 from transforms.signals.features import PREFIX, names_of
-from transforms.signals.plan import declared
+from transforms.signals.plan import declared_in
 from transforms.signals.settings import SignalSettings
 from transforms.tables.as_of import AsOf, as_of
 from transforms.tables.warehouse import Warehouse
@@ -258,8 +258,7 @@ def _figures(data: pl.DataFrame, part: Judged, names: Sequence[str], settings: A
 
 def known_signals(past: AsOf) -> dict[str, Signal]:
     """Every signal that the warehouse holds, those that are off included."""
-    tables = ("listens", "signal_values", "track_values")
-    return {**DEFAULTS, **declared([m for t in tables for m in past.every(t)])}
+    return {**DEFAULTS, **declared_in(past)}
 
 
 def _signal(known: Mapping[str, Signal], name: str) -> Signal:

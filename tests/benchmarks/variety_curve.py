@@ -19,7 +19,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from transforms.evaluation.variety import HORIZON, StoredNight
+from transforms.evaluation.variety import HORIZON, ReassembledNight
 from transforms.shelves.shelf import ShelfSettings
 from transforms.tables.warehouse import Warehouse
 
@@ -58,7 +58,7 @@ def main(url: str, listeners: int) -> None:
     """Print a JSON line a setting and night, the choice, and what it costs on the last night."""
     warehouse = Warehouse(url)
     dates = [d for d in warehouse.dates("candidates") if warehouse.current("outcomes", d + timedelta(HORIZON))]
-    *earlier, last = [StoredNight(warehouse, d, listeners) for d in dates]
+    *earlier, last = [ReassembledNight(warehouse, d, listeners) for d in dates]
     validation: dict[str, list[tuple[dict[str, float], float]]] = {}
     for family, settings in FAMILIES.items():
         for setting in settings:

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from pipelines.cli.compare import compared, lines_of
+from pipelines.cli.compare import Against, compared, lines_of
 from pipelines.cli.main import cli
 from pipelines.evaluate import evaluate
 from pipelines.runtime.config import Settings
@@ -18,11 +18,9 @@ from pipelines.runtime.settings_file import to_yaml
 from tests.pipelines.world import NIGHT, SETTINGS, World
 from transforms.common.errors import UserError
 
-NOTHING = {"other": None, "with_warehouse": None, "ranker_of": None, "with_config": None, "days": 7, "listeners": 2000}
-
 
 def asked(world: World, **what: object) -> pl.DataFrame:
-    return compared(world.warehouse.url, NIGHT, SETTINGS, **{**NOTHING, **what})[0]  # type: ignore[arg-type]
+    return compared(world.warehouse.url, NIGHT, SETTINGS, Against(**what))[0]  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from pipelines.recommender.ranker_examples import Pair, examples, judged
-from pipelines.recommender.ranker_lists import LOOKED_AT, counted
+from pipelines.recommender.ranker_lists import counted
 from tests.pipelines.tiny import put
 from transforms.common.hashing import stable_hash
 from transforms.tables.schema import TABLES
+from transforms.tables.specs import FEW
 from transforms.tables.warehouse import Warehouse
 
 NIGHTS, HORIZON, LONG = (date(2026, 1, 5), date(2026, 1, 12)), 7, 10
@@ -94,7 +95,7 @@ def test_rows_of_lists_that_were_not_kept_whole_thin_nothing(tmp_path: Path) -> 
 
 def test_of_many_shards_a_few_tell_how_many_lists_there_are(tmp_path: Path) -> None:
     warehouse = Warehouse(str(tmp_path))
-    pair = store(warehouse, NIGHTS[0], shards=4 * LOOKED_AT, people=3000)
+    pair = store(warehouse, NIGHTS[0], shards=4 * FEW, people=3000)
     found = counted(warehouse, pair[0])
     assert found.lists == pytest.approx(3000, rel=0.12)  # 750 of 3,000 by hash: a standard deviation of 3%
     assert found.rows == LONG * found.lists

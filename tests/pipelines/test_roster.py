@@ -10,7 +10,8 @@ import pytest
 from tests.pipelines.tiny import LISTENERS, NIGHT, build, frame, put
 from transforms.common.errors import UserError
 from transforms.tables.as_of import as_of
-from transforms.tables.roster import MOST, roster_size
+from transforms.tables.roster import roster_size
+from transforms.tables.specs import FEW
 from transforms.tables.warehouse import Warehouse
 
 OPEN = Warehouse.open_parquet
@@ -50,4 +51,4 @@ def test_of_many_shards_a_few_tell_how_many_all_hold(tmp_path: Path, monkeypatch
     monkeypatch.setattr(Warehouse, "open_parquet", lambda self, path: opened.append(path) or OPEN(self, path))
     counted = roster_size(made, [], made.need("listeners", NIGHT), NIGHT, enough=100)
     assert counted == pytest.approx(4000, rel=0.1)  # 1,000 of 4,000 by hash: a standard deviation of 3%
-    assert len(opened) == MOST
+    assert len(opened) == FEW

@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 
 from transforms.listening.library import merge
+from transforms.metrics.beyond import gini
 from transforms.shelves.assemble import Given, assemble
 from transforms.shelves.evidence.collect import tastes
 from transforms.shelves.history import Embeddings, History, TrackSide
@@ -58,7 +59,7 @@ class Point:
     gini: float
 
 
-class StoredNight:
+class ReassembledNight:
     """One night: candidates, what was listened to after it, tastes."""
 
     def __init__(self, warehouse: Warehouse, night: date, listeners: int) -> None:
@@ -140,16 +141,15 @@ class StoredNight:
                     float((p[some] * np.log(p[some] / ((1 - SMOOTHING) * q[some] + SMOOTHING * p[some]))).sum())
                 )
         counts = np.sort(np.bincount(track, minlength=len(self.tracks)))[-self.candidates["track_id"].n_unique() :]
-        ranks, total = np.arange(1, len(counts) + 1), max(int(counts.sum()), 1)
         return {
             "distance": float(np.mean(distances)) if distances else float("nan"),
             "divergence": float(np.mean(divergences)) if divergences else float("nan"),
             "coverage": float((counts > 0).mean()),
-            "gini": float((2 * (ranks * counts).sum() / (len(counts) * total)) - (len(counts) + 1) / len(counts)),
+            "gini": gini(counts),
         }
 
 
-def curve(night: StoredNight, shelf: ShelfSettings, strengths: Sequence[float] = STRENGTHS) -> list[Point]:
+def curve(night: ReassembledNight, shelf: ShelfSettings, strengths: Sequence[float] = STRENGTHS) -> list[Point]:
     """The points of a shelf, weakest first; strength 1 is what the settings say (or `PLAIN`, where they say nothing)."""
     own = {name: float(getattr(shelf.variety, name)) for name in ("mmr", "calibration", "popularity")}
     weights = {name: value for name, value in own.items() if value} or PLAIN

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from transforms.common.compiled import compiled
-from transforms.shelves.limits import FITS, Counted, Limits, Of, fills_up, place, why_not
+from transforms.shelves.limits import FITS, Counted, Limits, Of, full, place, why_not
 from transforms.shelves.variety import Weights, divergence, likeness
 
 
@@ -33,12 +33,12 @@ def choose(  # noqa: PLR0912, PLR0915 (a compiled loop: calls would copy its win
     by_group = np.zeros(len(mix), np.int64)
     apart = np.zeros(len(mix) + 1)
     low, high, found, at, placed = np.inf, -np.inf, 0, first, 0
-    gone, full = np.int64(-1), False
+    gone, tight = np.int64(-1), False
     while placed < len(into):
         # What no longer fits leaves the window, and the next of the order come in. While nothing is full, it is what was taken.
         kept = 0
         for k in range(found):
-            if full or piece[order[near[k]]] == gone:
+            if tight or piece[order[near[k]]] == gone:
                 refused[near[k]] = why_not(order[near[k]], of, limits)
             if refused[near[k]] == FITS:
                 if kept < k:
@@ -79,7 +79,7 @@ def choose(  # noqa: PLR0912, PLR0915 (a compiled loop: calls would copy its win
         place(row, of, limits)
         into[placed] = row
         placed += 1
-        gone, full = piece[row], fills_up(row, of, limits)
+        gone, tight = piece[row], full(row, of, limits) != FITS
         if in_group[chosen] >= 0:
             by_group[in_group[chosen]] += 1
         if weights.mmr:

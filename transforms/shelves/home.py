@@ -67,15 +67,11 @@ def home_order(
     for surface in dict.fromkeys(shelf.surface for shelf in settings.shelves):
         ids = [shelf.shelf_id for shelf in settings.shelves if shelf.surface == surface]
         context = np.full((len(listeners), len(ids)), _NONE, np.int64)
-        if surface == HOME and settings.home.learned:
+        learned = surface == HOME and settings.home.learned
+        if learned:
             context = contexts(listener_ids, ids, looks.heard, looks.looks, night.date)
         seen, played = counted(looks.counts, ids)
-        if (
-            surface == HOME
-            and settings.home.learned
-            and not night.greedy
-            and 0 < seen.sum() >= settings.home.least_looks
-        ):
+        if learned and not night.greedy and 0 < seen.sum() >= settings.home.least_looks:
             here = np.column_stack([there[shelf_id] for shelf_id in ids])
             beliefs = believed(seen, played, settings.home)
             placed = ordered(listener_ids, here, context, beliefs, settings.home, night.seed, night.date)

@@ -103,10 +103,14 @@ class Limits(NamedTuple):
 
 
 @compiled
-def why_not(row: int, of: Of, limits: Limits) -> int:  # noqa: PLR0911 (a compiled loop)
+def why_not(row: int, of: Of, limits: Limits) -> int:
     """`FITS`, or what keeps the row off."""
-    if of.taken[of.piece[row]]:
-        return IS_TAKEN
+    return IS_TAKEN if of.taken[of.piece[row]] else full(row, of, limits)
+
+
+@compiled
+def full(row: int, of: Of, limits: Limits) -> int:
+    """`FITS`, or what the row counts for that has reached its cap."""
     t, counted, caps = of.track[row], of.counted, limits.caps
     if caps.artist:
         for at in range(counted.artist_bounds[t], counted.artist_bounds[t + 1]):
@@ -125,28 +129,6 @@ def why_not(row: int, of: Of, limits: Limits) -> int:  # noqa: PLR0911 (a compil
         if source >= 0 and limits.most[source] and limits.placed[source] >= limits.most[source]:
             return QUOTA
     return FITS
-
-
-@compiled
-def fills_up(row: int, of: Of, limits: Limits) -> bool:
-    """Whether something that the placed row counts for has reached its cap, so that others may no longer fit."""
-    t, counted, caps = of.track[row], of.counted, limits.caps
-    if caps.artist:
-        for at in range(counted.artist_bounds[t], counted.artist_bounds[t + 1]):
-            if counted.by_artist[counted.artists[at]] >= caps.artist:
-                return True
-    if caps.album and counted.album[t] >= 0 and counted.by_album[counted.album[t]] >= caps.album:
-        return True
-    if caps.song and counted.song[t] >= 0 and counted.by_song[counted.song[t]] >= caps.song:
-        return True
-    if caps.tag:
-        for at in range(counted.tag_bounds[t], counted.tag_bounds[t + 1]):
-            if counted.by_tag[counted.tags[at]] >= caps.tag:
-                return True
-    if len(limits.source):
-        source = limits.source[row]
-        return bool(source >= 0 and limits.most[source] and limits.placed[source] >= limits.most[source])
-    return False
 
 
 @compiled

@@ -67,6 +67,11 @@ def declared(manifests: Sequence[Heading]) -> dict[str, Signal]:
     return joined([m.extra.get(SIGNALS, {}) for m in manifests])
 
 
+def declared_in(past: AsOf) -> dict[str, Signal]:
+    """Signals that the log and the tables of a warehouse declare, up to a view's date, those that settings ignore included."""
+    return declared([m for t in ("listens", "signal_values", "track_values") for m in past.every(t)])
+
+
 def plan_signals(past: AsOf, date_from: date, settings: FoldSettings) -> SignalPlan | None:
     """Plan the sums of the dates from `date_from` to the view's; None where everything is current.
 

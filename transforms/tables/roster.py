@@ -2,7 +2,7 @@
 
 Shares of listeners (whose histories are learned from, whose candidates are kept) follow from this number. It is counted
 as of the night, not read off the newest `listeners` table, whose rows include people who joined later. A launcher counts it, so
-it looks at no more than `MOST` shards: listeners are spread over shards by hash, so some shards tell how many all hold.
+it looks at no more than `FEW` shards: listeners are spread over shards by hash, so some shards tell how many all hold.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from transforms.tables.manifest import Heading
-from transforms.tables.specs import specs
+from transforms.tables.specs import a_few, specs
 from transforms.tables.warehouse import Warehouse, reading
-
-MOST = 16
 
 
 def roster_size(
@@ -25,7 +23,7 @@ def roster_size(
 ) -> int:
     """Listeners of the library as of `day`, and those of `listeners` who had joined by then.
 
-    Only ids are read, a shard at a time, of at most `MOST` shards, and nothing at all where the tables have no more than `enough`
+    Only ids are read, a shard at a time, of at most `FEW` shards, and nothing at all where the tables have no more than `enough`
     rows.
 
     Args:
@@ -34,7 +32,7 @@ def roster_size(
         enough: the exact number matters only beyond it.
 
     Returns:
-        the number if it exceeds `enough`, exact of up to `MOST` shards and else what `MOST` of them say of all; otherwise some
+        the number if it exceeds `enough`, exact of up to `FEW` shards and else what `FEW` of them say of all; otherwise some
         number up to `enough` and not below the exact one.
     """
     read = [*library, *([listeners] if listeners else [])]
@@ -44,7 +42,7 @@ def roster_size(
     shards = min(m.shards for m in read)
     total = 0
     every = specs(warehouse, shards, {"library": library, "listeners": [listeners] if listeners else []})
-    looked_at = every[:: max(1, shards // MOST)]
+    looked_at = a_few(every)
     for spec in looked_at:
         parts = [
             ids

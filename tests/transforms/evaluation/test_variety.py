@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from tests.pipelines.test_show import store
-from transforms.evaluation.variety import HORIZON, StoredNight, curve, measured_night, told
+from transforms.evaluation.variety import HORIZON, ReassembledNight, curve, measured_night, told
 from transforms.shelves.defaults import DEFAULT
 from transforms.shelves.shelf import ShelfSettings, VarietySettings
 from transforms.tables.runs import Written, finish, plan, with_extra
@@ -98,7 +98,7 @@ def test_the_newest_night_whose_week_is_known_is_measured(warehouse: Warehouse) 
 def test_a_curve_by_hand(warehouse: Warehouse) -> None:
     """Without variety both see r1, r2: alike, rock alone. With much of it r1, j1: at right angles, one of each."""
     shelf = SHELF.model_copy(update={"variety": VarietySettings(mmr=1.0)})
-    plain, much = curve(StoredNight(warehouse, NIGHT, 10), shelf, (0.0, 2.0))
+    plain, much = curve(ReassembledNight(warehouse, NIGHT, 10), shelf, (0.0, 2.0))
     one_hit = 1.0 / (1.0 + 1.0 / np.log2(3))  # ann listened to two tracks; r1 stands first, r2 is no hit
     assert plain.ndcg == pytest.approx(one_hit) and plain.paid == 0
     assert plain.distance == pytest.approx(0.0) and much.distance == pytest.approx(1.0)
@@ -111,7 +111,7 @@ def test_a_curve_by_hand(warehouse: Warehouse) -> None:
 
 
 def test_where_a_shelf_asks_for_no_variety_likeness_is_tried(warehouse: Warehouse) -> None:
-    points = curve(StoredNight(warehouse, NIGHT, 1), SHELF)
+    points = curve(ReassembledNight(warehouse, NIGHT, 1), SHELF)
     assert [p.setting for p in points] == [{"mmr": 0.0}, {"mmr": 0.1}, {"mmr": 0.2}, {"mmr": 0.4}]
 
 
