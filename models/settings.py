@@ -65,6 +65,20 @@ class HistorySettings(BaseModel, frozen=True, extra="forbid"):
     examples_most: int = Field(2_000_000, ge=1, description="most training examples of any audience: the budget")
 
 
+class ApproximateSettings(BaseModel, frozen=True, extra="forbid"):
+    """From which catalog on dense sources are searched approximately, and what an index must find to be used."""
+
+    tracks: int | None = Field(
+        None, ge=1, description="catalogs from this size on are searched approximately; null = always exactly"
+    )
+    recall: float = Field(0.95, gt=0, le=1, description="share of the exact best that an index finds at least")
+    best: int = Field(300, ge=1, description="how many best that is asked of")
+    sample: int = Field(200, ge=1, description="listeners it is asked for, a hashed sample of the fit")
+    links: int = Field(24, ge=2, description="links of a track in the graph (HNSW's M)")
+    build_breadth: int = Field(400, ge=1, description="tracks looked at while one is entered (ef_construction)")
+    breadth: int = Field(1500, ge=1, description="tracks looked at in a search, at least (ef)")
+
+
 class LinearSettings(BaseModel, frozen=True, extra="forbid"):
     """Settings of the linear ranker."""
 

@@ -6,15 +6,17 @@ manifests, runs/*.json, evaluation, shelves, tracks of D -> reports/date=D/repor
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import polars as pl
 
+from models.settings import ApproximateSettings
 from pipelines.cli.show import titles
 from pipelines.recommender import promotion
+from pipelines.recommender.indexes import remark
 from pipelines.recommender.registry import read_by
 from transforms.common.hashing import stable_hash
 from transforms.evaluation.responses import without_estimates
@@ -235,7 +237,7 @@ def _models(warehouse: Warehouse, used: list[Manifest]) -> Iterator[Model]:
             if file.path.endswith("/entry.json"):
                 entry = json.loads(warehouse.store.read(file.path))
                 metrics = dict(sorted(entry.get("metrics", {}).items()))
-                remark = promotion.sentence(manifest.extra) if manifest.table == "rankers" else None
+                remark = promotion.sentence(manifest.extra) if manifest.table == "rankers" else searched(entry)
                 yield Model(
                     entry["name"],
                     entry.get("kind", ""),
@@ -244,6 +246,12 @@ def _models(warehouse: Warehouse, used: list[Manifest]) -> Iterator[Model]:
                     metrics,
                     f"{manifest.date}: {remark}" if remark else "",
                 )
+
+
+def searched(entry: Mapping[str, Any]) -> str:
+    """How the dense sources of a model's entry are searched; empty where exactly and without an index."""
+    described = entry.get("settings", {}).get("approximate")
+    return remark(entry.get("metrics", {}), ApproximateSettings.model_validate(described)) if described else ""
 
 
 def _samples(warehouse: Warehouse, shelves: Manifest | None, stands: Standing) -> list[Sample]:

@@ -1,7 +1,7 @@
 """Everything a night learns from other listeners, fitted together over one vocabulary, saved and loaded as one folder.
 
     vocabulary.parquet  als/  two_tower/  sequence/  neighbours.npz  clusters.npz  popularity.npz  artists.npz
-    next_in_session.npz
+    next_in_session.npz  indexes/
 
 The parts are those of `pipelines.recommender.registry`; what each means stands in `models` and `transforms.candidates`. It
 runs without Beam, so that the same fit can be made in a notebook.
@@ -25,6 +25,7 @@ from models.threads import compute_with
 from models.vocabulary import Vocabulary
 from pipelines.recommender import registry
 from pipelines.recommender.evidence import Evidence
+from pipelines.recommender.indexes import Indexes, asked_for, exact
 from pipelines.recommender.settings import ModelSettings
 from transforms.candidates.base import Source, SourceInputs, TopK, made_of
 from transforms.candidates.blocks import Catalog
@@ -44,12 +45,14 @@ class Fitted:
         settings: that they were fitted or loaded by.
         parts: by name; a part that was not fitted is not there.
         took: what `Clock.drain` said of fitting them.
+        indexes: for approximate search of some of them.
     """
 
     vocabulary: Vocabulary
     settings: ModelSettings
     parts: dict[str, Any]
     took: dict[str, int] = field(default_factory=dict)
+    indexes: Indexes = field(default_factory=Indexes)
 
     def __getitem__(self, name: str) -> Any:
         """A part by its name."""
@@ -85,10 +88,10 @@ class Fitted:
         return made_of(registry.sources(), inputs)
 
     def _search(self, name: str, vectors: np.ndarray) -> TopK:
+        if name in self.indexes.kept:
+            return self.indexes.kept[name]
         if name not in self._searches:
-            from models.topk import TopK as Search
-
-            self._searches[name] = Search(vectors, skip=unknown_rows(vectors))
+            self._searches[name] = exact(vectors)
         return self._searches[name]
 
     @cached_property
@@ -105,7 +108,7 @@ class Fitted:
         found = {"tracks": float(len(self.vocabulary) - 1)}
         for part in self._here():
             found |= part.metrics(self[part.name])
-        return found
+        return found | self.indexes.metrics()
 
     def _here(self) -> list[registry.Part]:
         """The parts that were fitted."""
@@ -117,6 +120,7 @@ class Fitted:
         self.vocabulary.save(folder / VOCABULARY)
         for part in self._here():
             part.save(self[part.name], folder)
+        self.indexes.save(folder)
 
     @classmethod
     def load(cls, folder: Path, settings: ModelSettings) -> Fitted:
@@ -127,20 +131,17 @@ class Fitted:
                 with another number of threads than the settings ask for.
         """
         compute_with(settings.threads)
+        kinds = [kind(settings) for kind in registry.parts()]
         try:
-            loaded = {kind.name: kind(settings).load(folder) for kind in registry.parts()}
+            loaded = {part.name: part.load(folder) for part in kinds}
         except KeyError as error:
             raise UserError(
                 f"expected models as this version writes them, found some without {error}; make them again with "
                 "`nightshelf run --date` of their date, or leave `--fit-date` out"
             ) from error
         parts = {name: part for name, part in loaded.items() if part is not None}
-        return cls(Vocabulary.load(folder / VOCABULARY), settings, parts)
-
-
-def unknown_rows(vectors: np.ndarray) -> np.ndarray:
-    """Rows without a vector: the unknown track, and tracks nothing is known of."""
-    return np.flatnonzero(~np.any(vectors != 0, axis=1))
+        indexes = Indexes.load(folder, kinds, parts, settings.approximate)
+        return cls(Vocabulary.load(folder / VOCABULARY), settings, parts, indexes=indexes)
 
 
 def fit(evidence: Evidence, settings: ModelSettings, seed: int) -> Fitted:
@@ -159,4 +160,9 @@ def fit(evidence: Evidence, settings: ModelSettings, seed: int) -> Fitted:
             fitted = part.fit(evidence, made, seed)
         if fitted is not None:
             made[part.name] = fitted
-    return Fitted(evidence.vocabulary, settings, made, clock.drain())
+    kinds = [kind(settings) for kind in registry.parts()]
+    indexes = Indexes()
+    if asked_for(settings.approximate, len(evidence.vocabulary)):
+        with clock.part("indexes", len(evidence.vocabulary)):
+            indexes = Indexes.fit(kinds, made, evidence, settings.approximate, seed)
+    return Fitted(evidence.vocabulary, settings, made, clock.drain(), indexes)

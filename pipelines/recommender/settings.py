@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.clusters import ClusterSettings
 from models.settings import (
     AlsSettings,
+    ApproximateSettings,
     DecoderSettings,
     HistorySettings,
     SemanticIdSettings,
@@ -30,6 +31,7 @@ READ_WHEN_SCORING = (
     "next_in_session",
     "plugins",
     "threads",
+    "approximate",
 )  # of ModelSettings, by the parts' `load`
 
 
@@ -80,6 +82,9 @@ class ModelSettings(BaseModel):
     )
     profiles: ProfileSettings = Field(ProfileSettings(), description="what is kept of a cluster")
     sample_listeners: int = Field(2_000_000, ge=1, description="listeners learned from at most, a hashed sample")
+    approximate: ApproximateSettings = Field(
+        ApproximateSettings(), description="approximate search of the sources that score by a dot product"
+    )
     threads: int = Field(
         DEFAULT,
         ge=1,

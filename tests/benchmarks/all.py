@@ -23,6 +23,7 @@ from tests.benchmarks.real_tables import cold_markdown, figure, markdown, table
 # each in a process of its own: what one leaves in memory must not count against the next
 ALWAYS = {
     "top_k": ("tests.benchmarks.top_k",),
+    "approximate": ("tests.benchmarks.approximate",),
     "ingest_20m": ("tests.benchmarks.ingest_20m",),
     "incremental": ("tests.benchmarks.incremental",),
     "survival": ("tests.benchmarks.survival",),

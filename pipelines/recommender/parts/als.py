@@ -40,3 +40,11 @@ class AlsPart(Part):
     def vectors(self, fitted: Any) -> np.ndarray:
         """See `Part.vectors`."""
         return np.asarray(fitted.item_factors, np.float32)
+
+    def queries(self, fitted: Any, evidence: Evidence, listeners: np.ndarray) -> np.ndarray:
+        """See `Part.queries`."""
+        return np.asarray(fitted.fold_in(evidence.heard[listeners]))
+
+    def searched(self, fitted: Any) -> np.ndarray:
+        """See `Part.searched`."""
+        return np.asarray(fitted.item_factors)

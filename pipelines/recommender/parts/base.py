@@ -76,6 +76,21 @@ class Part(ABC):
         """float32 [n, d], vectors of tracks for table `track_embeddings`; None = it has none to give."""
         return None
 
+    def queries(self, fitted: Any, evidence: Evidence, listeners: np.ndarray) -> np.ndarray | None:
+        """float32 [len(listeners), d]: vectors of some of the fit's listeners, whose dot products with `items` order tracks.
+
+        Args:
+            listeners: int, rows of `Evidence.listeners`.
+
+        Returns:
+            None where the part is not searched by a dot product; its sources are then never searched approximately.
+        """
+        return None
+
+    def searched(self, fitted: Any) -> np.ndarray:
+        """float32 [n, d]: what `queries` are compared with. Only asked for where there are queries."""
+        raise NotImplementedError(f"part {self.name} has queries and does not say what they are compared with")
+
     def metrics(self, fitted: Any) -> dict[str, float]:
         """What the registry notes of the fit."""
         return {}

@@ -82,6 +82,20 @@ class SequencePart(Part):
 
         return States(SequenceModel.load(folder / FOLDER))
 
+    def queries(self, fitted: States, evidence: Evidence, listeners: np.ndarray) -> np.ndarray | None:
+        """See `Part.queries`: after each one's last listens."""
+        listens = listens_in_order(evidence)
+        if listens is None:
+            return None
+        order = evidence.plays["listener"].unique().sort()
+        known = evidence.listeners.gather(listeners)
+        rows = order.search_sorted(known.filter(known.is_in(order.implode())))
+        return np.asarray(fitted.model.embed(*listens.last(np.asarray(rows), fitted.length)))
+
+    def searched(self, fitted: States) -> np.ndarray:
+        """See `Part.searched`."""
+        return fitted.items
+
     def metrics(self, fitted: States) -> dict[str, float]:
         """See `Part.metrics`."""
         return {"sequence_loss": fitted.model.losses[-1]} if fitted.model.losses else {}

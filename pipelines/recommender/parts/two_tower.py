@@ -95,6 +95,20 @@ class TwoTowerPart(Part):
         """See `Part.vectors`."""
         return np.asarray(fitted.items, np.float32)
 
+    def queries(self, fitted: Towers, evidence: Evidence, listeners: np.ndarray) -> np.ndarray:
+        """See `Part.queries`: by the plays that the fit read, in their order."""
+        from models.histories import matrix
+
+        hashes = pl.DataFrame({"listener": evidence.listeners.gather(listeners), "row": np.arange(len(listeners))})
+        plays = evidence.plays.with_row_index("when").join(hashes, on="listener", maintain_order="left")
+        items, shape = evidence.vocabulary.rows(plays["track_id"]), (len(listeners), len(evidence.vocabulary))
+        rows = matrix(plays["row"].to_numpy(), items, plays["when"].to_numpy(), shape, self.settings.history)
+        return np.asarray(fitted.model.embed(rows))
+
+    def searched(self, fitted: Towers) -> np.ndarray:
+        """See `Part.searched`."""
+        return fitted.items
+
     def metrics(self, fitted: Towers) -> dict[str, float]:
         """See `Part.metrics`."""
         return {"two_tower_loss": fitted.model.losses[-1]} if fitted.model.losses else {}
