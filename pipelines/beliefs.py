@@ -26,7 +26,7 @@ from transforms.tables.upkeep import inputs_of
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "1"
+STEP = "2"
 TABLES = ("discoveries", "beliefs")
 
 

@@ -30,7 +30,7 @@ from transforms.tables.upkeep import inputs_of
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "6"
+STEP = "7"
 
 
 def evaluate(

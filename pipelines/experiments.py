@@ -2,6 +2,7 @@
 
 listens, impressions, feedback since (and before) they started  ->  exposures/date=D, one row a listener and experiment
                                                                 ->  sums by arm and metric  ->  readouts/date=D
+                                                                ->  sums for the long term  ->
 
 All that have started are read together, so that a date's table says of each what it said on that date.
 """
@@ -9,16 +10,18 @@ All that have started are read together, so that a date's table says of each wha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
 
 import apache_beam as beam
+import numpy as np
 import polars as pl
 
 from pipelines.runtime.jobs import launch
-from transforms.experiments.exposure import COLUMNS, Reading, exposures_of, readouts_of, sums_of, versions
+from transforms.experiments import surrogate
+from transforms.experiments.exposure import COLUMNS, early_of, exposures_of, readouts_of, sums_of
 from transforms.experiments.moments import Moments, added
-from transforms.experiments.settings import Experiment
+from transforms.experiments.readings import first_read, reading_of
 from transforms.tables.as_of import as_of
 from transforms.tables.beam import Commit, ReadChunks, WriteChunks
 from transforms.tables.chunks import Chunk
@@ -30,7 +33,7 @@ from transforms.tables.upkeep import inputs_of
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "2"
+STEP = "3"
 MOST_BEFORE = 28  # days before the exposure that make the covariate, as far as the log goes back
 
 
@@ -44,19 +47,16 @@ def experiments(warehouse: str, day: date, *, settings: Settings, beam_args: Seq
     started = [one for one in every.experiments if one.starts < day]
     if not started:
         return nothing
-    since = min(one.starts for one in started) - timedelta(MOST_BEFORE - 1)
-    tables = {t: past.between(t, since) for t in ("listens", "impressions", "feedback")}
+    since = min(first_read(past, one, every, MOST_BEFORE) for one in started)
+    tables = {t: past.between(t, since) for t in ("listens", "feedback")}
+    tables["impressions"] = past.between("impressions", min(one.starts for one in started))
     followed = [one for one in started if any(m.date > one.starts for m in tables["listens"])]
     if not followed:
         return nothing
     people = past.newest_or_first("listeners")
     tables["listeners"] = [people] if people else []
 
-    def reading(one: Experiment) -> Reading:
-        shown = any(m.date > one.starts for m in tables["impressions"])
-        return Reading(one, every, versions(past, one) if shown else (), day, MOST_BEFORE, past.holds("feedback"))
-
-    readings = [reading(one) for one in followed]
+    readings = [reading_of(past, one, every, MOST_BEFORE) for one in followed]
     runs = [
         run
         for table in ("exposures", "readouts")
@@ -79,10 +79,15 @@ def experiments(warehouse: str, day: date, *, settings: Settings, beam_args: Seq
             chunks = root | "Log" >> ReadChunks(work, COLUMNS)
             sums = chunks | "Sums" >> beam.FlatMap(sums_of, readings).with_output_types(tuple[str, Moments])
             total = sums | "By arm and metric" >> beam.CombinePerKey(added)
+            early = chunks | "Early" >> beam.FlatMap(early_of, readings).with_output_types(tuple[str, np.ndarray])
+            implied = early | "By group" >> beam.CombinePerKey(surrogate.added)
             table = (
                 total
                 | "All" >> beam.combiners.ToList()
-                | "Readout" >> beam.Map(readouts_of, followed).with_output_types(Chunk)
+                | "Readout"
+                >> beam.Map(readouts_of, followed, beam.pvalue.AsList(implied), every.surrogate).with_output_types(
+                    Chunk
+                )
             )
             exposed = chunks | "Exposed" >> beam.Map(exposures_of, readings).with_output_types(Chunk)
             written = (exposed, table) | "Tables" >> beam.Flatten() | "Files" >> WriteChunks(runs)

@@ -28,7 +28,7 @@ from transforms.shelves.exploration import probabilities
 
 POOL, SLOTS, EPSILON, TAU, STOPS = 8, 3, 0.1, 1.0, 0.25
 POLICIES = {"sharper": (0.0, 0.5), "uniform": (1.0, 1.0)}  # epsilon, tau
-DRAWS, PEEKS, EFFECT = 400, 14, 0.08
+PEEKS, EFFECT = 14, 0.08
 
 
 class Listeners:
@@ -93,8 +93,8 @@ def slots_covered(worlds: int, listeners: int, seed: int) -> dict[str, float]:
             asked = rows.with_columns(target=f"target {name}", expected=f"expected {name}")
             # where a slot was not reached nothing was earned, so a model that knows the chances of what is shown is too high
             for kind, found in (
-                ("slot", estimate(asked.filter("shown"), DRAWS, world)),
-                ("shelf", estimate_shelves(asked, DRAWS, world)),
+                ("slot", estimate(asked.filter("shown"))),
+                ("shelf", estimate_shelves(asked)),
             ):
                 for estimator in ("ips", "snips", "dr"):
                     inside = found[estimator].low <= true[kind, name] <= found[estimator].high

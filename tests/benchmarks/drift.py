@@ -5,7 +5,7 @@ is asked for alarms: nothing is wrong, so each is a false one. Then the last day
 warehouse as it stood the evening before: in its log, or in the program. A fault is caught where a check of that very night (WARN
 or FAIL) has one of the names that the fault should move.
 
-    python -m tests.benchmarks.drift --work FOLDER [--listeners 150] [--nights 26] [--seed 3]
+    python -m tests.benchmarks.drift --work FOLDER [--listeners 150] [--nights 26] [--seed 3] [--only WORD]
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import polars as pl
 
 from pipelines.ingest import ingest
 from pipelines.nightly import night
-from pipelines.runtime.config import Settings
 from pipelines.simulate import simulate
 from tests.pipelines.world import SETTINGS as SMALL
 from transforms.gates.check import Check
@@ -45,28 +45,35 @@ class Fault:
         moves: words of which one stands in the name of a check that catches it.
         log: what becomes of the day's log.
         program: attributes of the program that are replaced while the night is made, by dotted name.
-        settings: of the night.
     """
 
     name: str
     moves: tuple[str, ...]
     log: Change = lambda rows: rows
     program: tuple[tuple[str, Callable[..., Any]], ...] = ()
-    settings: Settings = SETTINGS
 
 
 def faults(people: pl.DataFrame) -> tuple[Fault, ...]:
     """The faults; `people` is table `listeners`, for whose market is lost."""
     largest = people["market"].drop_nulls().value_counts().sort("count", "market", descending=True)["market"][0]
     gone = people.filter(market=largest)["listener_id"]
-    without = SETTINGS.models.model_copy(update={"use_sequence": False})
     c = pl.col
     return (
-        Fault("a source is gone", ("source sequence",), settings=SETTINGS.model_copy(update={"models": without})),
         Fault(
-            "track ids are hashed anew", ("input tracks", "unknown tracks"), lambda r: r.with_columns("x" + c("track"))
+            "a source finds nothing",
+            ("source sequence",),
+            program=(("transforms.candidates.sequence.last_listens", _nothing),),
         ),
-        Fault("listener ids are hashed anew", ("input listeners", "roster"), lambda r: r.with_columns("x" + c("user"))),
+        Fault(
+            "track ids are hashed anew",
+            ("input tracks", "unknown tracks"),
+            lambda r: r.with_columns(track="x" + c("track")),
+        ),
+        Fault(
+            "listener ids are hashed anew",
+            ("input listeners", "roster"),
+            lambda r: r.with_columns(user="x" + c("user")),
+        ),
         Fault("a market is lost", ("input market",), lambda r: r.filter(~c("user").is_in(gone.implode()))),
         Fault(
             "lengths in seconds", ("log ms_played",), lambda r: r.with_columns((c("ms_played") / 1000).cast(pl.Int64))
@@ -77,7 +84,9 @@ def faults(people: pl.DataFrame) -> tuple[Fault, ...]:
             ("log skipped", "nulls"),
             lambda r: r.with_columns(skipped=pl.lit(None, pl.Boolean)),
         ),
-        Fault("platforms have other names", ("log platform",), lambda r: r.with_columns("new " + c("platform"))),
+        Fault(
+            "platforms have other names", ("log platform",), lambda r: r.with_columns(platform="new " + c("platform"))
+        ),
         Fault("the log comes twice", ("listens of the date", "plays of a listener", "volume"), _twice),
         Fault(
             "the ranker is inverted",
@@ -105,6 +114,10 @@ def _clock(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _twice(rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([rows, rows.with_columns(pl.col("ts") + 61_000)])
+
+
+def _nothing(block: Any, length: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros((len(block), length), np.int32), np.full((len(block), length), np.nan)
 
 
 def _zeros(block: Any, directions: Any, rows: Any, items: Any) -> Any:
@@ -137,11 +150,15 @@ def alarms(warehouse: Warehouse, day: date) -> list[str]:
 
 
 def measure(
-    work: Path, listeners: int, tracks: int, nights: int, seed: int
+    work: Path, listeners: int, tracks: int, nights: int, seed: int, only: str = ""
 ) -> tuple[dict[date, list[str]], dict[str, list[str]]]:
-    """Alarms of the stationary nights that were asked, by date, and those of every fault, by its name."""
+    """Alarms of the stationary nights that were asked, by date, and those of every fault, by its name.
+
+    Nights that an earlier call made in the folder are not made again.
+    """
     world, first = work / "world", END - timedelta(nights - 1)
-    simulate(listeners, tracks, nights + 34, str(world), seed, end_date=END, format="parquet")
+    if not world.exists():
+        simulate(listeners, tracks, nights + 34, str(world), seed, end_date=END, format="parquet")
     log = pl.concat([pl.read_parquet(p) for p in sorted((world / "listens").glob("*.parquet"))])
     stamp = (pl.col("ts") // 86_400_000).cast(pl.Int32).cast(pl.Date)
     told: dict[str, Any] = {**log_of(world, "parquet"), "impressions": str(world / "impressions.parquet")}
@@ -152,28 +169,30 @@ def measure(
         given = {**extra, "inputs": [str(path)], "mapping": told["mapping"]}
         ingest(url, "parquet", end_date=day, settings=SETTINGS, accept_gates=True, **given)
 
-    def make(url: str, day: date, settings: Settings) -> None:
+    def make(url: str, day: date) -> None:
         since = (day - first).days
-        night(url, day, settings, fit_date=day - timedelta(since % FIT_EVERY), accept_gates=True)
+        night(url, day, SETTINGS, fit_date=day - timedelta(since % FIT_EVERY), accept_gates=True)
 
     url, quiet = str(work / "warehouse"), dict[date, list[str]]()
     also = {k: told[k] for k in ("tracks", "listeners_file", "feedback", "impressions")}
-    deliver(url, log.filter(stamp < END), END - timedelta(1), "history", also)
+    if not Path(url).exists():
+        deliver(url, log.filter(stamp < END), END - timedelta(1), "history", also)
     for n in range(nights - 1):
         day = first + timedelta(n)
-        make(url, day, SETTINGS)
+        if Warehouse(url).current("shelves", day) is None:
+            make(url, day)
         if n >= FIRST_ASKED:
             quiet[day] = alarms(Warehouse(url), day)
             print(f"{day}: {len(quiet[day])} alarms {quiet[day]}", flush=True)
     caught = {}
     people = pl.read_parquet(told["listeners_file"])
-    for fault in (Fault("nothing is wrong", ()), *faults(people)):
+    for fault in (Fault("nothing is wrong", ()), *(one for one in faults(people) if only in one.name)):
         copy = work / "copy"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(url, copy)
         deliver(str(copy), fault.log(log.filter(stamp == END)), END, "day", {})
         with program(fault):
-            make(str(copy), END, fault.settings)
+            make(str(copy), END)
         caught[fault.name] = alarms(Warehouse(str(copy)), END)
         named = [a for a in caught[fault.name] if any(m in a.partition(":")[0] for m in fault.moves)]
         verdict = "caught" if named else "missed" if fault.moves else f"{len(caught[fault.name])} alarms"
@@ -189,10 +208,12 @@ if __name__ == "__main__":
     parser.add_argument("--tracks", type=int, default=1200)
     parser.add_argument("--nights", type=int, default=26)
     parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--only", default="", help="the faults with this in their names")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
-    quiet, caught = measure(given.work, given.listeners, given.tracks, given.nights, given.seed)
-    names = {fault.name: fault.moves for fault in faults(pl.read_parquet(given.work / "world" / "listeners.parquet"))}
+    quiet, caught = measure(given.work, given.listeners, given.tracks, given.nights, given.seed, given.only)
+    every = faults(pl.read_parquet(given.work / "world" / "listeners.parquet"))
+    names = {fault.name: fault.moves for fault in every if fault.name in caught}
     hits = sum(any(m in a.partition(":")[0] for a in caught[n] for m in moves) for n, moves in names.items())
     print(f"stationary nights with an alarm: {sum(map(bool, quiet.values()))} of {len(quiet)}")
     print(f"faults caught the same night, by name: {hits} of {len(names)}")

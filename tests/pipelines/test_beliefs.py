@@ -13,7 +13,7 @@ from pipelines.beliefs import beliefs
 from pipelines.runtime.config import Settings
 from tests.pipelines import tiny
 from transforms.listening.library import day_library
-from transforms.outcomes.beliefs import Prior, TraceSums
+from transforms.outcomes.beliefs import Prior, TraceSums, entries, entries_known, entry_weights
 from transforms.outcomes.discoveries import traces
 from transforms.reporting.loop import believed as of_report
 from transforms.tables.warehouse import Warehouse
@@ -51,12 +51,13 @@ def test_a_belief_is_what_the_traces_say(tmp_path: Path) -> None:
     arms = {}
     for track in found["track_id"].unique().sort():
         here = (found["track_id"] == track).to_numpy()
-        arms[track] = TraceSums.of(traces(found["days_heard"].to_numpy()[here], days), known[here])
-    prior = Prior.fit(arms.values(), np.ones(days))
+        rows = entries(traces(found["days_heard"].to_numpy()[here], days))
+        arms[track] = TraceSums.of(rows, entries_known(known[here]))
+    prior = Prior.fit(arms.values(), entry_weights(np.ones(days)))
     for row in told.filter(pl.col("track_id") != "").iter_rows(named=True):
         want = prior.posterior(arms[row["track_id"]])
         assert (row["mean"], row["variance"]) == (pytest.approx(want.mean), pytest.approx(want.variance))
-        assert row["traces"] == want.traces and row["complete"] == arms[row["track_id"]].counts[days]
+        assert row["traces"] == want.traces and row["complete"] == arms[row["track_id"]].counts[entries_known(days)]
 
 
 def test_without_a_long_term_reward_nothing_is_folded(tmp_path: Path) -> None:

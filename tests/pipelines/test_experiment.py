@@ -21,6 +21,7 @@ from tests.transforms.shelves import worlds
 from transforms.common.errors import UserError
 from transforms.experiments.assignment import assign
 from transforms.experiments.planned import planned
+from transforms.experiments.settings import SurrogateSettings
 from transforms.reporting.readouts import readout_lines
 from transforms.shelves.output import Assembled
 from transforms.shelves.settings import ShelvesSettings
@@ -203,3 +204,23 @@ def test_a_plan_says_what_is_enough_and_mistakes_say_what_to_do(warehouse: Wareh
         _read(warehouse, tmp_path, "cap", START, settings())
     with pytest.raises(UserError, match="choose fewer --days"):
         list(planned(warehouse.url, "cap", START, 28, settings().experiments, 1))
+
+
+def test_early_days_imply_the_long_term_and_the_terminal_says_how_far_off_they_were(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    day, base = START + timedelta(8), settings(least=50)
+    given = base.model_copy(
+        update={"experiments": base.experiments.model_copy(update={"surrogate": SurrogateSettings(days=3, horizon=6)})}
+    )
+    rows = experiments(warehouse.url, day, settings=given)
+    by = {row["metric"]: row for row in rows.iter_rows(named=True)}
+    assert by["plays_6"]["role"] == "implied" and by["plays_6_seen"]["role"] == "seen"
+    assert by["plays_6_seen"]["difference"] == pytest.approx(12, abs=1.5), "two more tracks a day"
+    assert by["plays_6"]["difference"] == pytest.approx(by["plays_6_seen"]["difference"], abs=1.5)
+    assert by["plays_6"]["why"].startswith("of 1 arm seen for 6 days the first 3 implied what was seen but for")
+    said = _read(warehouse, tmp_path, "cap", day, given)
+    assert "recordings heard in 6 days" in said and "of 1 arm seen for 6 days" in said
+    early = experiments(warehouse.url, START + timedelta(4), settings=given)
+    told = {row["metric"]: row["why"] for row in early.iter_rows(named=True)}
+    assert "nobody knows" in told["plays_6"] and "plays_6_seen" not in told

@@ -243,7 +243,7 @@ def summary_of(night: StoredNight, parts: Sequence[Chunk], facts: MeasureFacts) 
     answered = [c for c in parts if "slots" in c.tables]
     if answered:
         slots, arms = (pl.concat([c[t] for c in answered], how="diagonal_relaxed") for t in ("slots", "arms"))
-        estimates = policies.policy_rows(slots, settings.policies, draws=settings.draws, seed=seed)
+        estimates = policies.policy_rows(slots, settings.policies)
         estimates += arm_rows(arms, draws=settings.draws, seed=seed)
         made.append(pl.DataFrame(estimates, schema=made[0].schema))
     return Chunk(0, {"evaluation": pl.concat(made)})

@@ -13,14 +13,16 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+import numpy as np
 import polars as pl
 
 from transforms.experiments.assignment import assign
+from transforms.experiments.implied import long_rows, long_term
 from transforms.experiments.metrics import moments, per_listener
 from transforms.experiments.moments import Moments
 from transforms.experiments.readout import as_rows, readout
-from transforms.experiments.settings import Experiment, ExperimentsSettings
-from transforms.tables.as_of import AsOf
+from transforms.experiments.settings import Experiment, ExperimentsSettings, SurrogateSettings
+from transforms.experiments.surrogate import Span, groups
 from transforms.tables.chunks import Chunk
 from transforms.tables.schema import TABLES
 
@@ -37,6 +39,7 @@ class Reading:
     """What a worker needs to read an experiment. Picklable.
 
     Attributes:
+        span: the days of its surrogate index; None = nothing is implied.
         versions: of the nights' shelves that may count as exposure; empty: the log has no impressions.
         through: the last day that counts.
         before: days before the exposure that make the covariate.
@@ -48,6 +51,7 @@ class Reading:
     through: date
     before: int
     feedback: bool
+    span: Span | None = None
 
     def exposed(self, chunk: Chunk) -> pl.DataFrame:
         """Rows of table `exposures` of a chunk's listeners."""
@@ -72,6 +76,13 @@ class Reading:
         for (_, arm, metric), found in moments(values).items():
             yield f"{self.one.name}\n{arm}\n{metric}", found
 
+    def early(self, chunk: Chunk) -> Iterator[tuple[str, np.ndarray]]:
+        """Experiment and group (a line each) with the sums that a surrogate index needs of the chunk's listeners."""
+        if self.span is not None:
+            feedback = chunk["feedback"] if self.feedback else None
+            for group, found in groups(self.exposed(chunk), chunk["listens"], feedback, self.span, self.through):
+                yield f"{self.one.name}\n{group}", found
+
 
 def exposures_of(chunk: Chunk, readings: Sequence[Reading]) -> Chunk:
     """A chunk of table `exposures`, of all experiments that are read."""
@@ -85,17 +96,28 @@ def sums_of(chunk: Chunk, readings: Sequence[Reading]) -> Iterator[tuple[str, Mo
         yield from reading.sums(chunk)
 
 
-def versions(past: AsOf, one: Experiment) -> tuple[str, ...]:
-    """Versions of the shelves of the nights that dealt an experiment's arms."""
-    last = min(past.day, one.ends or past.day)
-    return tuple(m.version for m in past.between("shelves", one.starts, last))
+def early_of(chunk: Chunk, readings: Sequence[Reading]) -> Iterator[tuple[str, np.ndarray]]:
+    """What `Reading.early` says of each experiment."""
+    for reading in readings:
+        yield from reading.early(chunk)
 
 
-def readouts_of(sums: list[tuple[str, Moments]], experiments: Sequence[Experiment]) -> Chunk:
+def readouts_of(
+    sums: list[tuple[str, Moments]],
+    experiments: Sequence[Experiment],
+    early: Sequence[tuple[str, np.ndarray]] = (),
+    settings: SurrogateSettings | None = None,
+) -> Chunk:
     """One chunk of table `readouts`, from the sums of all chunks; an experiment that reached nobody has no rows."""
     by: dict[str, dict[tuple[str, str], Moments]] = {}
     for key, found in sums:
         name, arm, metric = key.split("\n")
         by.setdefault(name, {})[arm, metric] = found
-    rows = [row for one in experiments if one.name in by for row in as_rows(readout(one, by[one.name]))]
+    groups_of: dict[str, dict[str, np.ndarray]] = {}
+    for key, products in early:
+        name, group = key.split("\n")
+        groups_of.setdefault(name, {})[group] = products
+    read = {one.name: readout(one, by[one.name]) for one in experiments if one.name in by}
+    implied = long_term([(one, groups_of.get(one.name, {})) for one in experiments if one.name in read], settings)
+    rows = [row for name, found in read.items() for row in (*as_rows(found), *long_rows(found, implied.get(name, ())))]
     return Chunk(0, {"readouts": pl.DataFrame(rows, schema=TABLES["readouts"].polars)})

@@ -97,6 +97,23 @@ class Experiment(BaseModel):
         return self.starts <= night and (self.ends is None or night <= self.ends)
 
 
+class SurrogateSettings(BaseModel):
+    """What early days imply for the long term; see `surrogate`."""
+
+    model_config = CLOSED
+
+    days: int = Field(default=14, ge=2, le=56, description="early days, from a listener's first exposure on")
+    horizon: int | None = Field(
+        default=63, ge=3, le=364, description="days of the long term that they imply; null = nothing is implied"
+    )
+
+    @model_validator(mode="after")
+    def _shorter(self) -> SurrogateSettings:
+        if self.horizon is not None and self.horizon <= self.days:
+            raise ValueError(f"horizon ({self.horizon}) must be more days than days ({self.days})")
+        return self
+
+
 class ExperimentsSettings(BaseModel):
     """All experiments, running and closed."""
 
@@ -105,6 +122,9 @@ class ExperimentsSettings(BaseModel):
     holdout: float = Field(default=0.0, ge=0, lt=1, description="share of listeners that are in no experiment, by hash")
     experiments: tuple[Experiment, ...] = Field(
         default=(), description="the experiments, in the order they take places"
+    )
+    surrogate: SurrogateSettings = Field(
+        default=SurrogateSettings(), description="what early days imply for the long term"
     )
 
     @model_validator(mode="after")

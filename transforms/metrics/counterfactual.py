@@ -8,7 +8,8 @@ have an impression are used. For a new policy with probabilities q over the same
     DR    = mean of E_q[m] + w (r - m(drawn))           m a reward model; right if m or p is (Dudik et al., 2011)
 
 Weights are not clipped: a clipped estimate is biased, and its interval misses the truth. Instead `effective` (Kish: (sum w)^2 /
-sum w^2) says how many slots' worth of evidence is left, and where that is little there is no estimate. Intervals are by listener.
+sum w^2) says how many slots' worth of evidence is left, and where that is little there is no estimate. Intervals are by listener
+(`intervals.weighed`).
 
     >>> logged = pl.DataFrame({"listener_id": ["a", "b"], "reward": [1.0, 0.0], "propensity": [0.5, 0.5],
     ...                        "target": [1.0, 0.0]})
@@ -24,7 +25,7 @@ import numpy as np
 import polars as pl
 
 from transforms.common.hashing import stable_hash
-from transforms.metrics.intervals import DRAWS, Interval, bootstrap_means
+from transforms.metrics.intervals import Interval, weighed
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def evidence(logged: pl.DataFrame) -> Evidence:
     return Evidence.of(weights(logged))
 
 
-def estimate(logged: pl.DataFrame, draws: int = DRAWS, seed: int = 0) -> dict[str, Interval]:
+def estimate(logged: pl.DataFrame) -> dict[str, Interval]:
     """Value of the target policy a slot.
 
     Args:
@@ -82,19 +83,17 @@ def estimate(logged: pl.DataFrame, draws: int = DRAWS, seed: int = 0) -> dict[st
         .sort("listener_id")
     )
     matrix = sums.select(list(columns)).to_numpy()
-    point = {name: float(matrix[:, j].sum()) for j, name in enumerate(columns)}
-    replicates = bootstrap_means(sums["listener_id"], matrix, draws, seed)
-    drawn = {name: replicates[:, j] for j, name in enumerate(columns)}
+    at = {name: matrix[:, j] for j, name in enumerate(columns)}
     ratios = {"logged": ("reward", "one"), "ips": ("gain", "one"), "snips": ("gain", "weight")}
     if "dr" in columns:
         ratios["dr"] = ("dr", "one")
     out = {}
     for name, (top, bottom) in ratios.items():
+        total = float(at[bottom].sum())
+        value = float(at[top].sum()) / total if total else float("nan")
         with np.errstate(invalid="ignore", divide="ignore"):
-            spread = drawn[top] / drawn[bottom]
-        value = point[top] / point[bottom] if point[bottom] else float("nan")
-        ends = np.nanquantile(spread, [0.025, 0.975]) if np.isfinite(spread).any() else (np.nan, np.nan)
-        out[name] = Interval(value, float(ends[0]), float(ends[1]), len(w))
+            moves = (at[top] - value * at[bottom]) / total
+        out[name] = weighed(value, moves, len(w))
     return out
 
 

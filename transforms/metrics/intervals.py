@@ -1,4 +1,4 @@
-"""95% intervals of a mean over listeners, and of the paired difference between two models, by bootstrap.
+"""95% intervals of a mean over listeners, and of the paired difference between two models, by bootstrap; and of weighed ratios.
 
 Listeners are what is drawn, since one listener's tracks are not independent of each other. The Poisson bootstrap is
 used (Chamandy et al., 2012): in each replicate a listener weighs Poisson(1), drawn from a hash of (seed, listener,
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from scipy import stats
 
 from transforms.common.hashing import stable_hash
 
@@ -137,3 +138,36 @@ def paired_difference(
     """Mean of `ours - theirs` and its interval over listeners with both; wholly above 0 = better, not by luck."""
     difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
     return interval(listener_ids, difference, draws, seed)
+
+
+def weighed(value: float, moves: np.ndarray, n: int) -> Interval:
+    """Of an estimate whose weights are far apart, as those of counterfactual estimates are.
+
+    A bootstrap of such weights undercovers: the few large ones are drawn or not, and its quantiles lean the wrong way. So the
+    error is that of the linearised estimate, and its quantile that of a t distribution with the degrees of freedom that the
+    error itself is known with, 2 (sum d^2)^2 / (sum d^4 - (sum d^2)^2 / listeners) after Satterthwaite (1946): few where few
+    listeners decide it. An estimate above 0 is taken on the log scale, since its error grows with it.
+
+    Args:
+        value: the estimate.
+        moves: float[listeners], what each listener moves it by, d (its gradient by the listeners' sums, times the listener's).
+        n: what the interval says it is of.
+
+    Returns:
+        NaN ends where fewer than two listeners are there.
+
+    >>> even = weighed(0.5, np.array([-0.1, 0.1] * 10) / 2, 20)
+    >>> round(even.low, 2), round(even.high, 2)
+    (0.19, 1.31)
+    """
+    if len(moves) < 2:
+        return Interval(value, float("nan"), float("nan"), n)
+    square, fourth = (float(np.sort(moves**power).sum()) for power in (2, 4))
+    error = np.sqrt(square * len(moves) / (len(moves) - 1))
+    spread = fourth - square**2 / len(moves)
+    freedom = 2 * square**2 / spread if spread > 0 else len(moves)
+    half = float(stats.t.ppf(0.975, max(min(freedom, len(moves) - 1), 1)) * error)
+    if value > 0:
+        factor = float(np.exp(min(half / value, 700.0)))
+        return Interval(value, value / factor, value * factor, n)
+    return Interval(value, value - half, value + half, n)

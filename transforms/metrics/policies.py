@@ -28,7 +28,7 @@ import polars as pl
 from pydantic import BaseModel, Field
 
 from transforms.metrics.counterfactual import estimate, evidence, logged_slots, pool_rows, softmax_policy
-from transforms.metrics.intervals import DRAWS, Interval
+from transforms.metrics.intervals import Interval
 from transforms.metrics.whole_shelf import estimate_shelves, shelf_evidence
 
 TARGET = "shown"
@@ -95,15 +95,12 @@ def policy_rows(
     slots: pl.DataFrame,
     policies: Mapping[str, PolicySettings],
     *,
-    draws: int = DRAWS,
-    seed: int = 0,
     least: float = LEAST_EFFECTIVE,
 ) -> list[dict[str, Any]]:
     """Rows of table `evaluation` for every shelf and for all of them together; none where no slot was shown.
 
     Args:
         slots: of `weighed_slots`, all shards together.
-        draws: bootstrap replicates.
         least: effective slots, or shelves, below which a policy's reward is not estimated.
     """
     out: list[dict[str, Any]] = []
@@ -118,13 +115,13 @@ def policy_rows(
             ):
                 if not rows.height:
                     continue
-                logged = value(_asked(rows, None, reward), draws=draws, seed=seed)["logged"]
+                logged = value(_asked(rows, None, reward))["logged"]
                 out.append(_row("logged", shelf, f"{prefix}mean {reward}", logged))
                 for name in sorted(policies):
                     asked = _asked(rows, name, reward)
                     if judged(asked).effective < least:
                         continue
-                    found = value(asked, draws=draws, seed=seed)
+                    found = value(asked)
                     out += [
                         _row(name, shelf, f"{prefix}{kind} {reward}", i)
                         for kind, i in found.items()
@@ -169,7 +166,10 @@ def _asked(slots: pl.DataFrame, policy: str | None, reward: str) -> pl.DataFrame
 
 
 def _row(policy: str, shelf: str, metric: str, i: Interval) -> dict[str, Any]:
-    return {**_bare(policy, shelf, metric, i.value, i.n), "low": i.low, "high": i.high}
+    ends = (
+        {"low": i.low, "high": i.high} if i.low <= i.high else {"low": None, "high": None}
+    )  # of one listener: not known
+    return {**_bare(policy, shelf, metric, i.value, i.n), **ends}
 
 
 def _bare(policy: str, shelf: str, metric: str, value: float, n: int) -> dict[str, Any]:

@@ -21,11 +21,13 @@ first. Slots of it that were not reached earned nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import polars as pl
 
 from transforms.metrics.counterfactual import Evidence, weights
-from transforms.metrics.intervals import DRAWS, Interval, bootstrap_means
+from transforms.metrics.intervals import Interval, weighed
 
 _SHELF = ["listener_id", "shelf_id"]
 
@@ -46,7 +48,7 @@ def shelf_evidence(slots: pl.DataFrame) -> Evidence:
     return Evidence.of(last["weight"].to_numpy())
 
 
-def estimate_shelves(slots: pl.DataFrame, draws: int = DRAWS, seed: int = 0) -> dict[str, Interval]:
+def estimate_shelves(slots: pl.DataFrame) -> dict[str, Interval]:
     """Value of the target policy a shelf that was looked at.
 
     Args:
@@ -66,26 +68,29 @@ def estimate_shelves(slots: pl.DataFrame, draws: int = DRAWS, seed: int = 0) -> 
     by = _sums(rows, list(gain), places).sort("listener_id")
     names = [c for c in by.columns if c != "listener_id"]
     matrix = by.select(names).to_numpy()
-    replicates = bootstrap_means(by["listener_id"], matrix, draws, seed)
     shelves = int(matrix[:, names.index("one")].sum())
-
-    def value(of: np.ndarray, name: str) -> np.ndarray:
-        column = {n: of[..., j] for j, n in enumerate(names)}
-        with np.errstate(invalid="ignore", divide="ignore"):
-            if name == "snips":
-                parts = [
-                    column[f"gain {k}"] / column[f"weight {k}"] * column[f"there {k}"] / column["one"] for k in places
-                ]
-                return np.sum(parts, axis=0)
-            top = {"logged": "reward", "ips": "gain", "dr": "dr"}[name]
-            return column[top] / column["one"]
-
+    at = {n: matrix[:, j] for j, n in enumerate(names)}
+    total = {n: float(column.sum()) for n, column in at.items()}
     out = {}
-    for name in ("logged", "ips", "snips", *(["dr"] if "dr" in gain else [])):
-        spread = value(replicates, name)
-        ends = np.nanquantile(spread, [0.025, 0.975]) if np.isfinite(spread).any() else (np.nan, np.nan)
-        out[name] = Interval(float(value(matrix.sum(axis=0), name)), float(ends[0]), float(ends[1]), shelves)
+    for name, top in (("logged", "reward"), ("ips", "gain"), *([("dr", "dr")] if "dr" in gain else [])):
+        value = total[top] / total["one"]
+        moves = (at[top] - value * at["one"]) / total["one"]
+        out[name] = weighed(value, moves, shelves)
+    out["snips"] = weighed(*_snips(at, total, places), shelves)
     return out
+
+
+def _snips(at: Mapping[str, np.ndarray], total: Mapping[str, float], places: Sequence[int]) -> tuple[float, np.ndarray]:
+    """SNIPS, and what each listener moves it by; NaN where no weight stands at a place."""
+    value, moves, one = 0.0, np.zeros_like(at["one"]), total["one"]
+    for k in places:
+        weight, there = total[f"weight {k}"], total[f"there {k}"]
+        mean = total[f"gain {k}"] / weight if weight else float("nan")
+        value += mean * there / one
+        with np.errstate(invalid="ignore", divide="ignore"):
+            moves += (at[f"gain {k}"] - mean * at[f"weight {k}"]) / weight * there / one
+        moves += mean * (at[f"there {k}"] - there / one * at["one"]) / one
+    return value, moves
 
 
 def _sums(rows: pl.DataFrame, gains: list[str], places: list[int]) -> pl.DataFrame:

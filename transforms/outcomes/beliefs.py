@@ -15,6 +15,11 @@ block W_tt speaks, so with n_t such traces that sum to s_t the posterior of thet
 which are sums over traces: any split of days and shards gives the same belief (progressive feedback: McDonald et al.,
 "Impatient Bandits", KDD 2023; Zhang et al., arXiv 2501.07761). The reward's belief is that of weights . theta_a.
 
+Means of days alone cannot tell few who come every day from many who come now and then, and the former stay. So a trace has an
+entry more a day from the second on, whether the listener was there on that day and on the one before (`entries`):
+
+    z1, z2, z1 z2, z3, z2 z3, ...        of which the first 2t - 1 are known after t days, and weigh nothing in the reward
+
     >>> sums = TraceSums.of(np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([1, 2]))
     >>> sums.counts.tolist(), sums.sums[2].tolist()
     ([0.0, 1.0, 1.0], [1.0, 1.0])
@@ -24,13 +29,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 
+def entries(traces: np.ndarray) -> np.ndarray:
+    """[n, 2 days - 1]: days and pairs of days of traces [n, days], in the order in which they become known.
+
+    >>> entries(np.array([[1, 1, 0]])).tolist()
+    [[1, 1, 1, 0, 0]]
+    """
+    days = traces.shape[1]
+    out = np.zeros((len(traces), entries_known(days)), dtype=traces.dtype)
+    out[:, of_days(days)] = traces
+    out[:, 2::2] = traces[:, 1:] * traces[:, :-1]
+    return out
+
+
+def entries_known(days: np.ndarray | int) -> Any:
+    """How many entries are known after so many days."""
+    return np.maximum(2 * days - 1, 0) if isinstance(days, np.ndarray) else max(2 * days - 1, 0)
+
+
+def of_days(days: int) -> np.ndarray:
+    """Places of the days among the entries."""
+    return np.concatenate([[0], np.arange(1, 2 * days - 1, 2)]).astype(np.int64)
+
+
+def entry_weights(weights: np.ndarray) -> np.ndarray:
+    """Weights of the days as weights of the entries: pairs weigh nothing."""
+    out = np.zeros(entries_known(len(weights)))
+    out[of_days(len(weights))] = weights
+    return out
+
+
 @dataclass(frozen=True)
 class TraceSums:
-    """Traces of one arm as sums, by how many of their days are known.
+    """Traces of one arm as sums, by how many of their entries are known; `days` below are entries where there are pairs.
 
     Attributes:
         counts: float64[days + 1], traces of which the first t days are known.
@@ -130,14 +166,20 @@ class Posterior:
         self.prior = prior
         self._precision = np.linalg.inv(prior.between)
         self._start = self._precision @ prior.mean
-        self._blocks = [np.zeros((0, 0))] + [np.linalg.inv(prior.within[:t, :t]) for t in range(1, len(prior.mean) + 1)]
+        self._blocks: dict[int, np.ndarray] = {}
+
+    def _block(self, t: int) -> np.ndarray:
+        """W_tt^-1."""
+        if t not in self._blocks:
+            self._blocks[t] = np.linalg.inv(self.prior.within[:t, :t])
+        return self._blocks[t]
 
     def of(self, sums: TraceSums) -> Belief:
         """The belief about one arm."""
         precision, information = self._precision.copy(), self._start.copy()
-        for t in np.flatnonzero(sums.counts[1:]) + 1:
-            precision[:t, :t] += sums.counts[t] * self._blocks[t]
-            information[:t] += self._blocks[t] @ sums.sums[t, :t]
+        for t in (np.flatnonzero(sums.counts[1:]) + 1).tolist():
+            precision[:t, :t] += sums.counts[t] * self._block(t)
+            information[:t] += self._block(t) @ sums.sums[t, :t]
         covariance = np.linalg.inv((precision + precision.T) / 2)
         w = self.prior.weights
         return Belief(float(w @ covariance @ information), float(w @ covariance @ w), float(sums.counts[1:].sum()))

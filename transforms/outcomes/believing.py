@@ -3,7 +3,7 @@
 Sums are of integers, so any split of days, shards and workers gives the same belief to the bit. An arm is a track on a shelf, or
 a track wherever it was found (shelf_id empty); the row without a track is the prior.
 
-    discoveries -> partials (arm, {days known: (traces, sum by day)}) -> CombineTraces by arm -> ForPrior -> prior -> beliefs
+    discoveries -> partials (arm, {entries known: (traces, sum by entry)}) -> CombineTraces by arm -> ForPrior -> prior -> beliefs
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from transforms.common.hashing import hash_text
-from transforms.outcomes.beliefs import Posterior, Prior, TraceSums
+from transforms.outcomes.beliefs import Posterior, Prior, TraceSums, entries, entries_known, entry_weights
 from transforms.outcomes.discoveries import traces
 from transforms.outcomes.rewards import RewardSettings
 from transforms.tables.chunks import Chunk, shard_of
@@ -24,7 +24,7 @@ from transforms.tables.schema import TABLES
 
 SEPARATOR = "\x1f"  # between track and shelf in a key; no id holds it
 SQUARES = -1  # among an arm's sums: that of z z' over its whole traces, of arms that may teach the prior
-Sums = dict[int, np.ndarray]  # days known -> int64[1 + days]: traces, and their sum by day
+Sums = dict[int, np.ndarray]  # entries known -> int64[1 + entries]: traces, and their sum by entry
 
 
 def horizon(settings: RewardSettings, first: date, day: date) -> int:
@@ -49,9 +49,9 @@ def partials(discoveries: pl.DataFrame, day: date, days: int, share: float) -> I
         share: of the tracks that may teach the prior, by hash.
     """
     age = discoveries.select(age=(pl.lit(day) - pl.col("discovered_on")).dt.total_days())["age"].to_numpy()
-    known = np.minimum(age, days)
-    rows = traces(discoveries["days_heard"].to_numpy(), days).astype(np.int64)
-    rows[np.arange(days)[None, :] >= known[:, None]] = 0
+    whole, known = entries_known(days), entries_known(np.minimum(age, days))
+    rows = entries(traces(discoveries["days_heard"].to_numpy(), days).astype(np.int64))
+    rows[np.arange(whole)[None, :] >= known[:, None]] = 0
     yield SEPARATOR, {}  # nothing is known of it: the prior
     for names in (["track_id"], ["track_id", "shelf_id"]):
         keyed = discoveries.select(names).with_row_index("at")
@@ -63,9 +63,9 @@ def partials(discoveries: pl.DataFrame, day: date, days: int, share: float) -> I
             for t in np.unique(known[at]).tolist():
                 mine = rows[at[known[at] == t]]
                 out[int(t)] = np.concatenate([[len(mine)], mine.sum(axis=0)])
-            if "shelf_id" not in names and days in out and _teaches(str(key[0]), share):
-                whole = rows[at[known[at] == days]]
-                out[SQUARES] = whole.T @ whole
+            if "shelf_id" not in names and whole in out and _teaches(str(key[0]), share):
+                complete = rows[at[known[at] == whole]]
+                out[SQUARES] = (complete.T @ complete).astype(np.int32)  # one an arm is held while the prior is fitted
             yield SEPARATOR.join([*map(str, key), ""][:2]), out
 
 
@@ -101,7 +101,7 @@ def track_shard(key: str, shards: int) -> int:
 
 def trace_sums(sums: Sums, days: int) -> TraceSums:
     """An arm's sums as `beliefs` reads them; squares are kept for all arms together."""
-    out = TraceSums.none(days)
+    out = TraceSums.none(entries_known(days))
     for t, values in sums.items():
         if t == SQUARES:
             continue
@@ -112,10 +112,11 @@ def trace_sums(sums: Sums, days: int) -> TraceSums:
 
 def arms_for_prior(arms: Iterable[tuple[str, Sums]], days: int, settings: RewardSettings) -> list[tuple[str, Sums]]:
     """Arms with enough whole traces; beyond `prior_arms` those of the smallest hash."""
+    whole = entries_known(days)
     enough = [
-        (key, {days: sums[days], SQUARES: sums[SQUARES]})
+        (key, {whole: sums[whole], SQUARES: sums[SQUARES]})
         for key, sums in arms
-        if SQUARES in sums and sums[days][0] >= settings.least_traces
+        if SQUARES in sums and sums[whole][0] >= settings.least_traces
     ]
     return sorted(enough, key=lambda arm: (hash_text(arm[0]), arm[0]))[: settings.prior_arms]
 
@@ -147,21 +148,21 @@ def prior_of(known: list[tuple[str, Sums]], days: int) -> Prior | None:
     """The prior; None where fewer than two arms have enough whole traces."""
     if len(known) < 2:
         return None
-    told = np.stack([sums[days] for _, sums in known]).astype(np.float64)
+    told = np.stack([sums[entries_known(days)] for _, sums in known]).astype(np.float64)
     squares = np.sum([sums[SQUARES] for _, sums in known], axis=0).astype(np.float64)
-    return Prior.of_sums(told[:, 0], told[:, 1:], squares, np.ones(days))
+    return Prior.of_sums(told[:, 0], told[:, 1:], squares, entry_weights(np.ones(days)))
 
 
 def beliefs_of(
     shard: int, arms: Iterable[tuple[str, Sums]], known: list[tuple[str, Sums]], days: int, reward: str
 ) -> Chunk:
     """Rows of table `beliefs` of some arms; none where there is no prior."""
-    prior, rows = prior_of(known, days), []
+    prior, rows, every = prior_of(known, days), [], entries_known(days)
     if prior is not None:
         believe = Posterior(prior)
-        nothing = believe.of(TraceSums.none(days))
+        nothing = believe.of(TraceSums.none(every))
         for key, sums in sorted(arms, key=lambda arm: arm[0]):
-            belief, whole = believe.of(trace_sums(sums, days)), int(sums[days][0]) if days in sums else 0
+            belief, whole = believe.of(trace_sums(sums, days)), int(sums[every][0]) if every in sums else 0
             track, _, shelf = key.partition(SEPARATOR)
             rows.append(
                 {

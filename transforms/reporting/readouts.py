@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 import polars as pl
 
@@ -19,6 +22,7 @@ WORDS = {
     "attributed_skip_share": "share skipped, from shelves",
 }
 ROLES = ("success", "guardrail", "watched")
+LONG = re.compile(r"(?P<metric>[a-z_]+?)_(?P<days>\d+)(?P<seen>_seen)?")  # long-term metrics, implied or seen
 
 
 def readout_lines(rows: pl.DataFrame, through: date) -> list[str]:
@@ -34,7 +38,8 @@ def readout_lines(rows: pl.DataFrame, through: date) -> list[str]:
         first = part.row(0, named=True)
         out.append(f"{experiment}, arm {arm}, through {through}: {first['decision'].upper()}: {first['why']}")
         out.append(f"  {first['n']:,} exposed listeners; dealt as planned: p = {first['sample_ratio_p']:.2g}")
-        order = part.with_columns(_at=pl.col("role").replace_strict({r: n for n, r in enumerate(ROLES)})).sort(
+        decided = part.filter(pl.col("role").is_in(ROLES))
+        order = decided.with_columns(_at=pl.col("role").replace_strict({r: n for n, r in enumerate(ROLES)})).sort(
             "_at", "metric"
         )
         for row in order.iter_rows(named=True):
@@ -43,4 +48,20 @@ def readout_lines(rows: pl.DataFrame, through: date) -> list[str]:
                 f"  {row['role']:9} {WORDS.get(row['metric'], row['metric']):28} {row['base']:9.4g} to {row['mean']:9.4g}  "
                 f"{row['difference']:+.4g}{change}, {row['low']:+.4g} to {row['high']:+.4g}, p = {row['p']:.2g}: {row['verdict']}"
             )
+        for row in part.filter(~pl.col("role").is_in(ROLES)).sort("metric").iter_rows(named=True):
+            out += _long(row)
     return out
+
+
+def _long(row: Mapping[str, Any]) -> list[str]:
+    """What the early days imply for the long term, or what it was; with how far off such an implication is."""
+    told = LONG.fullmatch(row["metric"])
+    name = row["metric"] if told is None else f"{WORDS.get(told['metric'], told['metric'])} in {told['days']} days"
+    change = f" ({row['difference'] / row['base']:+.1%})" if row["base"] else ""
+    knows = f", explains {row['explained']:.0%} of what listeners differ in" if row["role"] == "implied" else ""
+    return [
+        f"  {row['role']:9} {name:28} {row['base']:9.4g} to {row['mean']:9.4g}  "
+        f"{row['difference']:+.4g}{change}, {row['low']:+.4g} to {row['high']:+.4g}: {row['verdict']}; "
+        f"{row['n']:,} listeners{knows}",
+        f"            {row['why']}",
+    ]

@@ -86,7 +86,7 @@ def test_ips_and_dr_are_unbiased_in_a_simulated_draw() -> None:
         draws, rewards = simulated_draws(rng, 250)
         pools = softmax_policy(pool_rows(draws), tau=1e9)
         wrong_model = pools.with_columns(predicted=pl.lit(0.4))
-        got = estimate(logged_slots(draws, wrong_model, rewards), draws=2)
+        got = estimate(logged_slots(draws, wrong_model, rewards))
         for name, values in found.items():
             values.append(got[name].value)
     for name, values in found.items():

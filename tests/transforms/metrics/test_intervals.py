@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from transforms.common.hashing import stable_hash
-from transforms.metrics.intervals import interval, intervals, paired_difference, paired_ratio, poisson_weights
+from transforms.metrics.intervals import interval, intervals, paired_difference, paired_ratio, poisson_weights, weighed
 
 
 def names(n: int, prefix: str = "l") -> list[str]:
@@ -79,3 +80,16 @@ def test_a_ratio_reads_only_listeners_with_both_and_says_when_there_is_none() ->
     assert (found.value, found.n) == (2.0, 2)
     nothing = paired_ratio(ids, np.ones(3), np.zeros(3))
     assert np.isnan(nothing.value) and np.isnan(nothing.low)
+
+
+def test_few_who_decide_widen_an_interval_and_it_leans_towards_more() -> None:
+    even = np.array([0.1, -0.1] * 50) / 10
+    few = np.array([0.1, -0.1] + [0.0] * 98) * np.sqrt(50) / 10  # the same error, from two listeners alone
+    one, two = weighed(1.0, even, 100), weighed(1.0, few, 100)
+    error = np.sqrt((even**2).sum() * 100 / 99)
+    assert np.sqrt((few**2).sum() * 100 / 99) == pytest.approx(error)
+    assert np.log(one.high) == pytest.approx(stats.t.ppf(0.975, 99) * error)
+    assert np.log(two.high) == pytest.approx(stats.t.ppf(0.975, 2 / (1 / 2 - 1 / 100)) * error) and two.high > one.high
+    assert one.high - 1.0 > 1.0 - one.low > 0, "an estimate above 0 is taken on the log scale"
+    below = weighed(-1.0, even, 100)
+    assert below.high + 1.0 == pytest.approx(-1.0 - below.low) and np.isnan(weighed(1.0, even[:1], 1).low)

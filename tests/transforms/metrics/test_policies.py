@@ -42,7 +42,7 @@ def test_a_policy_is_weighed_on_the_drawn_and_shown_slots_alone() -> None:
     slots = weighed_slots(DRAWS, SHOWN, BEST)
     assert slots["listener_id"].to_list() == ["ann", "bob", "dan"], "cat's slot was never shown"
     assert slots["target_best"].to_list() == [1.0, 0.0, 1.0], "a score nobody knows is the pool's lowest"
-    rows = policy_rows(slots, BEST, draws=100, least=0)
+    rows = policy_rows(slots, BEST, least=0)
     assert value(rows, "policy:logged", "all", "mean listened") == pytest.approx(2 / 3)
     assert value(rows, "policy:logged", "shelf d", "mean attributed") == 0.5
     # weights of `best` on shelf d: 1/0.8 for ann's a, 0 for bob's b
@@ -51,7 +51,9 @@ def test_a_policy_is_weighed_on_the_drawn_and_shown_slots_alone() -> None:
     assert value(rows, "policy:best", "shelf d", "effective slots") == pytest.approx(1.0)
     assert value(rows, "policy:best", "shelf e", "snips listened") == 0.0
     assert not [r for r in rows if "saved" in r["metric"]], "a log without feedback cannot know saves"
-    assert all(r["low"] <= r["value"] <= r["high"] for r in rows if "ips" in r["metric"])
+    told = [r for r in rows if "ips" in r["metric"]]
+    assert all(r["low"] <= r["value"] <= r["high"] for r in told if r["segment"] == "all")
+    assert all(r["low"] is None for r in told if r["segment"] == "shelf e"), "one listener tells of no spread"
 
 
 def test_a_reward_model_makes_the_estimate_doubly_robust() -> None:
@@ -60,7 +62,7 @@ def test_a_reward_model_makes_the_estimate_doubly_robust() -> None:
     )
     slots = weighed_slots(DRAWS.head(2), SHOWN, BEST, predicted)
     assert slots["expected_best"].to_list() == [0.6, 0.0], "bob's a is unknown to the model and counts as 0"
-    rows = policy_rows(slots, BEST, draws=100, least=0)
+    rows = policy_rows(slots, BEST, least=0)
     assert value(rows, "policy:best", "all", "dr listened") == pytest.approx(((0.6 + 1.25 * 0.4) + 0.0) / 2)
 
 
@@ -71,7 +73,7 @@ def test_a_policy_whose_draws_were_hardly_made_gets_no_estimate_only_its_evidenc
     )
     predicted = shown.select("listener_id", "track_id", p_listened=pl.lit(0.5))
     policies = BEST | {"uniform": PolicySettings(tau=1.0, epsilon=1.0)}
-    rows = policy_rows(weighed_slots(drawn_worst, shown, policies, predicted), policies, draws=100)
+    rows = policy_rows(weighed_slots(drawn_worst, shown, policies, predicted), policies)
     of_best = {r["metric"] for r in rows if r["model"] == "policy:best"}
     assert of_best == {"effective slots", "effective shelves"}, (
         "the best was never drawn: not even the reward model may speak"

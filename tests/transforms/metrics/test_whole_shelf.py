@@ -51,11 +51,11 @@ def world(listeners: int, seed: int) -> tuple[pl.DataFrame, float]:
 
 def test_slot_by_slot_misses_what_the_first_slot_does_to_the_second_and_whole_shelves_do_not() -> None:
     slots, truth = world(20_000, 1)
-    whole = estimate_shelves(slots, draws=100)
+    whole = estimate_shelves(slots)
     assert whole["ips"].value == pytest.approx(truth, abs=0.04) and whole["snips"].value == pytest.approx(
         truth, abs=0.04
     )
-    alone = 2 * estimate(slots, draws=100)["ips"].value
+    alone = 2 * estimate(slots)["ips"].value
     assert alone == pytest.approx(0.6 + 0.5, abs=0.04), "as if the second slot still followed the first at random"
 
 
@@ -63,7 +63,7 @@ def test_the_interval_of_a_whole_shelf_holds_the_truth_as_often_as_it_says() -> 
     inside = {"ips": 0, "snips": 0}
     for seed in range(100):
         slots, truth = world(200, seed)
-        for name, found in estimate_shelves(slots, draws=200, seed=seed).items():
+        for name, found in estimate_shelves(slots).items():
             if name in inside:
                 inside[name] += found.low <= truth <= found.high
     assert all(0.89 <= n / 100 <= 0.99 for n in inside.values()), inside
