@@ -33,7 +33,8 @@ from transforms.simulation.files import log_of
 from transforms.tables.warehouse import Warehouse
 
 END, FIRST_ASKED, FIT_EVERY = date(2026, 1, 31), 10, 7
-SETTINGS = SMALL.model_copy(update={"ranker": SMALL.ranker.model_copy(update={"kind": "linear"})})
+# one process: what replaces a part of the program is not seen by others
+SETTINGS = SMALL.model_copy(update={"processes": 1, "ranker": SMALL.ranker.model_copy(update={"kind": "linear"})})
 Change = Callable[[pl.DataFrame], pl.DataFrame]
 
 
@@ -91,7 +92,7 @@ def faults(people: pl.DataFrame) -> tuple[Fault, ...]:
         Fault(
             "the ranker is inverted",
             ("score ranker_score", "score shift"),
-            program=(("models.rankers.ranker.Weights._order", lambda self, x: -(x @ self.weights)),),
+            program=(("pipelines.recommender.scoring.scored_by", _inverted),),
         ),
         Fault(
             "a feature is all zeros",
@@ -114,6 +115,12 @@ def _clock(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _twice(rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([rows, rows.with_columns(pl.col("ts") + 61_000)])
+
+
+def _inverted(*given: Any) -> pl.DataFrame:
+    from pipelines.recommender.ranked import scored_by
+
+    return scored_by(*given).with_columns(-pl.col("ranker_score"))
 
 
 def _nothing(block: Any, length: int) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from transforms.common.errors import UserError
 from transforms.formats.files import InputFile
 from transforms.formats.mapping import IDENTITY, Mapping
-from transforms.formats.signal_tables import ROLE
+from transforms.formats.signal_tables import ROLE, of_tables
 from transforms.tables.schema import TABLES
 from transforms.tables.store import Store
 
@@ -73,7 +73,7 @@ def describe(client: bigquery.Client, given: str, role: str, mapping: Mapping | 
         client: to BigQuery.
         given: the table's name.
         role: `log`, or the table of ours that it holds rows of.
-        mapping: which column is which (log only); None = they are called like ours.
+        mapping: which column of a log is which, and the signals of a table of signals; None = they are called like ours.
 
     Raises:
         UserError: there is no such table, it is a view, or it lacks a mapped column.
@@ -91,7 +91,8 @@ def describe(client: bigquery.Client, given: str, role: str, mapping: Mapping | 
         )
     have = [f.name for f in found.schema]
     if role == ROLE:
-        mapped: Iterable[str] = have
+        declared = of_tables(mapping.signals if mapping else {})
+        mapped: Iterable[str] = ("listener_id", "track_id", "at", *(one.column for one in declared.values()))
     else:
         mapped = (mapping or IDENTITY).present(have, name).values() if role == "log" else TABLES[role].arrow.names
     wanted = set(mapped)

@@ -48,6 +48,20 @@ def watched_listens(rows: pl.DataFrame) -> dict[str, int]:
     if "started_at" in rows.columns:
         hours = rows.group_by(pl.col("started_at").dt.hour().cast(pl.String).alias("value")).len()
         out |= _named("log", "hour", hours)
+        out |= _hours_by_country(rows)
+    return out
+
+
+def _hours_by_country(rows: pl.DataFrame) -> dict[str, int]:
+    """Hours within each country: in a log of many time zones the day has no shape of its own, and a clock that is off none."""
+    if "country" not in rows.columns:
+        return {}
+    out: dict[str, int] = {}
+    known = rows.drop_nulls("country").with_columns(value=pl.col("started_at").dt.hour().cast(pl.String))
+    most = known.group_by("country").len().sort("len", "country", descending=[True, False]).head(MOST_VALUES)
+    for country in most["country"].sort():
+        hours = known.filter(pl.col("country") == country).group_by("value").len()
+        out |= _named("log", f"hour in {country}", hours)
     return out
 
 

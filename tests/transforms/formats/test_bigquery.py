@@ -108,6 +108,33 @@ def test_only_mapped_columns_leave_bigquery(emulator: Emulator, table: str, tmp_
     assert not Path(file.path).exists()
 
 
+def test_signals_come_from_tables_and_only_what_is_declared_leaves(
+    emulator: Emulator, table: str, tmp_path: Path
+) -> None:
+    mapping, people = tmp_path / "mapping.yaml", f"{table}_people"
+    mapping.write_text(f"""{MAPPING}
+signals:
+  plan: {{column: tier, kind: category, of: listener}}
+  loudness: {{column: ms, kind: number, of: listen}}
+""")
+    rows = {"listener_id": ["u0", "u1"], "tier": ["free", "paid"], "secret": ["x", "y"]}
+    put(emulator, people, pl.DataFrame(rows))
+    found = source.describe(
+        emulator.client(), f"bigquery:{people}", "signals", load_mapping(mapping.read_text(), "mapping.yaml")
+    )
+    assert found.columns == ("listener_id", "tier")
+    warehouse = Warehouse(str(tmp_path / "warehouse"))
+    given = {"mapping": str(mapping), "signals": f"bigquery:{people}", "end_date": END, "client": emulator.client()}
+    ingest(warehouse.url, "bigquery", [table], **given)
+    said = warehouse.read("signal_values", END)
+    assert sorted(said.select("listener_id", "signal", "text").iter_rows()) == [
+        ("u0", "plan", "free"),
+        ("u1", "plan", "paid"),
+    ]
+    assert warehouse.read("listens", FIRST.date())["signal_number_loudness"].unique().to_list() == [60_000.0]
+    assert warehouse.store.paths(source.FOLDER) == []
+
+
 def test_what_cannot_be_read_is_said_before_anything_is(emulator: Emulator, table: str) -> None:
     client = emulator.client()
     mapping = load_mapping(MAPPING.replace("user", "person"), "mapping")

@@ -94,6 +94,25 @@ def test_too_few_nights_say_nothing() -> None:
     assert check.state == "PASS" and f"none of {THINGS + 1} things" in check.detail
 
 
+def test_a_clock_that_is_off_shows_within_countries_where_the_whole_day_is_flat() -> None:
+    rng = np.random.default_rng(5)
+
+    def night(shift: int) -> Observed:
+        zones = rng.integers(24, size=4000)  # a country an hour: together they listen all day alike
+        hour = (zones + rng.normal(12, 3, size=4000).astype(int) + shift) % 24
+        at = [datetime(2026, 1, 1, int(h), tzinfo=UTC) for h in hour]
+        zone = ["A" if z < 12 else "B" for z in zones]
+        return Observed(watched_listens(pl.DataFrame({"started_at": at, "country": zone})))
+
+    before = [night(0) for _ in range(12)]
+    (quiet,) = check_drift(night(0), before, SETTINGS)
+    assert quiet.state == "PASS"
+    assert {c.name for c in check_drift(night(-9), before, SETTINGS)} == {
+        "drift of log hour in A",
+        "drift of log hour in B",
+    }
+
+
 def test_counts_are_of_what_is_there() -> None:
     at = datetime(2026, 1, 1, 9, tzinfo=UTC)
     log = pl.DataFrame(
@@ -108,6 +127,11 @@ def test_counts_are_of_what_is_there() -> None:
     assert counts["moves log|hour 9"] == 3 and counts["moves log|platform i_os"] == 1
     assert counts["moves log|skipped none"] == 1 and counts["moves log|ms_played none"] == 1
     assert sum(n for name, n in counts.items() if "ms_played" in name) == 3
+    of_two = log.with_columns(country=pl.Series(["US", "US", "Viet Nam"]))
+    counts = watched_listens(of_two)
+    assert counts["moves log|hour in US 9"] == 2 and counts["moves log|hour in Viet Nam 9"] == 1
+    (hour,) = (one for one in Watched.among(counts) if one.name == "hour in Viet Nam")
+    assert (hour.kind, hour.bin) == ("log", "9"), "a name may have spaces"
     shelves = pl.DataFrame(
         {
             "status": ["personal", "empty"],
