@@ -3,10 +3,11 @@
     python -m tests.benchmarks.soak --nights 60
     python -m tests.benchmarks.soak --nights 12 --listeners 20 --tracks 120      # the short form
 
-`nightshelf live` is given again and again. Each time something goes wrong at a drawn change of the warehouse (a kill, a signal,
-no space, a disk that fails, no rights); in between a file is damaged and made again by what `repair` names, or a stranger leaves
-a file. At the end every committed table and every truth must be that of the same world without faults, nothing may be abandoned,
-and what a night of each half costs is told: bytes committed of a date, processor seconds.
+`nightshelf live` is given again and again. Each time something goes wrong at a drawn change of the warehouse: a kill, a signal,
+Ctrl-C once or twice, no space, a disk that fails, no rights, a `clean --abandoned` beside it. In between a file is damaged and
+made again by what `repair` names, or a stranger leaves a file. At the end every committed table and every truth must be that of
+the same world without faults, nothing may be abandoned, and what a night of each half costs is told: bytes committed of a date,
+processor seconds.
 
 A JSON line a fault, one for the costs, one for the end; exits with 1 where a world did not survive.
 """
@@ -34,7 +35,8 @@ from tests.pipelines.world import hashes, manifests
 from transforms.tables.upkeep import tables
 from transforms.tables.warehouse import Warehouse
 
-WRONG = ("kill", "term", "ENOSPC", "EIO", "EACCES")
+WRONG = ("kill", "term", "int", "int twice", "ENOSPC", "EIO", "EACCES", "hold")
+LIGHT = SMALL.model_copy(update={"models": SMALL.models.model_copy(update={"use_generative": False})})
 QUIET = ("nothing", "-", "0")
 DAMAGE = {"emptied": emptied, "cut in half": cut, "with flipped bytes": flipped, "deleted": Path.unlink}
 
@@ -45,7 +47,7 @@ class World:
     def __init__(self, folder: Path, size: Mapping[str, int]) -> None:
         folder.mkdir()
         self.folder, self.out, self.settings = folder, folder / "w", folder / "settings.yaml"
-        self.settings.write_text(to_yaml(SMALL))
+        self.settings.write_text(to_yaml(LIGHT))
         self._words = ["live", "--out", str(self.out), "--config", str(self.settings)]
         self._words += [word for name, value in size.items() for word in (f"--{name}", str(value))]
 
@@ -58,9 +60,19 @@ class World:
         """Give the command; its exit code and what it said last."""
         return self.give(self._words, wrong)
 
+    def held(self, wrong: tuple[str, str, str]) -> tuple[int, str]:
+        """Give the command; once it is at a change, `clean --abandoned` goes all the way, then it goes on."""
+        late = Forked(self.folder, str(self.out), wrong, self._words)
+        if late.reached():
+            code, said = self.give(["clean", "--abandoned", "--warehouse", self.warehouse.url])
+            assert code == 0, said
+            late.go_on()
+        code, _, errors = late.ended(None)
+        return code, errors.splitlines()[-1] if errors else f"exit {code}"
+
     def give(self, words: list[str], wrong: tuple[str, str, str] = QUIET) -> tuple[int, str]:
         """Give any command."""
-        code, out, errors = Forked(self.folder, str(self.out), wrong, words).ended()
+        code, out, errors = Forked(self.folder, str(self.out), wrong, words).ended(None)
         said = [line for line in (errors + "\n" + out).splitlines() if line.startswith("nightshelf:")]
         return code, (said or [f"exit {code}"])[-1]
 
@@ -97,9 +109,10 @@ def with_faults(world: World, changes: int, nights: int, seed: int) -> int:
     draw, count, each = random.Random(seed), 0, max(1, changes // nights)
     while True:
         wrong = (draw.choice(WRONG), "(change)", str(draw.randint(each // 2, 5 * each)))
-        code, said = world.live(wrong)
+        held = wrong[0] == "hold"
+        code, said = world.held(wrong) if held else world.live(wrong)
         if code == 0:
-            return count
+            return count + held
         told = [f"{wrong[0]} at change {wrong[2]}"]
         if draw.random() < 0.5 and world.warehouse.dates("sessions"):
             told.append(draw.choice((damaged, stranger))(world, draw))
@@ -123,6 +136,12 @@ def costs(warehouse: Warehouse, first: date) -> list[tuple[date, int, float]]:
     return [(day, size[day], round(spent[day], 2)) for day in sorted(size) if day >= first]
 
 
+def on_disk(world: World) -> float:
+    """Everything below the warehouse, in MB of 2**20 bytes."""
+    sizes = (path.stat().st_size for path in Path(world.warehouse.url).rglob("*") if path.is_file())
+    return round(sum(sizes) / 2**20, 1)
+
+
 def halves(values: list[float]) -> tuple[float, float]:
     """Medians of the first and of the second half."""
     middle = len(values) // 2
@@ -144,6 +163,7 @@ def soak(nights: int, size: Mapping[str, int], seed: int, scratch: Path) -> None
     quiet = World(scratch / "quiet", {"days": nights, **size})
     code, said = quiet.live(("count", "(change)", "0"))
     assert code == 0, said
+    print(json.dumps({"quiet": nights, "changes": quiet.changes()}), flush=True)
     faulty = World(scratch / "faulty", {"days": nights, **size})
     count = with_faults(faulty, quiet.changes(), nights, seed)
     assert_readable(faulty.warehouse)
@@ -166,6 +186,7 @@ def soak(nights: int, size: Mapping[str, int], seed: int, scratch: Path) -> None
     print(
         json.dumps({"bytes a date, halves": bytes_halves, "processor seconds a date, halves": cpu_halves}), flush=True
     )
+    print(json.dumps({"MB on the disk": {w.folder.name: on_disk(w) for w in (quiet, faulty)}}), flush=True)
     print(
         json.dumps({"nights": nights, "faults": count, "tables": len(held), "equal": True, "abandoned": 0}), flush=True
     )

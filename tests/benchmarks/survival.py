@@ -22,10 +22,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks.faults import around, beside_others, cut, cut_anywhere, damage
+from tests.benchmarks.faults import (
+    around,
+    beside_others,
+    cut,
+    cut_anywhere,
+    damage,
+    disks,
+    inputs,
+    machines,
+    publishing,
+    races,
+    readers,
+)
 from tests.benchmarks.faults.case import Case, Fault, stages
 
-FAMILIES = (cut, cut_anywhere, beside_others, damage, around)
+FAMILIES = (cut, cut_anywhere, publishing, beside_others, races, readers, damage, disks, around, machines, inputs)
+SURVIVED = "survived"
 COLUMNS = ("kind", "fault", "command", "what was said", "outcome")
 
 
@@ -39,16 +52,20 @@ class Outcome:
 
     def row(self) -> dict[str, str]:
         """As the columns of the table."""
-        outcome = f"not survived: {self.why}" if self.why else "survived"
+        outcome = f"not survived: {self.why}" if self.why else SURVIVED
         told = (self.fault.kind, self.fault.name, self.fault.command, self.said, outcome)
         return dict(zip(COLUMNS, told, strict=True))
 
 
-def every(words: str = "", step: int = 1) -> list[Fault]:
-    """All faults, or those that have all the words in kind, command or name; of these every `step`-th."""
-    found = [fault for family in FAMILIES for fault in family.faults()]
-    asked = words.split()
-    return [f for f in found if all(w in f"{f.kind} {f.command} {f.name}" for w in asked)][::step]
+def every(words: str | Sequence[str] = "", step: int = 1) -> list[Fault]:
+    """All faults, or those that have all the words of a text in kind, command or name, text by text; of these every `step`-th."""
+    texts = [text.split() for text in ([words] if isinstance(words, str) else words)]
+    left, found = [fault for family in FAMILIES for fault in family.faults()], []
+    for text in texts:
+        mine = [f for f in left if all(w in f"{f.kind} {f.command} {f.name}" for w in text)]
+        found += mine
+        left = [f for f in left if f not in mine]
+    return found[::step]
 
 
 def survive(faults: Sequence[Fault], folder: Path) -> Iterator[Outcome]:
@@ -56,6 +73,7 @@ def survive(faults: Sequence[Fault], folder: Path) -> Iterator[Outcome]:
     log, made = stages(folder)
     for number, fault in enumerate(faults):
         case = Case(folder / f"fault-{number}", log, made)
+        shutil.rmtree(case.folder, ignore_errors=True)
         case.folder.mkdir()
         try:
             said, why = fault.do(case), ""
@@ -68,7 +86,7 @@ def survive(faults: Sequence[Fault], folder: Path) -> Iterator[Outcome]:
 def written(rows: Sequence[Mapping[str, str]]) -> str:
     """Two Markdown tables: how many of each kind and command survived, and every fault."""
     counted = Counter((row["kind"], row["command"]) for row in rows)
-    well = Counter((row["kind"], row["command"]) for row in rows if row["outcome"] == "survived")
+    well = Counter((row["kind"], row["command"]) for row in rows if row["outcome"] == SURVIVED)
     lines = ["| kind | command | faults | survived |", "| --- | --- | --: | --: |"]
     lines += [f"| {kind} | {command} | {n} | {well[kind, command]} |" for (kind, command), n in counted.items()]
     lines += [f"| all | | {len(rows)} | {well.total()} |", ""]
@@ -84,17 +102,17 @@ def read_lines(paths: Sequence[str]) -> list[dict[str, str]]:
     found = {}
     for path in paths:
         for line in Path(path).read_text().splitlines():
-            row = json.loads(line)
-            if "fault" in row:
+            row = json.loads(line) if line.startswith("{") else {}
+            if "outcome" in row:
                 found[row["kind"], row["command"], row["fault"]] = row
     return list(found.values())
 
 
-def main(words: str, step: int, table: str | None) -> int:
+def main(faults: Sequence[Fault], table: str | None, scratch: str | None = None) -> int:
     """Print a line a fault and the sum; returns the number that did not survive."""
     outcomes = []
-    with tempfile.TemporaryDirectory(prefix="nightshelf-survival-") as scratch:
-        for one in survive(every(words, step), Path(scratch)):
+    with tempfile.TemporaryDirectory(prefix="nightshelf-survival-") as own:
+        for one in survive(faults, Path(scratch or own)):
             outcomes.append(one)
             print(json.dumps(one.row()), flush=True)
     lost = sum(bool(one.why) for one in outcomes)
@@ -132,7 +150,15 @@ def night_killed(listeners: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--list", action="store_true", help="only name the faults")
-    parser.add_argument("--only", default="", help="words that a fault's kind, command or name has")
+    parser.add_argument(
+        "--only",
+        action="append",
+        help="words that a fault's kind, command or name has; given more than once, faults that fit one of the texts",
+    )
+    parser.add_argument("--scratch", help="folder that keeps what faults begin with, for another run of the same code")
+    parser.add_argument(
+        "--done", nargs="*", default=[], help="files of printed lines; faults that survived there are left out"
+    )
     parser.add_argument("--every", type=int, default=1, help="of these, every n-th")
     parser.add_argument("--table", help="file to write as a Markdown table")
     parser.add_argument(
@@ -150,7 +176,11 @@ if __name__ == "__main__":
     elif asked.lines:
         Path(asked.table).write_text(written(read_lines(asked.lines)))
     elif asked.list:
-        for one in every(asked.only, asked.every):
+        for one in every(asked.only or "", asked.every):
             print(f"{one.kind}: {one.command}: {one.name}")
     else:
-        sys.exit(1 if main(asked.only, asked.every, asked.table) else 0)
+        known = {
+            (row["kind"], row["command"], row["fault"]) for row in read_lines(asked.done) if row["outcome"] == SURVIVED
+        }
+        left = [f for f in every(asked.only or "", asked.every) if (f.kind, f.command, f.name) not in known]
+        sys.exit(1 if main(left, asked.table, asked.scratch) else 0)

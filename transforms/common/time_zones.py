@@ -15,13 +15,12 @@ from functools import cache
 
 import polars as pl
 
-_SOME_TIME = pl.Series([datetime(2026, 1, 1, tzinfo=UTC)])
-
 
 @cache
 def _known(name: str) -> bool:
+    some_time = pl.Series([datetime(2026, 1, 1, tzinfo=UTC)])  # starts Polars' threads, so not when this is imported
     try:
-        _SOME_TIME.dt.convert_time_zone(name)
+        some_time.dt.convert_time_zone(name)
     except pl.exceptions.PolarsError:
         return False
     return True

@@ -2,10 +2,11 @@
 
     python -m tests.benchmarks.faults.beside kill WAREHOUSE "listens/*/_current.json" 2 -- ingest --format csv ...
 
-What goes wrong: `kill` and `term` (the signal), `hold` (says "reached" and waits for a line of input), or the name of an error
-(`ENOSPC`, `EIO`, `EACCES`). Where: before the n-th rename below the warehouse to a path that matches, or, with the pattern
-`(delete)`, before the n-th folder is deleted, or, with `(change)`, before the n-th of either. `count` lets nothing go wrong, and
-writes a line for every such place into the file `changes` beside the warehouse.
+What goes wrong: `kill`, `term`, `int`, `int twice` (the signal), `hold` (says "reached" and waits for a line of input), or the
+name of an error (`ENOSPC`, `EIO`, `EACCES`). Where: before the n-th rename below the warehouse to a path that matches, or, with
+the pattern `(delete)`, before the n-th folder is deleted, or, with `(change)`, before the n-th of either, or, with `(request)`,
+before the n-th request over HTTP that is no GET. `count` lets nothing go wrong, and writes a line for every such place into the
+file `changes` beside the warehouse.
 
 Jobs that are no command of their own are given as `job:NAME DATE SETTINGS.yaml`.
 """
@@ -17,12 +18,21 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable
 from datetime import date
 from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+SIGNALS = {
+    "kill": signal.SIGKILL,
+    "term": signal.SIGTERM,
+    "int": signal.SIGINT,
+    "int twice": signal.SIGINT,
+}
+TOLD = "signalled"  # beside the warehouse: when the signal was sent
 
 
 def act(what: str, root: Path) -> None:
@@ -33,8 +43,11 @@ def act(what: str, root: Path) -> None:
     elif what == "hold":
         print("reached", flush=True)
         sys.stdin.readline()
-    elif what in ("kill", "term"):
-        os.kill(os.getpid(), signal.SIGKILL if what == "kill" else signal.SIGTERM)
+    elif what in SIGNALS:
+        (root.parent / TOLD).write_text(str(time.monotonic()))
+        os.kill(os.getpid(), SIGNALS[what])
+        if what == "int twice":
+            os.kill(os.getpid(), SIGNALS[what])
     else:
         code = getattr(errno, what)
         raise OSError(code, os.strerror(code))
@@ -59,6 +72,18 @@ def arm(what: str, root: Path, pattern: str, n: int) -> None:
 
         return call
 
+    if pattern == "(request)":
+        import requests
+
+        send = requests.Session.request
+
+        def request(session: Any, method: str, url: str, *args: Any, **more: Any) -> Any:
+            if method != "GET" and (next(seen) == n or what == "count"):
+                act(what, root)
+            return send(session, method, url, *args, **more)
+
+        requests.Session.request = request  # type: ignore[assignment,method-assign]
+        return
     os.replace = watched(os.replace, 1)  # type: ignore[assignment]
     shutil.rmtree = watched(shutil.rmtree, 0)  # type: ignore[assignment]
 

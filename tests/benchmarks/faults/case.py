@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -26,6 +27,7 @@ FIRST, LAST, END = date(2026, 1, 5), date(2026, 1, 8), date(2026, 1, 9)
 LISTENERS = [f"listener {n}" for n in range(12)]
 GONE = LISTENERS[3]
 REMEDY = re.compile(r"again|`nightshelf|make room|mend|bring back|chmod|set |name another|ingest it|give |expected")
+PATIENCE = 30.0  # seconds that whoever ends a container waits before it is killed
 CODES = {-9: "killed", -15: "ended by the signal", 137: "killed", 143: "ended by the signal"}
 
 
@@ -89,11 +91,16 @@ class Case:
         env: Mapping[str, str] | None = None,
         shell: str = "",
         log: Path | None = None,
+        within: Mapping[str, str] | None = None,
     ) -> str:
-        """Run a command with something going wrong in it; returns what it said last."""
+        """Run a command with something going wrong in it; returns what it said last.
+
+        Args:
+            env: variables that an interpreter of its own starts with; `within`: that a fork is given.
+        """
         words = self.words(command, log) if isinstance(command, str) else list(command)
         if not env and not shell:
-            return self.told(*Forked(self.folder, str(self.url), wrong, words).ended())
+            return self.told(*Forked(self.folder, str(self.url), wrong, words, within).ended())
         line = [
             sys.executable,
             "-m",
@@ -111,13 +118,25 @@ class Case:
         )
         return self.told(done.returncode, done.stdout, done.stderr)
 
-    def done(self, command: str | Sequence[str]) -> str:
+    def since_told(self) -> float:
+        """Seconds from the signal that a command was sent to its end, just now.
+
+        Raises:
+            AssertionError: they are more than an orchestrator waits.
+        """
+        from tests.benchmarks.faults.beside import TOLD
+
+        seconds = time.monotonic() - float((self.folder / TOLD).read_text())
+        assert seconds < PATIENCE, f"{seconds:.0f} seconds from the signal to the end"
+        return seconds
+
+    def done(self, command: str | Sequence[str], within: Mapping[str, str] | None = None) -> str:
         """Run a command that must end well.
 
         Raises:
             AssertionError: it did not.
         """
-        said = self.run(command)
+        said = self.run(command, within=within)
         assert self.codes[-1] == 0, f"{command} ended with {self.codes[-1]}: {said}"
         return said
 
@@ -127,9 +146,17 @@ class Case:
         said = [s for s in (errors + "\n" + out).splitlines() if s.startswith(("nightshelf:", "damaged:", "batch"))]
         return (said or [CODES.get(code, f"exit {code}")])[0]
 
-    def held(self, command: str, pattern: str, meanwhile: Callable[[], str], n: int = 1) -> str:
+    def held(
+        self,
+        command: str | Sequence[str],
+        pattern: str,
+        meanwhile: Callable[[], str],
+        n: int = 1,
+        env: Mapping[str, str] | None = None,
+    ) -> str:
         """Hold a command at a point, do something else, let it go on; returns what both said."""
-        late = Forked(self.folder, str(self.url), ("hold", pattern, str(n)), self.words(command))
+        words = self.words(command) if isinstance(command, str) else list(command)
+        late = Forked(self.folder, str(self.url), ("hold", pattern, str(n)), words, env)
         if not late.reached():
             raise AssertionError(f"{command} never came to {pattern}: {late.ended()[2]}")
         other = meanwhile()
@@ -170,15 +197,20 @@ def write_log(folder: Path) -> Path:
 
 def stages(folder: Path) -> tuple[Path, dict[str, Path]]:
     """The log, and the warehouses that undisturbed commands leave."""
-    log = write_log(folder / "log")
+    done = folder / "stages-are-made"
+    log = folder / "log" if done.exists() else write_log(folder / "log")
     made: dict[str, Path] = {}
     before = None
     for command in ("ingest", "features", "forget"):
         case = Case(folder / command, log, made)
+        if done.exists():
+            made[command] = case.url
+            continue
         case.folder.mkdir()
         case.start(before)
         case.run(command)
         assert case.codes == [0], f"{command} without any fault ended with {case.codes}"
         made[command] = case.url
         before = command
+    done.touch()
     return log, made

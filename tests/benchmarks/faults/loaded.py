@@ -1,13 +1,30 @@
-"""What the fork server loads: what takes long to load and starts no pool of threads. Polars' own, once begun, dies in a fork."""
+"""What the fork server loads: all of the program. None of it has done anything yet: threads of Polars' own die in a fork."""
 
 from __future__ import annotations
 
-import apache_beam
-import numba
-import polars
-import pyarrow.parquet
+import pkgutil
+from importlib import import_module
 
-import pipelines.runtime.jobs
-import transforms.tables.warehouse
+import models  # before TensorFlow, whose Keras it chooses
+import pipelines
+import transforms
 
-__all__ = ["apache_beam", "numba", "pipelines", "polars", "pyarrow", "transforms"]
+# What commands import late: from where a user without rights could not read it.
+LATE = (
+    "_strptime",
+    "apache_beam.runners.direct.direct_runner",
+    "apache_beam.runners.portability.fn_api_runner.fn_runner",
+    "cProfile",
+    "pyarrow.dataset",
+    "tensorflow",
+    "tests.benchmarks.faults.beside",
+    "unicodedata",
+)
+
+for _package in (transforms, pipelines):
+    for _module in pkgutil.walk_packages(_package.__path__, f"{_package.__name__}."):
+        import_module(_module.name)
+for _name in LATE:
+    import_module(_name)
+
+__all__ = ["models"]

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _FORKS = multiprocessing.get_context("forkserver")
@@ -20,12 +20,20 @@ _FORKS.set_forkserver_preload(["tests.benchmarks.faults.loaded"])
 class Forked:
     """A command at work in a fork; `wrong` is what goes wrong in it, see `beside`."""
 
-    def __init__(self, folder: Path, warehouse: str, wrong: Sequence[str], words: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        warehouse: str,
+        wrong: Sequence[str],
+        words: Sequence[str],
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         number = len(list(folder.glob("told-*")))
         self._told = folder / f"told-{number}"
         self._told.mkdir()
         os.mkfifo(self._told / "in")
-        self._process = _FORKS.Process(target=_command, args=(str(self._told), warehouse, list(wrong), list(words)))
+        told = (str(self._told), warehouse, list(wrong), list(words), dict(env or {}))
+        self._process = _FORKS.Process(target=_command, args=told)
         self._process.start()
 
     @property
@@ -48,13 +56,15 @@ class Forked:
         os.write(handle, b"go on\n")
         self._held = handle  # closed with us: the line waits in the pipe until it is read
 
-    def ended(self, seconds: float | None = None) -> tuple[int, str, str]:
+    def ended(self, seconds: float | None = 600) -> tuple[int, str, str]:
         """Wait for the end; exit code, stdout, stderr.
 
         Raises:
             AssertionError: it is still at work after so many seconds.
         """
         self._process.join(seconds)
+        if self._process.exitcode is None:
+            self._process.kill()
         assert self._process.exitcode is not None, f"still at work after {seconds} seconds"
         return self._process.exitcode, self._text("out"), self._text("err")
 
@@ -63,10 +73,18 @@ class Forked:
         return path.read_text(errors="replace") if path.exists() else ""
 
 
-def _command(told: str, warehouse: str, wrong: list[str], words: list[str]) -> None:
+def _command(told: str, warehouse: str, wrong: list[str], words: list[str], env: dict[str, str]) -> None:
     """In the fork."""
     from tests.benchmarks.faults.beside import main
 
+    os.environ.update(env)
+    user = env.get("FAULTS_AS_USER")
+    if user:
+        for name in ("in", ""):
+            os.chown(f"{told}/{name}", int(user), int(user))
+        os.setgroups([])
+        os.setgid(int(user))
+        os.setuid(int(user))
     for number, name, flags in (
         (0, "in", os.O_RDWR),
         (1, "out", os.O_WRONLY | os.O_CREAT),
