@@ -27,7 +27,7 @@ from transforms.tables.runs import Run
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "27"
+STEP = "28"
 
 
 def score(

@@ -272,13 +272,16 @@ def _moved_by(moved: dict[str, float]) -> str:
 
 
 def untrained(candidates: pl.DataFrame) -> pl.DataFrame:
-    """Contributions to the untrained blend, which sums standardised scores and weighted ranks of its sources."""
+    """Contributions to the untrained blend, which sums standardised scores and ranks of its sources, each weighted."""
+    from pipelines.recommender.registry import sources
     from transforms.candidates.features import RANK_WEIGHT
 
+    weights = {f"f_z_{kind.name}": kind.blend_weight for kind in sources()}
     names = [name for name in sorted(candidates.columns) if name.startswith("f_z_")]
     ranks = {name: f"f_r_{name.removeprefix('f_z_')}" for name in names}
     return candidates.select(
-        pl.col(name) + RANK_WEIGHT * pl.col(ranks[name]) if ranks[name] in candidates.columns else pl.col(name)
+        (pl.col(name) + RANK_WEIGHT * pl.col(ranks[name]) if ranks[name] in candidates.columns else pl.col(name))
+        * weights.get(name, 1.0)
         for name in names
     )
 

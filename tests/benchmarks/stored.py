@@ -82,10 +82,13 @@ def _without(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     left = left.with_columns(pl.Series(n, standardise(left[n].to_numpy(), groups)) for n in scores)
     values = {n.removeprefix("f_z_"): left[n].to_numpy().copy() for n in scores if n.startswith("f_z_")}
     counted = {name: left[f"f_r_{name}"].to_numpy() for name in values}
+    blended = [kind for kind in every_source() if kind.name in values]
+    weights = {kind.name: np.float32(kind.blend_weight) for kind in blended}
     if "f_t_listeners" in left.columns:
-        blended = [kind for kind in every_source() if kind.name in values]
         counted = of_unplayed(values, counted, left["f_t_listeners"].to_numpy() <= 0, blended)
-    blend = sum((values[name] + RANK_WEIGHT * counted[name] for name in values), np.zeros(len(left), np.float32))
+    blend = np.zeros(len(left), np.float32)
+    for name, value in values.items():
+        blend += weights.get(name, np.float32(1)) * (value + RANK_WEIGHT * counted[name])
     return left.with_columns(
         *(pl.Series(f"f_z_{name}", column) for name, column in values.items()),
         pl.Series("f_blend", blend, pl.Float32),

@@ -76,6 +76,6 @@ def test_what_nobody_has_played_is_still_carried_by_the_sources_that_can_know_it
     blend = split.without_sources(["bad"]).test["f_blend"].to_list()
     artists, als = (made[f"f_z_{name}"].to_numpy()[:4] for name in ("artists", "als"))
     assert blend[1] == pytest.approx(
-        artists[1] + als[1] + RANK_WEIGHT, abs=1e-5
+        2 * (artists[1] + RANK_WEIGHT) + als[1], abs=1e-5
     )  # found by one, and the other is heard
-    assert blend[2] == pytest.approx(1.5 * (artists[2] + RANK_WEIGHT), abs=1e-5)  # by one, and the other cannot know it
+    assert blend[2] == pytest.approx(2.5 * (artists[2] + RANK_WEIGHT), abs=1e-5)  # by one, and the other cannot know it

@@ -80,6 +80,7 @@ class Artists(ArtistTracks):
     reason: ClassVar[str] = "because_you_played"
     precedence: ClassVar[int] = 40
     blended: ClassVar[bool] = True
+    blend_weight: ClassVar[float] = 2.0  # alone it reads the catalog; the others repeat one another
     knows_unplayed: ClassVar[bool] = True
 
     @classmethod

@@ -105,7 +105,7 @@ class Source(ABC):
         precedence: of the sources that rank a candidate equally high, the smallest gives the reason.
         retrieves: what its best k may be: tracks unheard by the listener, heard before, or both.
         ranked: the ranker weighs its scores. A source that is not ranked orders a shelf of its own, and is no evidence.
-        blended: the untrained blend (`f_blend`) sums its score and rank.
+        blended: the untrained blend (`f_blend`) sums its score and rank, `blend_weight` times.
         knows_unplayed: it can find a track that nobody has played. The others learn from plays, so their silence about
             such a track says nothing.
         personal: what it finds depends on the listener's history.
@@ -120,6 +120,7 @@ class Source(ABC):
     retrieves: ClassVar[Retrieves] = "unheard"
     ranked: ClassVar[bool] = True
     blended: ClassVar[bool] = False
+    blend_weight: ClassVar[float] = 1.0
     knows_unplayed: ClassVar[bool] = False
     personal: ClassVar[bool] = True
     rests: ClassVar[bool] = False

@@ -91,7 +91,8 @@ def features(
         block, catalog: as given to `retrieve_block`.
         candidates: its result.
         learned: fitted artefacts.
-        sources: those of the candidates; of each that is blended, `f_blend` sums score and RANK_WEIGHT times rank.
+        sources: those of the candidates; of each that is blended, `f_blend` sums score and RANK_WEIGHT times rank, as often as
+            its `blend_weight` says.
         as_of: the night (for the age of releases).
         k: the k of `retrieve_block`.
         directions: of the tracks (iALS), by which the last sessions are compared; None = not at all.
@@ -157,7 +158,7 @@ def _of_sources(
         out[f"{'z' if source.blended else 's'}_{name}"] = scores[name]
         out[f"r_{name}"] = ranks[name]
         if source.blended:
-            total += scores[name] + RANK_WEIGHT * said[name]
+            total += np.float32(source.blend_weight) * (scores[name] + RANK_WEIGHT * said[name])
     return {**out, "agree": agree, "blend": total}
 
 

@@ -67,6 +67,9 @@ def test_the_blend_sums_what_is_blended(blended: bool) -> None:
     assert ("f_z_moon" in made.columns) == blended != ("f_s_moon" in made.columns)
     expected = made["f_z_moon"] + RANK_WEIGHT * made["f_r_moon"] if blended else 0 * made["f_r_moon"]
     np.testing.assert_allclose(made["f_blend"], expected, rtol=1e-5)
+    thrice = with_traits(blended=blended, blend_weight=3.0)
+    again = features(BLOCK, CATALOG, found(thrice), LEARNED, [thrice], as_of=NIGHT, k=10)
+    np.testing.assert_allclose(again["f_blend"], 3 * expected, rtol=1e-5)
 
 
 def test_what_is_not_ranked_or_not_personal_is_no_evidence_to_rank_by() -> None:

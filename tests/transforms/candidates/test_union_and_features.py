@@ -234,10 +234,17 @@ def test_only_popularity_speaks_for_a_listener_of_whom_nothing_is_known_and_the_
     assert explained["source popular.rows"] == len(block)
 
 
+def _said(found: dict[str, object], name: str) -> float:
+    """What the blend sums of a source, before it is weighted."""
+    return float(found[f"f_z_{name}"]) + RANK_WEIGHT * float(found[f"f_r_{name}"])  # type: ignore[arg-type]
+
+
 def test_the_blend_sums_score_and_rank_of_its_sources() -> None:
     found = pair(FOUND, "ann", "d")
     names = [c.removeprefix("f_z_") for c in FOUND.columns if c.startswith("f_z_")]
-    expected = sum(float(found[f"f_z_{n}"]) + RANK_WEIGHT * float(found[f"f_r_{n}"]) for n in names)  # type: ignore[arg-type]
+    weights = {kind.name: kind.blend_weight for kind in every_source()}
+    assert weights["artists"] == 2.0 and weights["als"] == 1.0
+    expected = sum(weights[n] * _said(found, n) for n in names)
     assert "popular" not in names and found["f_blend"] == pytest.approx(expected, rel=1e-5)
 
 
@@ -258,6 +265,10 @@ def test_silence_about_a_track_that_nobody_played_is_no_evidence_against_it() ->
     half = 0.5 * float(new["f_z_artists"])  # type: ignore[arg-type]
     assert half > 0 and new["score_co_sessions"] == 0 and new["f_z_co_sessions"] == pytest.approx(half)
     assert old["score_co_sessions"] == 0 and old["f_z_co_sessions"] < 0, "f was played, so silence says something"  # type: ignore[operator]
+    names = [c.removeprefix("f_z_") for c in found.columns if c.startswith("f_z_")]
+    assert "artists" in names
+    twice = sum(_said(old, n) for n in names) + _said(old, "artists")
+    assert old["f_blend"] == pytest.approx(twice, rel=1e-5), "the blend counts artists twice"
     assert new["f_r_co_sessions"] == 0, "that nobody found it stays told"
     assert new["f_blend"] > old["f_blend"]  # type: ignore[operator]
 
