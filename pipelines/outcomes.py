@@ -77,16 +77,16 @@ def outcomes(
     columns = {table: names for table, names in COLUMNS.items() if table in tables}
 
     def define(root: beam.Pipeline) -> None:
-        written, told = MapShards(work, join, runs, columns, DATED, processes, models=False).on(root, "Outcomes")
+        written, messages = MapShards(work, join, runs, columns, DATED, processes, models=False).on(root, "Outcomes")
         made = [run.table for run in runs]
-        counts = told | "Counts" >> beam.FlatMap(counted, day, made).with_output_types(Written)
+        counts = messages | "Counts" >> beam.FlatMap(counted, day, made).with_output_types(Written)
         both = (written, counts) | "Files and counts" >> beam.Flatten()
         root | "Done" >> Commit(runs, both)
 
     launch("outcomes", past.warehouse, define, beam_args, runs)
 
 
-def counted(told: bytes, day: date, tables: Sequence[str]) -> list[Written]:
+def counted(messages: bytes, day: date, tables: Sequence[str]) -> list[Written]:
     """What a chunk's step told: how many new candidates were listened to, by horizon; and looks, by shelf and context."""
-    counts = json.loads(told)
+    counts = json.loads(messages)
     return [Written(table, day.isoformat(), counts=counts[table]) for table in tables]

@@ -142,8 +142,8 @@ def lines_of(found: pl.DataFrame, names: tuple[str, str], both: int) -> Iterator
     yield f"B  {names[1]}"
     yield f"{both:,} listeners in both; A - B is paired by listener, with its 95% interval"
     yield "ahead  list, target, metric                     A     B difference"
-    told = found.filter((pl.col("metric") != "hit@10") & ~pl.col("model").str.starts_with("source:"))
-    for row in told.iter_rows(named=True):
+    shown = found.filter((pl.col("metric") != "hit@10") & ~pl.col("model").str.starts_with("source:"))
+    for row in shown.iter_rows(named=True):
         ahead = "A" if row["low"] > 0 else "B" if row["high"] < 0 else " "
         named = f"{row['model']} {row['target']} {row['metric']}"
         gap = f"{_short(row['difference'], True)} ({_short(row['low'], True)} to {_short(row['high'], True)})"

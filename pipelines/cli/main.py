@@ -78,8 +78,8 @@ def _last_words(error: BaseException) -> int:
         return 1
     known = foreseen(error)
     code = known.exit_code if known else 1
-    told = known or f"an error that nobody foresaw: {logs.without_text(error)}; {logs.MORE}"
-    logs.say("ERROR", f"nightshelf: {told}", exit_code=code)
+    text = known or f"an error that nobody foresaw: {logs.without_text(error)}; {logs.MORE}"
+    logs.say("ERROR", f"nightshelf: {text}", exit_code=code)
     return code
 
 

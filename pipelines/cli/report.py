@@ -20,7 +20,7 @@ from pipelines.recommender.indexes import remark
 from pipelines.recommender.registry import read_by
 from transforms.common.hashing import stable_hash
 from transforms.evaluation.responses import without_estimates
-from transforms.evaluation.variety import ReassembledNight, curve, measured_night, told
+from transforms.evaluation.variety import ReassembledNight, curve, measured_night, reassembled_shelves
 from transforms.gates.check import Check
 from transforms.gates.history import ACCEPTED, CHECKS, measured_in
 from transforms.gates.measure import removed_by_shelf
@@ -125,7 +125,7 @@ def varieties(warehouse: Warehouse, shelves: Manifest | None) -> list[VarietyCur
     listeners = stored.listened["listener_id"].n_unique()
     if not listeners:
         return []
-    own = told(ShelvesSettings.model_validate(settings).shelves)
+    own = reassembled_shelves(ShelvesSettings.model_validate(settings).shelves)
     return [VarietyCurve(s.title, s.size, night, listeners, curve(stored, s)) for s in own]
 
 
@@ -134,8 +134,8 @@ def ranker_note(used: Sequence[Manifest]) -> str:
     rankers = [m for m in used if m.table == "rankers"]
     if not rankers:
         return "No stored night has outcomes to learn from yet, so the sources' untrained blend orders this one"
-    told = promotion.sentence(max(rankers, key=lambda m: m.date).extra)
-    return f"Ranker of {max(m.date for m in rankers)}: {told}" if told else ""
+    outcome = promotion.sentence(max(rankers, key=lambda m: m.date).extra)
+    return f"Ranker of {max(m.date for m in rankers)}: {outcome}" if outcome else ""
 
 
 def _not_measured(day: date) -> str:

@@ -48,8 +48,8 @@ def of_night(warehouse: Warehouse, day: date, took: str) -> dict[str, Any]:
     when = next((key.partition("@")[2] for key in manifest.inputs if key.startswith("rankers@")), None)
     ranker = warehouse.current("rankers", date.fromisoformat(when)) if when else None
     note = promotion.sentence(ranker.extra) if ranker else None
-    told = {"night": str(day), "listeners": counts.get("listeners", 0), "took": took, "shelves": shelves}
-    return told | ({"ranker": note} if note else {})
+    facts = {"night": str(day), "listeners": counts.get("listeners", 0), "took": took, "shelves": shelves}
+    return facts | ({"ranker": note} if note else {})
 
 
 def night_lines(made: Mapping[str, Any], warehouse: str) -> list[str]:

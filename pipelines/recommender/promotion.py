@@ -81,14 +81,14 @@ def _of_discoveries(extra: Mapping[str, Any], tolerance: float) -> str | None:
     short = best > 0 and extra.get(f"{_PPM}{used}", 0) < (1 - tolerance) * best
     if extra.get("kept"):
         fit = str(extra["kept_fit_date"])
-        told = f"the ranker fitted as of {fit[:4]}-{fit[4:6]}-{fit[6:]} was kept: {_against(extra, tried)}"
+        outcome = f"the ranker fitted as of {fit[:4]}-{fit[4:6]}-{fit[6:]} was kept: {_against(extra, tried)}"
     elif used == BLEND:
-        told = f"the untrained blend stands in for the ranker: {_against(extra, tried)}"
+        outcome = f"the untrained blend stands in for the ranker: {_against(extra, tried)}"
     elif short:
-        told = f"the ranker is used, but not the best: {_against(extra, tried)}"
+        outcome = f"the ranker is used, but not the best: {_against(extra, tried)}"
     else:
         return None
-    return f"{told}, source {source} alone {_shown(best)}" if short else told
+    return f"{outcome}, source {source} alone {_shown(best)}" if short else outcome
 
 
 def _of_repeats(extra: Mapping[str, Any]) -> str | None:

@@ -52,10 +52,10 @@ class Numbered:
     @classmethod
     def now(cls) -> Numbered:
         """Those of the command at work; of none where it has not said."""
-        told = os.environ.get(STAGES)
-        if not told:
+        stages = os.environ.get(STAGES)
+        if not stages:
             return cls()
-        names, seconds, began = json.loads(told)
+        names, seconds, began = json.loads(stages)
         return cls(tuple(names), tuple(seconds), began)
 
     def place(self, name: str) -> str:
@@ -254,8 +254,8 @@ def stage(
 def _in_lines(name: str, out: TextIO, clock: Callable[[], float], every: float, makes: bool) -> Iterator[Stage]:
     def starts() -> None:
         fields = at.fields(at.began, "started")
-        told = {k: fields[k] for k in ("stage", "state", "step", "steps")}
-        logs.say("INFO", f"{at.shown}: started", out, **told)
+        event = {k: fields[k] for k in ("stage", "state", "step", "steps")}
+        logs.say("INFO", f"{at.shown}: started", out, **event)
 
     at = Stage(name, clock(), works=starts)
     over = threading.Event()
@@ -312,5 +312,5 @@ def _on_terminal(name: str, out: TextIO, clock: Callable[[], float], every: floa
         except BaseException:
             bar.update(task, description=f"[red]{at.shown}: failed[/red]")
             raise
-        told = (said() + at.left(clock())).removeprefix(", ") if at.at_work else CURRENT
-        bar.update(task, rows=told, completed=1)
+        words = (said() + at.left(clock())).removeprefix(", ") if at.at_work else CURRENT
+        bar.update(task, rows=words, completed=1)

@@ -92,17 +92,17 @@ def _waited(child: int, signals: set[signal.Signals]) -> tuple[int, int, bool]:
     """
     grace, overdue = 0.0, False
     while True:
-        told = signal.sigtimedwait(signals, grace) if grace else signal.sigwaitinfo(signals)
-        if told is None:
+        arrived = signal.sigtimedwait(signals, grace) if grace else signal.sigwaitinfo(signals)
+        if arrived is None:
             grace, overdue = 0.0, True
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
             continue
-        if told.si_signo != signal.SIGCHLD:
-            if told.si_code <= 0:  # sent by a process; a terminal's Ctrl-C has reached the child by itself
+        if arrived.si_signo != signal.SIGCHLD:
+            if arrived.si_code <= 0:  # sent by a process; a terminal's Ctrl-C has reached the child by itself
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(child, told.si_signo)
-            if told.si_signo in ENDING and not overdue:
+                    os.kill(child, arrived.si_signo)
+            if arrived.si_signo in ENDING and not overdue:
                 grace = GRACE
             continue
         done, status, used = os.wait4(child, os.WNOHANG)
@@ -134,9 +134,9 @@ def limits() -> str:
     >>> "MB" in limits()
     True
     """
-    told = [f"{allowed_mb():,} MB"]
+    bounds = [f"{allowed_mb():,} MB"]
     for limit, name in ((resource.RLIMIT_AS, "addresses (`ulimit -v`)"), (resource.RLIMIT_DATA, "data (`ulimit -d`)")):
         allowed = resource.getrlimit(limit)[0]
         if allowed != resource.RLIM_INFINITY:
-            told.append(f"{allowed >> 20:,} MB of {name}")
-    return " and ".join(told)
+            bounds.append(f"{allowed >> 20:,} MB of {name}")
+    return " and ".join(bounds)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipelines.nightly import night
 from tests.pipelines.kill_points import FIVE
-from tests.pipelines.world import NIGHT, SETTINGS, World, build, hashes, ingested, manifests, without
+from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, ingested, manifests, without
 from transforms.tables.upkeep import check_table, states
 from transforms.tables.warehouse import Warehouse
 
@@ -45,9 +45,8 @@ def assert_equal(warehouse: Warehouse, other: Warehouse) -> None:
     assert versions[0] == versions[1]
 
 
-def test_a_night_killed_again_and_again_ends_with_the_bytes_of_one_that_was_not(tmp_path):
-    """`python -m tests.benchmarks.survival --night` kills at all twenty points."""
-    world = build(tmp_path, listeners=200)
+def test_a_night_killed_again_and_again_ends_with_the_bytes_of_one_that_was_not(world, tmp_path):
+    """`python -m tests.benchmarks.survival --night` kills at all twenty points, in a world of 200 listeners."""
     warehouse = World.copy(world.made, tmp_path / "killed")
     without(warehouse, NIGHT)
     seen = [set(manifests(warehouse))]

@@ -98,8 +98,8 @@ class _Summarise(beam.DoFn):
 def counts_of(root: beam.Pipeline, night: StoredNight, library: Sequence[Spec]) -> beam.PCollection[Chunk]:
     """One chunk of what was known of tracks by the night; none of an empty library. Sooner done than processes are started."""
     columns = {"library": ("listener_id", "track_id")}
-    told = MapShards(library, CountStep(night), columns=columns).on(root, "Library")[1]
-    partials = told | "Counts" >> beam.Map(ChunkCoder().decode).with_output_types(Chunk)
+    messages = MapShards(library, CountStep(night), columns=columns).on(root, "Library")[1]
+    partials = messages | "Counts" >> beam.Map(ChunkCoder().decode).with_output_types(Chunk)
     summed = partials | "Add up" >> beam.CombineGlobally(_Add()).without_defaults()
     return summed | "Sum" >> beam.FlatMap(lambda found: found).with_output_types(Chunk)
 
@@ -120,8 +120,8 @@ def measures_of(
     """
     step = MeasureStep(night, columns["candidates"])
     work = MapShards(stored, step, columns=columns, processes=processes, models=False, known=counted)
-    told = work.on(root, "Night")[1]
-    return told | "Measured" >> beam.Map(ChunkCoder().decode).with_output_types(Chunk)
+    messages = work.on(root, "Night")[1]
+    return messages | "Measured" >> beam.Map(ChunkCoder().decode).with_output_types(Chunk)
 
 
 @dataclass

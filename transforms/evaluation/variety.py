@@ -163,7 +163,7 @@ def curve(night: ReassembledNight, shelf: ShelfSettings, strengths: Sequence[flo
     return out
 
 
-def told(shelves: Sequence[ShelfSettings]) -> list[ShelfSettings]:
+def reassembled_shelves(shelves: Sequence[ShelfSettings]) -> list[ShelfSettings]:
     """Shelves of unheard tracks in the ranker's order: what stored candidates suffice for."""
     return [shelf for shelf in shelves if shelf.pool == "unheard" and set(shelf.order) == {ORDER}]
 

@@ -108,12 +108,12 @@ def long_rows(verdict: Readout, lines: Sequence[LongTerm]) -> list[dict[str, Any
     out = []
     for line in lines:
         d = line.difference
-        told = "better" if d.low > 0 else "worse" if d.high < 0 else "not told apart"
+        verdict_word = "better" if d.low > 0 else "worse" if d.high < 0 else "not told apart"
         out.append(
             {
                 **{"experiment": verdict.experiment, "arm": line.arm, "metric": line.metric, "role": line.role},
                 **{"base": line.base, "mean": line.base + d.value, "difference": d.value, "low": d.low, "high": d.high},
-                **{"p": d.p, "explained": line.explained, "n": line.n, "verdict": told},
+                **{"p": d.p, "explained": line.explained, "n": line.n, "verdict": verdict_word},
                 **{"sample_ratio_p": verdict.sample_ratio, "decision": verdict.decisions[line.arm][0], "why": line.why},
             }
         )

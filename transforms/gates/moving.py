@@ -143,8 +143,8 @@ def _named(kind: str, name: str, found: pl.DataFrame) -> dict[str, int]:
     """value, len as counts; a value that is null is `none`, and those beyond MOST_VALUES are `others`."""
     out: dict[str, int] = {}
     for number, (value, n) in enumerate(found.select("value", "len").iter_rows()):
-        told = NONE if value is None else str(value).replace(" ", "_") if number < MOST_VALUES else "others"
-        key = str(Watched.of(kind, name, told))
+        shown = NONE if value is None else str(value).replace(" ", "_") if number < MOST_VALUES else "others"
+        key = str(Watched.of(kind, name, shown))
         out[key] = out.get(key, 0) + int(n)
     return out
 

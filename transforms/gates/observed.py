@@ -41,14 +41,14 @@ def _levels(warehouse: Warehouse, day: date, counts: Counts, logged: Counts, run
     roster = counts.get("roster", 0)
     states = ShelfStatus.among(counts)
     personal = sum(n for one, n in states.items() if one.state == "personal")
-    told = (
+    ratios = (
         ("listens of the date", logged.get("rows", 0), 1),
         ("listeners who played", counts.get("active", 0), 1),
         ("candidates a listener", counts.get("scores", 0), roster),
         ("share of items that stood there before", counts.get("same chosen items", 0), counts.get("chosen items", 0)),
         ("share of rows that are personal", personal, sum(states.values())),
     )
-    out |= {name: number / of for name, number, of in told if number and of}
+    out |= {name: number / of for name, number, of in ratios if number and of}
     then = warehouse.current("shelves", day - timedelta(HORIZON))
     closed = warehouse.current("outcomes", day)
     if then is not None and closed is not None:

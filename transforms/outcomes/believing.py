@@ -148,9 +148,9 @@ def prior_of(known: list[tuple[str, Sums]], days: int) -> Prior | None:
     """The prior; None where fewer than two arms have enough whole traces."""
     if len(known) < 2:
         return None
-    told = np.stack([sums[entries_known(days)] for _, sums in known]).astype(np.float64)
+    arm_sums = np.stack([sums[entries_known(days)] for _, sums in known]).astype(np.float64)
     squares = np.sum([sums[SQUARES] for _, sums in known], axis=0).astype(np.float64)
-    return Prior.of_sums(told[:, 0], told[:, 1:], squares, entry_weights(np.ones(days)))
+    return Prior.of_sums(arm_sums[:, 0], arm_sums[:, 1:], squares, entry_weights(np.ones(days)))
 
 
 def beliefs_of(

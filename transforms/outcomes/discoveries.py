@@ -90,9 +90,9 @@ def fold(
         .group_by(KEY)
         .agg(more=pl.col("bit").sum())  # each day once, so a sum is an or
     )
-    told = started.join(bits, on=KEY, how="left").with_columns(
+    answered = started.join(bits, on=KEY, how="left").with_columns(
         days_heard=pl.col("days_heard") | pl.col("more").fill_null(0)  # a day that was folded before counts once
     )
-    kept = told.filter(pl.col("discovered_on") >= last - timedelta(keep_days))
+    kept = answered.filter(pl.col("discovered_on") >= last - timedelta(keep_days))
     table = TABLES["discoveries"]
     return kept.select(pl.col(c).cast(t) for c, t in table.polars.items()).sort(table.key)

@@ -64,9 +64,9 @@ def looks(
 def counts(rows: pl.DataFrame) -> dict[str, int]:
     """Looks and plays of rows of table `looks`, by shelf and context; zeros are left out."""
     by = rows.group_by("shelf_id", "context").agg(looks=pl.len(), plays=pl.col("played").sum())
-    told: dict[str, int] = {}
+    tallied: dict[str, int] = {}
     for shelf, context, n, plays in by.sort("shelf_id", "context").iter_rows():
-        told[str(LooksAt(shelf, context, LOOKS))] = n
+        tallied[str(LooksAt(shelf, context, LOOKS))] = n
         if plays:
-            told[str(LooksAt(shelf, context, PLAYS))] = plays
-    return told
+            tallied[str(LooksAt(shelf, context, PLAYS))] = plays
+    return tallied

@@ -161,10 +161,10 @@ def composed(candidates: pl.DataFrame, weights: TermWeights, group: list[str], s
         group: columns that name a list.
     """
     every = {"immediate": weights.immediate, "mid_term": weights.mid_term, "long_term": weights.long_term}
-    told = {term: every[term] for term in TERMS if every[term]}
+    weighed = {term: every[term] for term in TERMS if every[term]}
     spread = pl.col(score).std(ddof=0).over(group).fill_null(0.0)
     moved, deviation = pl.lit(0.0), pl.lit(None, dtype=pl.Float32)
-    for term, weight in told.items():
+    for term, weight in weighed.items():
         value = pl.col(column(term))
         away = value.std(ddof=0).over(group)
         moved += weight * pl.when(away > 0).then((value - value.mean().over(group)) / away).otherwise(0.0).fill_null(
@@ -173,6 +173,6 @@ def composed(candidates: pl.DataFrame, weights: TermWeights, group: list[str], s
         if term == "long_term":
             deviation = pl.when(away > 0).then(abs(weight) * spread * pl.col("believed_spread") / away)
     added = {SPREAD: deviation.cast(pl.Float32)}
-    if told:
+    if weighed:
         added[score] = (pl.col(score) + spread * moved).cast(pl.Float32)
     return candidates.with_columns(**added).drop("believed_spread")

@@ -93,7 +93,7 @@ def gallery_files(facts: GalleryFacts) -> Iterator[tuple[str, str]]:
     yield "listeners.js", _call("listeners", _listeners(facts, people, shelves, texts))
     for (part,), rows in shelves.group_by("part", maintain_order=True):
         own = rows.group_by("number", maintain_order=True).agg(pl.col("json").str.join(","))
-        body = ",".join(f'"{number}":[{told}]' for number, told in own.iter_rows())
+        body = ",".join(f'"{number}":[{encoded}]' for number, encoded in own.iter_rows())
         yield f"part-{int(str(part)):04d}.js", f"nightshelf.part({part},{{{body}}});\n"
 
 
@@ -157,7 +157,7 @@ def _shelf_rows(facts: GalleryFacts, people: pl.DataFrame, tracks: Words, texts:
     )
     frame = frame.join(kept_off, on="row", how="left", maintain_order="left")
     stood = pl.lit("null") if facts.before is None else pl.col("before").fill_null("null")
-    told = pl.format(
+    encoded = pl.format(
         '[{},{},{},{},"{}",{},[{}],{},[{}]]',
         "shelf",
         "status",
@@ -169,7 +169,7 @@ def _shelf_rows(facts: GalleryFacts, people: pl.DataFrame, tracks: Words, texts:
         stood,
         pl.col("removed").fill_null(""),
     )
-    return frame.with_columns(json=told)
+    return frame.with_columns(json=encoded)
 
 
 def _items(rows: pl.DataFrame, tracks: Words, texts: Words) -> pl.DataFrame:
@@ -179,7 +179,7 @@ def _items(rows: pl.DataFrame, tracks: Words, texts: Words) -> pl.DataFrame:
     cited = items["reason_ref"].is_in(known["track_id"].implode())
     why = items.select("reason", ref=pl.when(cited).then(pl.lit(REF)).otherwise("reason_ref"))
     words = {pair: sentence(*pair) for pair in why.unique(maintain_order=True).rows()}
-    told = pl.Series([words[pair] for pair in why.iter_rows()], dtype=pl.String)
+    sentences = pl.Series([words[pair] for pair in why.iter_rows()], dtype=pl.String)
     chance = pl.col("propensity").fill_nan(None).round(3).fill_null(0.0)
     return (
         items.select(
@@ -189,7 +189,7 @@ def _items(rows: pl.DataFrame, tracks: Words, texts: Words) -> pl.DataFrame:
                 "[{},{},{},{},{}]",
                 _numbers(items["track_id"], tracks),
                 texts.numbers(items["source"]),
-                texts.numbers(told),
+                texts.numbers(sentences),
                 _numbers(items["reason_ref"], tracks),
                 pl.when(pl.col("explored")).then(chance).otherwise(0.0),
             ),
@@ -204,8 +204,8 @@ def _before(before: pl.DataFrame, tracks: Words) -> pl.DataFrame:
     """row, `before` as a JSON list of tracks; null where the shelf did not stand."""
     ids = before.select("row", track_id=pl.col("items").list.eval(pl.element().struct.field("track_id")))
     flat = ids.explode("track_id", keep_nulls=False).drop_nulls("track_id")
-    told = flat.select("row", number=_numbers(flat["track_id"], tracks)).group_by("row", maintain_order=True)
-    lists = told.agg(before=pl.col("number").cast(pl.String).str.join(","))
+    titled = flat.select("row", number=_numbers(flat["track_id"], tracks)).group_by("row", maintain_order=True)
+    lists = titled.agg(before=pl.col("number").cast(pl.String).str.join(","))
     stood = before.filter(pl.col("items").is_not_null()).select("row")
     return stood.join(lists, on="row", how="left").select(
         "row", before=pl.format("[{}]", pl.col("before").fill_null(""))
@@ -218,10 +218,10 @@ def _removed(removed: pl.DataFrame, tracks: Words, texts: Words) -> pl.DataFrame
                       dtype=pl.List(pl.Int32))  # fmt: skip
     some = named.cast(pl.List(pl.String)).list.join(",")
     rules = texts.numbers(removed["rule"].str.replace_all("_", " "))
-    told = removed.select(
+    counted = removed.select(
         "listener_id", "shelf_id", "removed", "rule", json=pl.format("[{},{},[{}]]", rules, pl.col("removed"), some)
     )
-    ordered = told.sort("listener_id", "shelf_id", "removed", "rule", descending=[False, False, True, False])
+    ordered = counted.sort("listener_id", "shelf_id", "removed", "rule", descending=[False, False, True, False])
     by = ordered.group_by("listener_id", "shelf_id", maintain_order=True)
     return by.agg(removed=pl.col("json").str.join(","))
 

@@ -62,9 +62,9 @@ def believed(warehouse: Warehouse, day: date) -> Believed | None:
         if known is not None
         else {}
     )
-    told = tuple(
+    best_tracks = tuple(
         (titles.get(track) or track, mean, variance**0.5, traces)
         for track, mean, variance, traces in best.select("track_id", "mean", "variance", "traces").iter_rows()
     )
     spread = prior["prior_variance"] ** 0.5
-    return Believed(prior["days"], prior["prior_mean"], spread, own.height, int(own["traces"].sum()), told)
+    return Believed(prior["days"], prior["prior_mean"], spread, own.height, int(own["traces"].sum()), best_tracks)

@@ -55,8 +55,12 @@ def readout_lines(rows: pl.DataFrame, through: date) -> list[str]:
 
 def _long(row: Mapping[str, Any]) -> list[str]:
     """What the early days imply for the long term, or what it was; with how far off such an implication is."""
-    told = LONG.fullmatch(row["metric"])
-    name = row["metric"] if told is None else f"{WORDS.get(told['metric'], told['metric'])} in {told['days']} days"
+    long_term = LONG.fullmatch(row["metric"])
+    name = (
+        row["metric"]
+        if long_term is None
+        else f"{WORDS.get(long_term['metric'], long_term['metric'])} in {long_term['days']} days"
+    )
     change = f" ({row['difference'] / row['base']:+.1%})" if row["base"] else ""
     knows = f", explains {row['explained']:.0%} of what listeners differ in" if row["role"] == "implied" else ""
     return [

@@ -19,16 +19,16 @@ ORDER = ("surface", "home_position", "shelf_id")
 
 def values(shelves: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
     """listener_id, surface, shelf_id and `value`, the row as a JSON object, by listener and in the order of each surface."""
-    told = shelves.join(changes.select(*KEY, "changed_at"), on=KEY, how="left").sort("listener_id", *ORDER)
-    return told.select(*KEY, value=pl.struct(pl.all().exclude("listener_id")).struct.json_encode())
+    dated = shelves.join(changes.select(*KEY, "changed_at"), on=KEY, how="left").sort("listener_id", *ORDER)
+    return dated.select(*KEY, value=pl.struct(pl.all().exclude("listener_id")).struct.json_encode())
 
 
 def lines(shelves: pl.DataFrame, changes: pl.DataFrame, stamp: datetime) -> pl.DataFrame:
     """listener_id and `line`, one JSON object a listener, sorted."""
-    told = shelves.join(changes.select(*KEY, "changed_at"), on=KEY, how="left").sort("listener_id", *ORDER)
+    dated = shelves.join(changes.select(*KEY, "changed_at"), on=KEY, how="left").sort("listener_id", *ORDER)
     latest = changes.group_by("listener_id").agg(pl.col("changed_at").max())
     whole = (
-        told.select("listener_id", shelf=pl.struct(pl.all().exclude("listener_id")))
+        dated.select("listener_id", shelf=pl.struct(pl.all().exclude("listener_id")))
         .group_by("listener_id", maintain_order=True)
         .agg(shelves="shelf")
         .join(latest, on="listener_id", how="left", maintain_order="left")

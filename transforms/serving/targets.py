@@ -89,9 +89,9 @@ class JsonLines:
 
 
 def _file(chunk: Chunk, url: str, stamp: datetime, shards: int) -> Iterator[str]:
-    told = lines(chunk["shelves"], chunk["shelf_changes"], stamp)["line"].to_list()
-    if told:
-        yield Lines(url).write(stamp, chunk.shard, shards, told).model_dump_json()
+    texts = lines(chunk["shelves"], chunk["shelf_changes"], stamp)["line"].to_list()
+    if texts:
+        yield Lines(url).write(stamp, chunk.shard, shards, texts).model_dump_json()
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,6 @@ class _InProcesses(beam.DoFn):
                 for name, n in done.counts.items():
                     Metrics.counter(*name.split(".", 1)).inc(n)
                 yield from done.written
-                yield from (TaggedOutput(TOLD, text) for text in done.told)
+                yield from (TaggedOutput(TOLD, text) for text in done.messages)
         for one in most.values():
             take(one)

@@ -59,7 +59,7 @@ class Done:
     """What came of a shard: files, messages, counters, and what its process has used so far (`process` names it)."""
 
     written: list[Written] = field(default_factory=list)
-    told: list[bytes] = field(default_factory=list)
+    messages: list[bytes] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     process: int = 0
     used: Used = field(default_factory=Used)
@@ -118,7 +118,7 @@ def do(work: Shard, step: Callable[[Chunk], Iterator[Made]], spec: Spec) -> Done
                         done.written.append(Written(run.table, run.day.isoformat(), file))
                         done.add({"write.rows": file.rows, "write.bytes": file.bytes})
             elif isinstance(made, bytes):
-                done.told.append(made)
+                done.messages.append(made)
             else:
                 done.add({f"took.{name}": n for name, n in made.items()})
     return done

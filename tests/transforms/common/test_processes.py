@@ -38,7 +38,7 @@ def imported(name: str) -> bool:
     return name in sys.modules
 
 
-def told(number: int) -> tuple[int, int, str, str, bool]:
+def reported(number: int) -> tuple[int, int, str, str, bool]:
     return number + given(), os.getpid(), os.environ["POLARS_MAX_THREADS"], os.environ["MARK"], within()
 
 
@@ -75,11 +75,11 @@ def test_work_is_done_elsewhere_with_what_was_shared_and_its_share_of_the_proces
 ) -> None:
     monkeypatch.setenv("MARK", "of the moment")
     with processes(2, shared=10) as pool:
-        found = list(pool.map(told, range(4)))
+        found = list(pool.map(reported, range(4)))
         most = pool.submit(used).result()
     assert [n for n, *_ in found] == [10, 11, 12, 13]
     assert os.getpid() not in {pid for _, pid, *_ in found} and not within()
-    assert {told[2:] for told in found} == {(str(max(1, cores() // 2)), "of the moment", True)}
+    assert {reported[2:] for reported in found} == {(str(max(1, cores() // 2)), "of the moment", True)}
     assert most.cpu_seconds > 0 and most.peak_mb > 10
 
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from tests.pipelines.test_show import store
-from transforms.evaluation.variety import HORIZON, ReassembledNight, curve, measured_night, told
+from transforms.evaluation.variety import HORIZON, ReassembledNight, curve, measured_night, reassembled_shelves
 from transforms.shelves.defaults import DEFAULT
 from transforms.shelves.shelf import ShelfSettings, VarietySettings
 from transforms.tables.runs import Written, finish, plan, with_extra
@@ -116,4 +116,4 @@ def test_where_a_shelf_asks_for_no_variety_likeness_is_tried(warehouse: Warehous
 
 
 def test_shelves_of_unheard_tracks_in_the_rankers_order_are_told() -> None:
-    assert [shelf.shelf_id for shelf in told(DEFAULT)] == ["discover-weekly", "fresh-finds"]
+    assert [shelf.shelf_id for shelf in reassembled_shelves(DEFAULT)] == ["discover-weekly", "fresh-finds"]
