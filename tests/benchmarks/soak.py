@@ -27,16 +27,15 @@ from statistics import median
 
 from pipelines.live import END
 from pipelines.runtime.settings_file import to_yaml
+from tests.benchmarks.faults.cut_anywhere import LIGHT
 from tests.benchmarks.faults.damage import cut, emptied, flipped
 from tests.benchmarks.faults.warm import Forked
 from tests.pipelines.test_kill import assert_readable
-from tests.pipelines.test_live import SMALL
 from tests.pipelines.world import hashes, manifests
 from transforms.tables.upkeep import tables
 from transforms.tables.warehouse import Warehouse
 
 WRONG = ("kill", "term", "int", "int twice", "ENOSPC", "EIO", "EACCES", "hold")
-LIGHT = SMALL.model_copy(update={"models": SMALL.models.model_copy(update={"use_generative": False})})
 QUIET = ("nothing", "-", "0")
 DAMAGE = {"emptied": emptied, "cut in half": cut, "with flipped bytes": flipped, "deleted": Path.unlink}
 

@@ -25,10 +25,12 @@ from pathlib import Path
 from tests.benchmarks.faults import (
     around,
     beside_others,
+    buckets,
     cut,
     cut_anywhere,
     damage,
     disks,
+    hostile,
     inputs,
     machines,
     publishing,
@@ -37,7 +39,21 @@ from tests.benchmarks.faults import (
 )
 from tests.benchmarks.faults.case import Case, Fault, stages
 
-FAMILIES = (cut, cut_anywhere, publishing, beside_others, races, readers, damage, disks, around, machines, inputs)
+FAMILIES = (
+    cut,
+    cut_anywhere,
+    publishing,
+    beside_others,
+    races,
+    readers,
+    damage,
+    disks,
+    buckets,
+    around,
+    machines,
+    inputs,
+    hostile,
+)
 SURVIVED = "survived"
 COLUMNS = ("kind", "fault", "command", "what was said", "outcome")
 
@@ -97,15 +113,22 @@ def written(rows: Sequence[Mapping[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def file_table(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write the tables into a page; what stands there above the first table stays."""
+    page = path.read_text() if path.exists() else ""
+    above = page.partition("| kind |")[0]
+    path.write_text(above + written(rows))
+
+
 def read_lines(paths: Sequence[str]) -> list[dict[str, str]]:
-    """Rows that were printed by runs of pieces; of a fault that was done again, the last."""
-    found = {}
+    """Rows that were printed by runs of pieces, of faults that there are; of one that was done again, the last."""
+    found, known = {}, {(f.kind, f.command, f.name) for f in every()}
     for path in paths:
         for line in Path(path).read_text().splitlines():
             row = json.loads(line) if line.startswith("{") else {}
             if "outcome" in row:
                 found[row["kind"], row["command"], row["fault"]] = row
-    return list(found.values())
+    return [row for key, row in found.items() if key in known]
 
 
 def main(faults: Sequence[Fault], table: str | None, scratch: str | None = None) -> int:
@@ -118,7 +141,7 @@ def main(faults: Sequence[Fault], table: str | None, scratch: str | None = None)
     lost = sum(bool(one.why) for one in outcomes)
     print(json.dumps({"faults": len(outcomes), "survived": len(outcomes) - lost, "not": lost}), flush=True)
     if table:
-        Path(table).write_text(written([one.row() for one in outcomes]))
+        file_table(Path(table), [one.row() for one in outcomes])
     return lost
 
 
@@ -160,7 +183,7 @@ if __name__ == "__main__":
         "--done", nargs="*", default=[], help="files of printed lines; faults that survived there are left out"
     )
     parser.add_argument("--every", type=int, default=1, help="of these, every n-th")
-    parser.add_argument("--table", help="file to write as a Markdown table")
+    parser.add_argument("--table", help="page to write the Markdown tables into")
     parser.add_argument(
         "--lines", nargs="+", help="do nothing, and write the table of what earlier runs printed into these files"
     )
@@ -174,7 +197,7 @@ if __name__ == "__main__":
             print(json.dumps({"equal_to_unkilled": False, "why": str(error)[:500]}), flush=True)
             sys.exit(1)
     elif asked.lines:
-        Path(asked.table).write_text(written(read_lines(asked.lines)))
+        file_table(Path(asked.table), read_lines(asked.lines))
     elif asked.list:
         for one in every(asked.only or "", asked.every):
             print(f"{one.kind}: {one.command}: {one.name}")

@@ -26,6 +26,8 @@ from transforms.tables.upkeep import check_table
 from transforms.tables.warehouse import Warehouse
 
 PERCENT = (10, 30, 50, 70, 90)
+# Without what TensorFlow fits: that goes on after its last epoch (`tests/pipelines/test_checkpoints.py`).
+LIGHT = SMALL.model_copy(update={"models": SMALL.models.model_copy(update={"use_generative": False})})
 LOOSE = Settings.model_validate({"gates": {"enforce": False}})
 READ = test_experiment.START + timedelta(10)
 LIVED = ["--days", "2", "--listeners", "20", "--tracks", "120", "--history", "8", "--fit-every", "2"]
@@ -119,15 +121,15 @@ def night_of(folder: Path) -> Path:
     log = world.simulated(
         folder / "simulated"
     )  # of fewer listeners its machines would be too large a share for the checks
-    made = world.ingested(log, folder / "night", SMALL)
+    made = world.ingested(log, folder / "night", LIGHT)
     prompts = folder / "prompts.jsonl"
     asked = ("10 pop songs", "30 minutes of rock, nothing explicit", "songs I have not heard")
     prompts.write_text("\n".join(json.dumps({"prompt_id": f"p{n}", "text": text}) for n, text in enumerate(asked)))
     from pipelines.file_prompts import file_prompts
     from pipelines.nightly import night
 
-    file_prompts(made.url, world.NIGHT, str(prompts), settings=SMALL)
-    night(made.url, world.NIGHT, SMALL)
+    file_prompts(made.url, world.NIGHT, str(prompts), settings=LIGHT)
+    night(made.url, world.NIGHT, LIGHT)
     done.touch()
     return folder / "night"
 
@@ -173,22 +175,22 @@ SUBJECTS = (
         cli("experiment", "read", "cap", "--date", str(READ), settings=True),
         settings=test_experiment.settings(least=50),
     ),
-    Subject("prompt", of_night("intents", "playlists"), job("prompt"), settings=SMALL),
-    Subject("blend", of_night("blend_shelves"), job("blend"), settings=SMALL),
-    Subject("outcomes", of_night("outcomes"), job("outcomes"), settings=SMALL),
+    Subject("prompt", of_night("intents", "playlists"), job("prompt"), settings=LIGHT),
+    Subject("blend", of_night("blend_shelves"), job("blend"), settings=LIGHT),
+    Subject("outcomes", of_night("outcomes"), job("outcomes"), settings=LIGHT),
     Subject(
         "train",
         of_night("models", "track_embeddings", "semantic_ids", "session_sample"),
         job("train"),
-        settings=SMALL,
+        settings=LIGHT,
     ),
-    Subject("train_ranker", of_night("rankers"), job("train_ranker"), settings=SMALL),
-    Subject("score", of_night(*SCORED), job("score"), settings=SMALL),
+    Subject("train_ranker", of_night("rankers"), job("train_ranker"), settings=LIGHT),
+    Subject("score", of_night(*SCORED), job("score"), settings=LIGHT),
     Subject(
         "live",
         lambda case: None,
         lambda url: ["live", "--out", url, *LIVED, "--config", "SETTINGS"],
-        settings=SMALL,
+        settings=LIGHT,
         inside="warehouse",
     ),
 )

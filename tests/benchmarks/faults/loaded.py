@@ -5,7 +5,6 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 
-import models  # before TensorFlow, whose Keras it chooses
 import pipelines
 import transforms
 
@@ -16,7 +15,6 @@ LATE = (
     "apache_beam.runners.portability.fn_api_runner.fn_runner",
     "cProfile",
     "pyarrow.dataset",
-    "tensorflow",
     "tests.benchmarks.faults.beside",
     "unicodedata",
 )
@@ -26,5 +24,3 @@ for _package in (transforms, pipelines):
         import_module(_module.name)
 for _name in LATE:
     import_module(_name)
-
-__all__ = ["models"]

@@ -8,20 +8,19 @@ from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.faults.case import END, GONE, LISTENERS, Case, Fault
-from tests.benchmarks.faults.cut_anywhere import SCORED, Subject, given, job, night_of, of_night
+from tests.benchmarks.faults.cut_anywhere import LIGHT, SCORED, Subject, given, job, night_of, of_night
 from tests.benchmarks.faults.rows import same_rows
 from tests.pipelines import world
 from tests.pipelines.byte_search import found
 from tests.pipelines.test_kill import assert_readable
-from tests.pipelines.test_live import SMALL
 from tests.pipelines.world import hashes
 from transforms.tables.warehouse import Warehouse
 
 OTHER = LISTENERS[7]
 WRITES, COMMITS = "listens/*.parquet", "listens/*/_current.json"
-SCORE = Subject("score", of_night(*SCORED), job("score"), settings=SMALL)
+SCORE = Subject("score", of_night(*SCORED), job("score"), settings=LIGHT)
 TRAIN = Subject(
-    "train", of_night("models", "track_embeddings", "semantic_ids", "session_sample"), job("train"), settings=SMALL
+    "train", of_night("models", "track_embeddings", "semantic_ids", "session_sample"), job("train"), settings=LIGHT
 )
 
 

@@ -78,6 +78,10 @@ def _command(told: str, warehouse: str, wrong: list[str], words: list[str], env:
     from tests.benchmarks.faults.beside import main
 
     os.environ.update(env)
+    if "FAULTS_WIRE" in env:
+        from tests.benchmarks.faults.wire import install
+
+        install(env["FAULTS_WIRE"])
     user = env.get("FAULTS_AS_USER")
     if user:
         for name in ("in", ""):
