@@ -20,7 +20,7 @@ from pipelines.recommender.indexes import remark
 from pipelines.recommender.registry import read_by
 from transforms.common.hashing import stable_hash
 from transforms.evaluation.responses import without_estimates
-from transforms.evaluation.variety import ReassembledNight, curve, measured_night, reassembled_shelves
+from transforms.evaluation.variety import ReassembledNight, curves, measured_night, reassembled_shelves
 from transforms.gates.check import Check
 from transforms.gates.history import ACCEPTED, CHECKS, measured_in
 from transforms.gates.measure import removed_by_shelf
@@ -121,12 +121,15 @@ def varieties(warehouse: Warehouse, shelves: Manifest | None) -> list[VarietyCur
     night = measured_night(warehouse, shelves.date) if shelves and settings else None
     if night is None or settings is None:
         return []
-    stored = ReassembledNight(warehouse, night, VARIETY_LISTENERS)
-    listeners = stored.listened["listener_id"].n_unique()
-    if not listeners:
-        return []
     own = reassembled_shelves(ShelvesSettings.model_validate(settings).shelves)
-    return [VarietyCurve(s.title, s.size, night, listeners, curve(stored, s)) for s in own]
+    stored = ReassembledNight(warehouse, night, VARIETY_LISTENERS, own)
+    listeners = {s.shelf_id: stored.listened(s)["listener_id"].n_unique() for s in own}
+    known = [s for s in own if listeners[s.shelf_id]]
+    return [
+        VarietyCurve(s.title, s.size, night, listeners[s.shelf_id], points)
+        for s, points in zip(known, curves(stored, known) if known else (), strict=True)
+        if points[0].ndcg > 0
+    ]
 
 
 def ranker_note(used: Sequence[Manifest]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -115,5 +117,42 @@ def test_where_a_shelf_asks_for_no_variety_likeness_is_tried(warehouse: Warehous
     assert [p.setting for p in points] == [{"mmr": 0.0}, {"mmr": 0.1}, {"mmr": 0.2}, {"mmr": 0.4}]
 
 
-def test_shelves_of_unheard_tracks_in_the_rankers_order_are_told() -> None:
-    assert [shelf.shelf_id for shelf in reassembled_shelves(DEFAULT)] == ["discover-weekly", "fresh-finds"]
+def test_every_shelf_of_ones_own_is_told() -> None:
+    assert [shelf.shelf_id for shelf in DEFAULT if shelf not in reassembled_shelves(DEFAULT)] == ["popular-now"]
+
+
+def test_a_shelf_of_heard_tracks_is_told_by_what_was_heard_again(warehouse: Warehouse, tmp_path: Path) -> None:
+    """ann heard a thrice and b twice, and heard b again after the night: in the order of plays it stands second."""
+    made = Warehouse(shutil.copytree(warehouse.url, tmp_path / "w").as_posix())
+    rows = pl.DataFrame(
+        {
+            "listener_id": "ann",
+            "track_id": ["r1", "r2", "j1"],
+            "f_blend": [1.0, 1.0, 9.0],
+            "heard_before": [True, True, False],
+            "f_o_plays": np.log1p([3.0, 2.0, 0.0]),
+            "stage": "candidate",
+            "inclusion": 1.0,
+        },
+        schema_overrides={"f_blend": pl.Float32, "f_o_plays": pl.Float32},
+    )
+    commit(made, "candidates", NIGHT - timedelta(1), complete("candidates", rows))
+    for table in ("tracks", "track_embeddings", "library"):
+        commit(made, table, NIGHT - timedelta(1), made.read(table, NIGHT))
+    label = {
+        "night": NIGHT - timedelta(1),
+        "horizon": HORIZON,
+        "stage": "candidate",
+        "inclusion": 1.0,
+        "listened": True,
+    }
+    labels = pl.DataFrame({"listener_id": ["ann", "ann"], "track_id": ["r2", "j1"], "heard_before": [True, False]})
+    labels = labels.with_columns(pl.lit(value).alias(name) for name, value in label.items())
+    day = NIGHT - timedelta(1) + timedelta(HORIZON)
+    commit(made, "outcomes", day, complete("outcomes", labels), {"horizons": [HORIZON]})
+    shelf = SHELF.model_copy(update={"pool": "heard", "order": {"plays": 1.0}, "rules": {}})
+    night = ReassembledNight(made, NIGHT - timedelta(1), 10, [shelf])
+    known = dict(night.candidates.select("track_id", "plays").iter_rows())
+    assert known == pytest.approx({"r1": 3.0, "r2": 2.0, "j1": None})
+    found, _ = night.measure(shelf, {})
+    assert found["ndcg"] == pytest.approx(1 / np.log2(3)) and found["coverage"] == 1.0
