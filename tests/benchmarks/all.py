@@ -41,6 +41,7 @@ ALWAYS = {
     "ranker_lists": ("tests.benchmarks.ranker_lists",),
     "reader": ("tests.benchmarks.reader",),
     "home": ("tests.benchmarks.home",),
+    "home_live": ("tests.benchmarks.home_live",),
     "signals_fold": ("tests.benchmarks.signals", "fold"),
     "signals_planted": ("tests.benchmarks.signals", "planted"),
     "prompts_constraints": ("tests.benchmarks.prompts_constraints",),
@@ -83,10 +84,11 @@ WITH_DATA = {
     "playlist_order": ("tests.benchmarks.playlist_order", "--data", "{data}"),
     "carousel": ("tests.benchmarks.carousel", "--data", "{data}/carousel-bandits"),
 }
-# these want a made warehouse, logs of another project or a server at work; each says in its first lines how it is run
+# these want a made warehouse, logs of another project, a browser or a server at work; each says in its first lines how it is run
 BY_HAND = (
     "scoring",
     "blend",
+    "gallery",
     "cut",
     "mix_stability",
     "variety_curve",

@@ -1,6 +1,10 @@
 """Whether a daily mix is the same mix from night to night, measured on two stored nights of a warehouse.
 
     .venv/bin/python -m tests.benchmarks.mix_stability --warehouse W [--listeners 500]
+    .venv/bin/python -m tests.benchmarks.mix_stability --warehouse W --stored
+
+`--stored` compares what listeners were given: the mixes of each two nights in a row that stand in table `shelves`, all listeners,
+and the mean over these pairs of nights. Without it:
 
 The newest two nights with library and embeddings are a week apart, and every model was fitted anew between them. Each listener's
 six mixes are made on the first night; on the second once beside the first night's (as the program does) and once from scratch. A
@@ -13,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -73,12 +78,33 @@ def stays(before: pl.DataFrame, now: pl.DataFrame) -> dict[str, float]:
     }
 
 
+def of_stored(warehouse: Warehouse) -> dict[str, float | str]:
+    """Mixes of each two nights in a row, and the least and mean share of them that stay."""
+    days = warehouse.dates("shelves")
+    pairs = [(a, b) for a, b in pairwise(days) if (b - a).days == 1]
+    columns = ["listener_id", "shelf_id", "status", "items"]
+    mix = pl.col("shelf_id").str.starts_with("daily-mix-")
+    rows = {day: warehouse.read("shelves", day, columns).filter(mix) for day in days}
+    found = [stays(rows[a], rows[b]) for a, b in pairs]
+    return {
+        "nights": f"{days[0]} to {days[-1]}",
+        "pairs": len(pairs),
+        "mixes": sum(one["mixes"] for one in found),
+        **{name: round(float(np.mean([one[name] for one in found])), 3) for name in ("stay", "shared")},
+        "least": min(one["stay"] for one in found),
+    }
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--warehouse", required=True)
     parser.add_argument("--listeners", type=int, default=500)
+    parser.add_argument("--stored", action="store_true")
     arguments = parser.parse_args()
     warehouse = Warehouse(arguments.warehouse)
+    if arguments.stored:
+        print(json.dumps(of_stored(warehouse)))
+        raise SystemExit
     first, second = warehouse.dates("track_embeddings")[-2:]
     earlier = mixes(warehouse, first, arguments.listeners, None)
     for how, made in (

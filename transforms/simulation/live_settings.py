@@ -21,6 +21,12 @@ class LiveSettings(BaseModel, frozen=True, extra="forbid"):
         default={"home": 0.7, "now-playing": 0.3}, description="chance that a session opens a surface"
     )
     shelf_depth: float = Field(default=2.5, gt=0, description="mean number of shelves looked at beyond the first")
+    leaves: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="chance that a shelf which was played from is the last that is looked at; 1 = a cascade",
+    )
     item_depth: float = Field(
         default=8.0, gt=0, description="mean number of items of a shelf displayed beyond the first"
     )

@@ -3,7 +3,8 @@
 A listener looks at shelves from the top and at items from the left, each a limited number; of what is displayed they see
 less the further right it stands. What they see they may play, the more so the better it fits them, the catchier it is and
 the less they are tired of it. A play goes on to its end or is skipped, and a skip costs patience; when patience is used
-up, the visit ends, and nothing after it was displayed.
+up, the visit ends, and nothing after it was displayed. A shelf that was played from may be the last, too: always, and the
+shelves are a cascade (Craswell et al., WSDM 2008); never, as by default, and only patience and depth end a visit.
 
     P(seen)  = position ^ -position_bias
     P(play)  = sigmoid(play + play_fit z + play_catch catch - play_fatigue tired)
@@ -122,6 +123,7 @@ def look(
     depth = 1 + geometric(shelf_key, "depth", live.item_depth)
     shown = np.flatnonzero((place < shelves[visit]) & (position <= depth))
     visit, entry, position, shelf_key = visit[shown], entry[shown], position[shown], shelf_key[shown]
+    place = place[shown]
 
     listener, track = row[visit], menu.track[entry]
     code = listener * who.tracks + track
@@ -144,7 +146,7 @@ def look(
 
     spent = _before(visit, seen + live.skip_cost * skipped)
     goes_on = spent < 1 + geometric(session_key, f"patience {surface}", live.patience)[visit]
-    kept = np.flatnonzero(goes_on)
+    kept = _down_to_the_last(np.flatnonzero(goes_on), visit, place, shelf_key, played, len(row), live.leaves)
     seen, played, skipped = seen[kept], played[kept], skipped[kept]
     completed = played & ~skipped
     new = ~known[kept]
@@ -167,6 +169,24 @@ def look(
         p_finish=1.0 - p_skip[kept],
         pleasure=2.0 * np.tanh((felt - live.boredom * idle) / 2.0),
     )
+
+
+def _down_to_the_last(
+    kept: np.ndarray,
+    visit: np.ndarray,
+    place: np.ndarray,
+    shelf_key: np.ndarray,
+    played: np.ndarray,
+    visits: int,
+    leaves: float,
+) -> np.ndarray:
+    """Of the displayed items `kept` those down to the shelf that is left after a play."""
+    if not leaves:
+        return kept
+    last = np.full(visits, np.iinfo(np.int64).max)
+    left = kept[played[kept] & (uniform(shelf_key[kept], "leaves") < leaves)]
+    np.minimum.at(last, visit[left], place[left])
+    return kept[place[kept] <= last[visit[kept]]]
 
 
 def _before(group: np.ndarray, values: np.ndarray) -> np.ndarray:

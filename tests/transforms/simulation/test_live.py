@@ -109,6 +109,27 @@ def test_what_stands_further_right_is_seen_less_and_known_fits_are_played_more(o
     assert seen["played"].mean() == pytest.approx(seen["p_play"].mean(), abs=0.02), "the truth told is the truth"
 
 
+def test_whoever_leaves_after_a_play_is_shown_no_later_shelf(world: LiveWorld) -> None:
+    """In a cascade no shelf stands below one that was played from, and what stands above is as in the world without."""
+    cascade = LiveWorld.build(SIZE, LiveSettings(leaves=1.0), DAYS)
+    day, state = world.first_live, world.morning()
+    shelves = policy_shelves(world, state, day, "oracle")
+    found = []
+    for one in (world, cascade):
+        items = one.day(state, day, shelves)[2].items.filter(surface="home")
+        order = {shelf: place for shelf, surface, place, _ in LAYOUT if surface == "home"}
+        found.append(items.with_columns(place=pl.col("shelf_id").replace_strict(order)))
+    whole, cut = found
+    below = pl.col("place") > pl.when("played").then("place").min().over("listener_id")
+    once = whole.filter(pl.struct("shelf_id", "track_id").is_unique().over("listener_id"))["listener_id"].unique()
+    assert once.len() > 20 and whole.filter(below.fill_null(False)).height > 100
+    one_visit = cut.group_by("listener_id").agg(twice=pl.struct("shelf_id", "position").is_duplicated().any())
+    alone = one_visit.filter(~pl.col("twice"))["listener_id"]
+    assert alone.len() > 20
+    assert cut.filter(pl.col("listener_id").is_in(alone.implode()) & below.fill_null(False)).is_empty()
+    assert cut["played"].sum() < whole["played"].sum()
+
+
 def test_the_same_shelf_day_after_day_tires(world: LiveWorld) -> None:
     state = world.morning()
     shelves = policy_shelves(world, state, world.first_live, "oracle")
