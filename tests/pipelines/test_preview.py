@@ -9,6 +9,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from pipelines.cli.main import cli
@@ -74,6 +75,33 @@ def test_a_shelf_that_is_added_to_the_settings_is_previewed_without_remaking_the
     assert re.search(r"preview, not committed: .*/shelves/date=.*/run=\S+ \(2 rows\)", printed.out)
     assert re.search(r"^mine: 2 \w+", printed.out, re.MULTILINE)
     assert "listener 2 of 2 who are known" in printed.out and printed.out.count("Mine") == 2
+
+
+def test_against_the_stored_night_it_says_what_changed_for_whom(
+    warehouse: Warehouse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the settings of the night nothing changed; with a shelf of five items everybody's is another."""
+    who = listeners(warehouse, 3)
+    (tmp_path / "ids.txt").write_text("\n".join(who))
+    words = ["run", "--date", str(NIGHT), "--warehouse", warehouse.url, "--shelf", "on-repeat", "--against"]
+    words += ["--listeners", str(tmp_path / "ids.txt")]
+    printed = []
+    for size in (20, 5):
+        changed = SETTINGS.model_dump(mode="json")
+        for shelf in changed["shelves"]["shelves"]:
+            shelf["size"] = size if shelf["shelf_id"] == "on-repeat" else shelf["size"]
+        (tmp_path / "settings.yaml").write_text(to_yaml(type(SETTINGS).model_validate(changed)))
+        cli([*words, "--config", str(tmp_path / "settings.yaml")], standalone_mode=False)
+        printed.append(capsys.readouterr().out)
+    stored = warehouse.read("shelves", NIGHT).filter(
+        pl.col("listener_id").is_in(who) & (pl.col("shelf_id") == "on-repeat")
+    )
+    longer = stored.filter(pl.col("items").list.len() > 5).height
+    assert longer > 0
+    same, shorter = (re.search(r"^on-repeat: (\d) of (\d) listeners see another shelf", text, re.M) for text in printed)
+    assert same is not None and same.groups() == ("0", "3")
+    assert shorter is not None and int(shorter[1]) >= longer and shorter[2] == "3"
+    assert not any(one in text for one in who for text in printed)
 
 
 def test_a_file_that_names_nobody_who_is_known_is_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import polars as pl
@@ -11,10 +12,16 @@ from click.testing import CliRunner
 from pipelines.cli.main import cli
 from pipelines.cli.why_not import answer
 from pipelines.recommender.night import Asked, plan_scoring
-from pipelines.recommender.why_not import WhyNot, said, why_not
+from pipelines.recommender.why_not import WhyNot, _fates, _on_shelf, said, why_not
 from tests.pipelines.world import NIGHT, SETTINGS, World
 from transforms.common.errors import UserError
+from transforms.shelves.judging import SAYS
+from transforms.shelves.rules.registry import every_rule
 from transforms.tables.as_of import as_of
+from transforms.tables.chunks import Chunk
+from transforms.tables.schema import TABLES
+
+REMOVED = pl.DataFrame({"listener_id": ["ann"], "shelf_id": ["discover-weekly"], "removed": [1], "tracks": [["t1"]]})
 
 
 def asked(world: World, listener: str, track: str) -> WhyNot:
@@ -58,6 +65,25 @@ def test_a_rule_that_removed_a_track_is_named_as_in_the_stored_table(world: Worl
         found = asked(world, one["listener_id"], one["tracks"][0])
         assert {f.shelf_id: f.fate for f in found.shelves}["discover-weekly"] == rule
         assert f"discover-weekly: removed by {rule}: " in "\n".join(said(found))
+
+
+def test_every_rule_that_removed_anything_answers_for_a_track_that_it_removed(world: World) -> None:
+    """Each rule of the stored night once, on the shelf where it stands; the answers of one listener come of one scoring."""
+    stored = world.warehouse.read("removed", NIGHT).filter(pl.col("tracks").list.len() > 0)
+    one_each = stored.sort("listener_id", "shelf_id").unique("rule", keep="first", maintain_order=True)
+    assert {"unheard", "heard", "market", "explicit", "artist_cap", "on_surface"} <= set(one_each["rule"])
+    for row in one_each.iter_rows(named=True):
+        found = asked(world, row["listener_id"], row["tracks"][0])
+        assert {one.shelf_id: one.fate for one in found.shelves}[row["shelf_id"]] == row["rule"], row["rule"]
+
+
+@pytest.mark.parametrize("name", [*every_rule(), *SAYS])
+def test_whatever_removes_a_track_has_its_words(name: str) -> None:
+    made = Chunk(0, {"removed": REMOVED.with_columns(rule=pl.lit(name)), "shelves": TABLES["shelves"].empty()})
+    (fate,) = _fates(made, "t1").values()
+    told = _on_shelf("discover-weekly", fate, 7)
+    assert told.fate == name and re.fullmatch(rf"removed by {name}: \w.+", told.says)
+    assert _fates(made, "t2") == {} and _on_shelf("discover-weekly", None, 7).fate == "ranked"
 
 
 def test_what_no_source_found_is_not_retrieved_and_every_source_says_how_far_it_was(world: World, row: dict) -> None:
