@@ -27,7 +27,7 @@ from transforms.tables.repair import to_fold_again
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "2"
+STEP = "3"
 
 
 def features(

@@ -192,7 +192,8 @@ def _heading(row: dict[str, Any]) -> Text:
         parts.append(
             f"{row['members']} members, satisfied {row['satisfaction']:.2f}, gap {row['satisfaction_gap']:.2f}"
         )
-    heading = Text(row["title"], style="bold").append(f" ({', '.join(parts)})", style="dim")
+    title = f"{row['title']}: {row['subtitle']}" if row["subtitle"] else row["title"]
+    heading = Text(title, style="bold").append(f" ({', '.join(parts)})", style="dim")
     return heading.append(f"\n{row['status_reason']}", style="italic") if row["status_reason"] else heading
 
 

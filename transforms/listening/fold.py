@@ -23,6 +23,7 @@ from transforms.listening.library import PAIR, day_library, first_plays, merge, 
 from transforms.listening.plays import coded
 from transforms.listening.sessions import SessionSettings, sessionize
 from transforms.listening.suspects import SuspectSettings, suspects, without_suspects
+from transforms.tables.columns import WHERE
 
 OUTPUTS = ("sessions", "suspects", "track_stats", "co_listens", "library")
 COLUMNS = {
@@ -35,8 +36,9 @@ COLUMNS = {
         "completed",
         "country",
         "late",
+        *WHERE,
     ],
-    "sessions": ["listener_id", "open", "tracks", "plays", "new_share", "started_at", "session_id"],
+    "sessions": ["listener_id", "open", "tracks", "plays", "new_share", "started_at", "session_id", *WHERE],
     "feedback": ["listener_id", "kind", "target"],
     "listeners": ["listener_id", "market", "time_zone"],
 }

@@ -15,6 +15,9 @@ open row holds its plays, so the next date is folded from yesterday's open rows 
     sessions   [a, b]              [c]
 
 Late listens are sessionised apart, by the date they were filed under, and never change an earlier session.
+
+A session's device, platform and context are those of its first play that names one, so they too follow from what an open row
+holds and the listens after it.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from transforms.common.hashing import hex_id, stable_hash
 from transforms.common.time_zones import known_zones
 from transforms.listening.plays import codes, ordered, run_starts, with_length
+from transforms.tables.columns import WHERE
 from transforms.tables.schema import TABLES, TIMESTAMP
 
 LISTEN_COLUMNS = ("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed", "late")
@@ -59,8 +63,7 @@ def sessionize(
 
     Args:
         listens: columns LISTEN_COLUMNS and `date`, the date they were filed under; optionally `new` (boolean), a play
-        of
-            a track the listener had never played before (without it nothing counts as new).
+            of a track the listener had never played before (without it nothing counts as new), and WHERE.
         gap: the pause that must be exceeded.
         through: the last of the dates.
         durations: track_id, duration_ms of known tracks.
@@ -140,11 +143,16 @@ def _epoch_day(day: date) -> int:
 def _plays(listens: pl.DataFrame, opened: pl.DataFrame | None) -> pl.DataFrame:
     """Listens and the plays of open sessions in one frame; `new` counts new plays, a carried session's on its first."""
     new = pl.col("new").cast(pl.Int32) if "new" in listens.columns else pl.lit(0, dtype=pl.Int32)
-    plays = listens.select(*LISTEN_COLUMNS, "date", new=new, carried=pl.lit(False))
+    plays = listens.select(*LISTEN_COLUMNS, "date", *_where(listens), new=new, carried=pl.lit(False))
     if opened is None or not opened.height:
         return plays
     carried = (
-        opened.select("listener_id", "tracks", news=(pl.col("new_share") * pl.col("plays")).round().cast(pl.Int32))
+        opened.select(
+            "listener_id",
+            "tracks",
+            *_where(opened),
+            news=(pl.col("new_share") * pl.col("plays")).round().cast(pl.Int32),
+        )
         .explode("tracks")
         .with_columns(pl.col("tracks").struct.unnest())
         .with_columns(
@@ -157,6 +165,21 @@ def _plays(listens: pl.DataFrame, opened: pl.DataFrame | None) -> pl.DataFrame:
     # the carried plays may name ids that encoded listens do not know
     plays = plays.with_columns(pl.col("listener_id", "track_id").cast(pl.String))
     return pl.concat([carried.select(plays.columns).cast(plays.schema), plays])
+
+
+def _where(frame: pl.DataFrame) -> list[pl.Expr]:
+    """Its columns WHERE, null where it has none."""
+    return [(pl.col(name) if name in frame.columns else pl.lit(None)).cast(pl.String).alias(name) for name in WHERE]
+
+
+def _first_said(values: pl.Series, first: np.ndarray, count: np.ndarray) -> pl.Series:
+    """Of each range [first, first + count) the first value that is not null."""
+    said = np.flatnonzero(values.is_not_null().to_numpy())
+    if not len(said):
+        return pl.repeat(None, len(first), dtype=pl.String, eager=True)
+    at = np.minimum(np.searchsorted(said, first), len(said) - 1)
+    there = (said[at] >= first) & (said[at] < first + count)
+    return values.gather(pl.Series(np.where(there, said[at], -1)).replace(-1, None))
 
 
 def _streams(plays: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -229,6 +252,7 @@ def _rows(
             "plays": pl.Series(count.astype(np.int32)),
             "skips": pl.Series(skips.astype(np.int32)),
             "new_share": pl.Series((new / np.maximum(count, 1)).astype(np.float32)),
+            **{name: _first_said(plays[name], first, count) for name in WHERE},
         }
     )
 

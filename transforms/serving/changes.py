@@ -21,6 +21,7 @@ from transforms.tables.schema import TABLES
 
 KEY = ("listener_id", "surface", "shelf_id")
 SHOWN = ("title", "subtitle", "status", "home_position")
+WHEN = ("next_daypart", "next_device", "next_context")
 GONE_DAYS = 28
 _BETWEEN, _NOTHING = "\x1f", "\x00"
 
@@ -45,10 +46,12 @@ def changes(shelves: pl.DataFrame, before: pl.DataFrame, at: datetime) -> pl.Dat
 def digests(shelves: pl.DataFrame) -> pl.Series:
     """16 hex characters of what is shown of each row."""
     plain = [pl.col(name).cast(pl.String).fill_null(_NOTHING) for name in SHOWN]
-    return hex_id(
-        shelves.select(pl.concat_str(*plain, _tracks("items"), _tracks("spares"), separator=_BETWEEN)).to_series(),
-        purpose="shelf",
-    )
+    text = pl.concat_str(*plain, _tracks("items"), _tracks("spares"), separator=_BETWEEN)
+    there = [name for name in WHEN if name in shelves.columns]
+    if there:  # a row that is for no context of its own keeps the digest that it always had
+        when = pl.concat_str([pl.col(name).fill_null(_NOTHING) for name in there], separator=_BETWEEN)
+        text = pl.when(pl.all_horizontal(pl.col(there).is_null())).then(text).otherwise(pl.concat_str(text, when))
+    return hex_id(shelves.select(text).to_series(), purpose="shelf")
 
 
 def _tracks(name: str) -> pl.Expr:

@@ -124,7 +124,7 @@ def assemble(
     rows = gather(inputs, shelves, night, wanted, clock.ahead(), also)
     known = known_of(inputs, rows)
     history = _history(given, inputs)
-    subtitles = collect(Scene(inputs, rows, known, history, clock, night), shelves)
+    names = collect(Scene(inputs, rows, known, history, clock, night, settings), shelves)
 
     facts = TrackFacts(inputs, rows, known, night)
     judge = Judge(facts)
@@ -142,7 +142,7 @@ def assemble(
     looks = Looks(inputs.library, given.looks, given.looked)
     home = home_order(rows.listener_ids, there, looks, settings, night)
     return Assembled(
-        shelves_frame(rows, finished, (shown, texts), facts.last_heard, subtitles, clock, night, home),
+        shelves_frame(rows, finished, (shown, texts), facts.last_heard, names, clock, night, home),
         draws_frame(rows, finished, settings, night),
         stages_frame(rows, finished),
         removed_frame(rows, judge, finished, _kept(given, inputs), settings.removed_listed),

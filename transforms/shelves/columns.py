@@ -26,10 +26,11 @@ OF_RANKER = (
     SPREAD,
 )
 OF_HISTORY = ("plays", "saved", "activation", "decayed_plays", "heard_before")
-MIXES = 6
+MIXES, NEXT = 6, 3
 OF_EVIDENCE = (
     *(f"score_mix_{k + 1}" for k in range(MIXES)),
     *(f"score_{part}" for part in DAYPARTS),
+    *(f"score_next_{k + 1}" for k in range(NEXT)),
     "score_radio",
     "score_release",
     "listeners",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from transforms.shelves.cadence import DAYPARTS
-from transforms.shelves.columns import MIXES
+from transforms.shelves.columns import MIXES, NEXT
 from transforms.shelves.shelf import ShelfSettings
 
 FOR_NEWCOMERS = ("popular-without-history",)
@@ -135,6 +135,22 @@ _PLAYING = ShelfSettings(
     rules={"artist_cap": {"most": 6}},
     why_empty="no last session that could be continued",
 )
+_NEXT = tuple(
+    ShelfSettings(
+        shelf_id=f"next-session-{k + 1}",
+        title="Now Playing",
+        surface="next-session",
+        instead=True,
+        pool="any",
+        requires=(f"score_next_{k + 1}",),
+        order={f"score_next_{k + 1}": 1.0, "ranker_score": 0.25},
+        rules={"artist_cap": {"most": 3}},
+        fallback=FOR_NEWCOMERS if k == 0 else (),
+        named_by=f"next_{k + 1}",
+        why_empty="no session lately" if k == 0 else "their sessions lately have fewer contexts",
+    )
+    for k in range(NEXT)
+)
 
 # What rests belongs to Rediscover, so On Repeat chooses after it: of who has heard little it would take everything.
 # On one surface a shelf takes what no earlier one has; mixes and dayparts are of what On Repeat has too, so they stand apart.
@@ -143,4 +159,5 @@ DEFAULT = (
     *_DAYPARTS,
     *_MIXES,
     _PLAYING,
+    *_NEXT,
 )

@@ -92,7 +92,7 @@ class Made:
 class Board:
     """What stands on the shelves of a block so far.
 
-    What stands on a shelf of one daypart may stand on that of another: nobody sees both.
+    What stands on a shelf of one daypart, or of one context, may stand on that of another: nobody sees both.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Board:
 
     def put_up(self, number: int, shelf: ShelfSettings) -> Made:
         """Begin a shelf: what is carried stands on it, and every other listener's is open."""
-        taken = self.taken[shelf.surface] if shelf.daypart is None else self.taken[shelf.surface].copy()
+        taken = self.taken[shelf.surface].copy() if shelf.apart else self.taken[shelf.surface]
         made = self.made[number] = Made.open(number, shelf, self.rows, self.judge.fates(shelf), taken, self.night.date)
         if shelf.refresh != "daily":
             self._carry(made)
@@ -122,7 +122,7 @@ class Board:
         """
         shelf, code = made.shelf, self.judge.code
         made.scores[pool.rows] = pool.scores
-        if shelf.daypart is not None:
+        if shelf.apart:
             made.taken |= self.taken[shelf.surface]
         personal = drawing and not self.night.greedy
         slots = self._slots(shelf, personal)

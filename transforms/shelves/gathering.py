@@ -25,7 +25,7 @@ from transforms.shelves.settings import NightContext, ShelfSettings
 from transforms.shelves.tracks import Tracks
 
 CANDIDATE, POPULAR, CARRIED = 0, 1, 2
-TEXTS = ("source", "reason", "reason_ref")
+TEXTS, TIMES = ("source", "reason", "reason_ref"), ("sampled_at", "last_heard_at")
 _TEXT_SCHEMA = dict.fromkeys(TEXTS, pl.String())
 
 
@@ -192,7 +192,7 @@ def gather(
     """
     tracks, count = inputs.tracks, inputs.roster.height
     carries = inputs.previous is not None and not night.greedy
-    candidates, candidate_track = _candidates(inputs, also)
+    candidates, candidate_track = _candidates(inputs, also, wanted)
     popular = list(inputs.popular.markets_of(inputs.roster["market"]))
     carried = carried_items(inputs.previous, shelves, night, ahead) if inputs.previous is not None and carries else None
     carried, carried_track = _known_tracks(carried, tracks)
@@ -230,14 +230,16 @@ def gather(
         (_texts(candidates), _texts(carried)),
         [market for market, *_ in popular],
         carried,
-        {name: _times(candidates, name) for name in ("sampled_at", "last_heard_at") if name in candidates.columns},
+        {name: _times(candidates, name) for name in TIMES if name in candidates.columns},
     )
 
 
-def _candidates(inputs: Inputs, also: pl.DataFrame | None) -> tuple[pl.DataFrame, np.ndarray]:
+def _candidates(inputs: Inputs, also: pl.DataFrame | None, wanted: list[str]) -> tuple[pl.DataFrame, np.ndarray]:
     """The candidates in order, and the row of each one's track; `track` tells it where the caller knows it."""
+    read = {"listener", *wanted, *TEXTS, *TIMES}
     frame, n = inputs.candidates, max(len(inputs.tracks), 1)
     track = frame["track"].to_numpy() if "track" in frame.columns else inputs.tracks.rows(frame["track_id"])
+    frame = frame.select(name for name in frame.columns if name in read)
     key = frame["listener"].to_numpy().astype(np.int64) * n + track
     if also is not None and also.height:
         other = also["listener"].to_numpy().astype(np.int64) * n + also["track"].to_numpy()

@@ -6,15 +6,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
+from transforms.common.hashing import stable_hash
 from transforms.common.time_zones import known_zones
 from transforms.shelves.cadence import DAYPARTS
 from transforms.shelves.tracks import Tracks
+from transforms.tables.columns import WHERE
 
 HALF_LIFE_DAYS = 14.0  # of a play in a session, for dayparts
+_NOTHING = "\x1f"
+_SESSIONS = {
+    "listener_id": pl.String(),
+    "started_at": pl.Datetime("us", "UTC"),
+    "daypart": pl.String(),
+    "age_days": pl.Float64(),
+    "tracks": pl.List(pl.Struct({"track_id": pl.String()})),
+}
 GROUPS = 32  # tags that variety is calibrated by, the most frequent
 
 
@@ -78,6 +89,24 @@ def _groups(tracks: Tracks) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Occasions:
+    """Sessions lately.
+
+    Attributes:
+        listener: int32; part: int8, place in `DAYPARTS`; weekend: bool; weight: float32, as of their plays.
+        place: int32, place in `where`.
+        where: device_id, platform, context: what sessions say of where they were had, in an order without meaning.
+    """
+
+    listener: np.ndarray
+    part: np.ndarray
+    weekend: np.ndarray
+    weight: np.ndarray
+    place: np.ndarray
+    where: pl.DataFrame
+
+
+@dataclass(frozen=True)
 class History:
     """A block's listeners.
 
@@ -85,7 +114,9 @@ class History:
         listener, track: int32[m], pairs heard, sorted by listener; weight: float32, decayed plays.
         bounds: int64[listeners + 1].
         session_listener, session_track: int32, plays in sessions lately; session_part: int8, place in `DAYPARTS`;
-            session_weekend: bool, started on a Saturday or Sunday of the listener; session_weight: float32.
+            session_weekend: bool, started on a Saturday or Sunday of the listener; session_weight: float32;
+            session_where: int32, place in `occasions.where`.
+        occasions: these sessions, one entry each.
         side: what is the same for all blocks.
     """
 
@@ -98,6 +129,8 @@ class History:
     session_part: np.ndarray
     session_weekend: np.ndarray
     session_weight: np.ndarray
+    session_where: np.ndarray
+    occasions: Occasions
     side: TrackSide
 
     @classmethod
@@ -119,49 +152,75 @@ class History:
         weight = mine["decayed_plays"].cast(pl.Float32).fill_null(0).to_numpy()
         order = np.lexsort((track, listener))
         order = order[(track[order] >= 0) & (weight[order] > 0)]
-        who, heard, part, weekend, lately = _session_plays(sessions, numbered, roster, tracks)
+        lately, occasions = _session_plays(sessions, numbered, roster, tracks)
         return cls(
             listener[order],
             track[order].astype(np.int32),
             weight[order],
             np.searchsorted(listener[order], np.arange(roster.height + 1)),
-            who,
-            heard,
-            part,
-            weekend,
-            lately,
+            lately.listener,
+            lately.track,
+            lately.part,
+            lately.weekend,
+            lately.weight,
+            lately.where,
+            occasions,
             side,
         )
 
 
+class _Lately(NamedTuple):
+    """Plays in sessions, see `History`."""
+
+    listener: np.ndarray
+    track: np.ndarray
+    part: np.ndarray
+    weekend: np.ndarray
+    weight: np.ndarray
+    where: np.ndarray
+
+
 def _session_plays(
     sessions: pl.DataFrame | None, numbered: pl.DataFrame, roster: pl.DataFrame, tracks: Tracks
-) -> tuple[np.ndarray, ...]:
-    if sessions is None or sessions.is_empty():
-        empty = np.zeros(0, np.int32)
-        return empty, empty, empty.astype(np.int8), empty.astype(np.bool_), empty.astype(np.float32)
+) -> tuple[_Lately, Occasions]:
+    if sessions is None:
+        sessions = pl.DataFrame(schema=_SESSIONS)
     local = pl.lit(None, dtype=pl.Int8)
     for (zone,), _ in roster.select(pl.col("time_zone").drop_nulls()).group_by("time_zone"):
         local = pl.coalesce(pl.when(pl.col("time_zone") == zone).then(_weekday(pl.col("started_at"), str(zone))), local)
-    flat = (
+    each = (
         sessions.join(numbered, on="listener_id")
         .join(roster.select("listener_id", "time_zone"), on="listener_id")
-        .with_columns(weekend=pl.coalesce(local, _weekday(pl.col("started_at"), "UTC")) >= 6)
-        .select("listener", "daypart", "weekend", "age_days", "tracks")
-        .explode("tracks", keep_nulls=False)
-        .with_columns(track_id=pl.col("tracks").struct.field("track_id"))
+        .select(
+            "listener",
+            "tracks",
+            *((pl.col(c) if c in sessions.columns else pl.lit(None)).cast(pl.String).alias(c) for c in WHERE),
+            weekend=pl.coalesce(local, _weekday(pl.col("started_at"), "UTC")) >= 6,
+            part=pl.col("daypart").replace_strict(
+                list(DAYPARTS), range(len(DAYPARTS)), default=-1, return_dtype=pl.Int8
+            ),
+            weight=(0.5 ** (pl.col("age_days") / HALF_LIFE_DAYS)).cast(pl.Float32),
+        )
     )
-    track = tracks.rows(flat["track_id"])
-    part = flat["daypart"].replace_strict(list(DAYPARTS), range(len(DAYPARTS)), default=-1, return_dtype=pl.Int8)
-    weight = flat.select((0.5 ** (pl.col("age_days") / HALF_LIFE_DAYS)).cast(pl.Float32)).to_series().to_numpy()
-    there = (track >= 0) & (part.to_numpy() >= 0)
-    return (
-        flat["listener"].to_numpy().astype(np.int32)[there],
-        track[there],
-        part.to_numpy()[there],
-        flat["weekend"].to_numpy()[there],
-        weight[there],
+    where = each.select(WHERE).unique()
+    text = where.select(pl.concat_str(pl.col(WHERE).fill_null(_NOTHING), separator=_NOTHING)).to_series()
+    where = where.with_columns(hash=stable_hash(text)).sort("hash", *WHERE).drop("hash")
+    place = each.select(WHERE).join(
+        where.with_row_index("place"), on=WHERE, how="left", nulls_equal=True, maintain_order="left"
+    )["place"]
+    each = each.with_columns(place=place.cast(pl.Int32)).drop(WHERE)
+    flat = each.explode("tracks", keep_nulls=False)
+    track = tracks.rows(flat.select(pl.col("tracks").struct.field("track_id")).to_series())
+    names = ("listener", "part", "weekend", "weight", "place")
+    who, part, weekend, weight, place_of = (flat[name].to_numpy() for name in names)
+    there = (track >= 0) & (part >= 0)
+    plays = _Lately(
+        who.astype(np.int32)[there], track[there], part[there], weekend[there], weight[there], place_of[there]
     )
+    who, part, weekend, weight, place_of = (each[name].to_numpy() for name in names)
+    there = part >= 0
+    told = (who.astype(np.int32)[there], part[there], weekend[there], weight[there], place_of[there])
+    return plays, Occasions(*told, where)
 
 
 def _weekday(at: pl.Expr, zone: str) -> pl.Expr:

@@ -79,19 +79,19 @@ def home_order(
         else:
             place, chance = _swapped(listeners, len(ids), swap, night.seed, f"{surface}/{night.date.isoformat()}")
             score = np.tile(np.arange(len(ids), 0, -1, dtype=np.float64), (len(listeners), 1))
-        parts += [
+        n = len(listeners)
+        parts.append(
             pl.DataFrame(
                 {
-                    "listener_id": listeners,
-                    "shelf_id": pl.repeat(shelf_id, len(listeners), dtype=pl.String, eager=True),
-                    "home_position": (place[:, k] + 1).astype(np.int32),
-                    "home_score": score[:, k].astype(np.float32),
-                    "home_propensity": pl.Series(chance[:, k].astype(np.float32)).fill_nan(None),
-                    "home_context": pl.Series(context[:, k].astype(np.int32)).replace(_NONE, None),
+                    "listener_id": listeners.gather(np.tile(np.arange(n), len(ids))),
+                    "shelf_id": pl.Series(ids, dtype=pl.String).gather(np.repeat(np.arange(len(ids)), n)),
+                    "home_position": (place.T.ravel() + 1).astype(np.int32),
+                    "home_score": score.T.ravel().astype(np.float32),
+                    "home_propensity": pl.Series(chance.T.ravel().astype(np.float32)).fill_nan(None),
+                    "home_context": pl.Series(context.T.ravel().astype(np.int32)).replace(_NONE, None),
                 }
             )
-            for k, shelf_id in enumerate(ids)
-        ]
+        )
     return pl.concat(parts)
 
 

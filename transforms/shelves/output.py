@@ -12,23 +12,29 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from transforms.shelves.cadence import Clock, next_refresh
+from transforms.shelves.evidence.collect import Names
 from transforms.shelves.exploration import THOMPSON
-from transforms.shelves.filling import STATUS, Made
+from transforms.shelves.filling import PERSONAL, STATUS, Made
 from transforms.shelves.gathering import Rows
 from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.shelf import ShelfSettings
 from transforms.tables.schema import TABLES
 
 UTC = pl.Datetime("us", "UTC")
+T = TypeVar("T")
 
 
+_NEXT: dict[str, tuple[str, pl.DataType]] = {
+    **{f"next_{name}": (name, pl.String()) for name in ("daypart", "device", "context")},
+    "next_share": ("share", pl.Float32()),
+}
 _NEW = {"softmax": "new_tracks", "thompson": "new_tracks_thompson"}
 
 
@@ -46,7 +52,7 @@ def shelves_frame(
     made: Sequence[Made],
     explained: tuple[np.ndarray, pl.DataFrame],
     last_heard: np.ndarray,
-    subtitles: Mapping[str, list[str | None]],
+    names: Names,
     clock: Clock,
     night: NightContext,
     home: pl.DataFrame,
@@ -56,7 +62,7 @@ def shelves_frame(
     Args:
         explained: what `texts_of_shown` gives.
         last_heard: int64 by row, microseconds since 1970; -1 = never.
-        subtitles: by evidence, for each listener what names a shelf.
+        names: what names a shelf and what it is for.
         clock: the listeners' local time.
         home: where each shelf stands, see `home_order`.
     """
@@ -91,7 +97,8 @@ def shelves_frame(
             data_cutoff=pl.lit(night.data_cutoff),
             valid_from=pl.Series([valid[k][i][0] for i in range(n) for k in range(len(by_id))], dtype=UTC),
             valid_until=pl.Series([valid[k][i][1] for i in range(n) for k in range(len(by_id))], dtype=UTC),
-            subtitle=pl.Series([_subtitle(one, subtitles, i) for i in range(n) for one in by_id], dtype=pl.String),
+            subtitle=pl.Series(_named(by_id, names.subtitles, n), dtype=pl.String),
+            **_for_next(by_id, names, n),
             # whoever deals listeners to arms says so (`recommender.arms`); by themselves shelves are of no experiment
             experiment=pl.lit(None, dtype=pl.String),
             arm=pl.lit(None, dtype=pl.String),
@@ -113,14 +120,27 @@ def _validity(
     ahead = [dt.timedelta(days=days) for days in (0, 1)]
     ends = [next_refresh(shelf.refresh, night.date + days) - days + dt.timedelta(days=1) for days in ahead]
     until = [dt.datetime.combine(end, dt.time(), tzinfo=dt.UTC) for end in ends]
-    return [(night.data_cutoff, until[days]) for days in clock.ahead().tolist()]
+    since = night.data_cutoff
+    return [(since, until[days]) for days in clock.ahead().tolist()]
 
 
-def _subtitle(made: Made, subtitles: Mapping[str, list[str | None]], listener: int) -> str | None:
-    """What names a listener's shelf, where it is personal."""
-    if made.shelf.named_by is None or STATUS[made.status[listener]] != "personal":
-        return None
-    return subtitles.get(made.shelf.named_by, [None] * (listener + 1))[listener]
+def _named(made: Sequence[Made], names: Mapping[str, list[T | None]], listeners: int) -> list[T | None]:
+    """What evidence says of shelves that are personal, by listener and shelf."""
+    out: list[T | None] = [None] * (listeners * len(made))
+    for k, one in enumerate(made):
+        told = names.get(one.shelf.named_by or "")
+        for i in np.flatnonzero(one.status == PERSONAL).tolist() if told is not None else ():
+            out[i * len(made) + k] = told[i]  # type: ignore[index]
+    return out
+
+
+def _for_next(made: Sequence[Made], names: Names, listeners: int) -> dict[str, pl.Series]:
+    """Columns of the next session that rows are for, by listener and shelf."""
+    told = _named(made, names.contexts, listeners)
+    return {
+        name: pl.Series([None if one is None else getattr(one, field) for one in told], dtype=kind)
+        for name, (field, kind) in _NEXT.items()
+    }
 
 
 def _lists(
@@ -235,18 +255,21 @@ def draws_frame(rows: Rows, made: Sequence[Made], settings: ShelvesSettings, nig
 
 def stages_frame(rows: Rows, made: Sequence[Made]) -> pl.DataFrame:
     """(listener_id, track_id, stage): `placed` where any shelf holds it as an item, else `spare`."""
-    placed = np.concatenate([np.zeros(0, np.int64), *(one.items[one.items >= 0] for one in made)])
-    spare = np.concatenate([np.zeros(0, np.int64), *(one.spares[one.spares >= 0] for one in made)])
-    row = np.concatenate([placed, spare])
-    names = pl.Series("listener_id", rows.listener_ids, dtype=pl.String)
-    return (
-        pl.DataFrame(
-            {
-                "listener_id": names.gather(rows.listener[row]),
-                "track_id": rows.tracks.ids.gather(rows.track[row]),
-                "stage": pl.Series(["placed"] * len(placed) + ["spare"] * len(spare), dtype=pl.String),
-            }
-        )
-        .sort("listener_id", "track_id", "stage")
-        .unique(["listener_id", "track_id"], keep="first", maintain_order=True)
+    by_id, tracks = rows.tracks.by_id, max(len(rows.tracks), 1)
+    place = np.empty(tracks, np.int64)
+    place[by_id] = np.arange(len(by_id))
+    parts = ([one.items for one in made], [one.spares for one in made])
+    placed, spare = (
+        np.unique(rows.listener[row].astype(np.int64) * tracks + place[rows.track[row]])
+        for row in (np.concatenate([np.zeros(0, np.int64), *(p[p >= 0] for p in part)]) for part in parts)
+    )
+    key = np.union1d(placed, spare)  # listeners and tracks in the order of their ids
+    listener, track = np.divmod(key, tracks)
+    return pl.DataFrame(
+        {
+            "listener_id": pl.Series(rows.listener_ids, dtype=pl.String).gather(listener),
+            "track_id": rows.tracks.ids.gather(by_id[track]),
+            "stage": pl.Series(["placed", "spare"]).gather(~np.isin(key, placed, assume_unique=True)),
+        },
+        schema_overrides={"stage": pl.String},
     )

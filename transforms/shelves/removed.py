@@ -33,7 +33,6 @@ def removed_frame(rows: Rows, judge: Judge, made: Sequence[Made], keep: np.ndarr
         keep: bool by listener, of whom tracks are named.
         listed: tracks named of each, the best by the shelf's score, else by the ranker's.
     """
-    parts = [TABLES["removed"].empty()]
     ids = pl.Series("listener_id", rows.listener_ids, dtype=pl.String)
     rules = pl.Series(judge.names, dtype=pl.String)
     quiet = np.array([judge.code[name] for name in NOT_REMOVED], np.int64)
@@ -41,31 +40,37 @@ def removed_frame(rows: Rows, judge: Judge, made: Sequence[Made], keep: np.ndarr
         (np.arange(len(rows)), -np.nan_to_num(rows.column("ranker_score"), nan=-np.inf), rows.listener)
     )
     most = int(np.diff(rows.section, axis=1).max(initial=0)) if len(rows) else 0
-    for one in made:
+    none = np.zeros(0, np.int64)
+    shelf, who, rule, number, held, sizes = ([none] for _ in range(6))
+    for at, one in enumerate(made):
         considered = np.zeros(len(rows), np.bool_)
         considered[_considered(rows, one)] = True
         counts, named = _counted(
             best_first, considered, one.fates, rows.listener, rows.track, keep, len(judge.names), min(listed, most)
         )
         counts[:, quiet] = 0
-        who, rule = np.nonzero(counts)
-        if len(who):
-            held = named[who, rule]
-            inside = held >= 0
-            parts.append(
-                pl.DataFrame(
-                    {
-                        "listener_id": ids.gather(who),
-                        "rule": rules.gather(rule),
-                        "removed": pl.Series(counts[who, rule]).cast(pl.Int32),
-                        "tracks": as_lists(rows.tracks.ids.gather(held[inside]), inside.sum(axis=1)),
-                    }
-                ).with_columns(shelf_id=pl.lit(one.shelf.shelf_id))
-            )
-    return (
-        pl.concat(parts, how="diagonal")
-        .select(pl.col(name).cast(dtype) for name, dtype in TABLES["removed"].polars.items())
-        .sort("listener_id", "shelf_id", "rule")
+        listener, code = np.nonzero(counts)
+        tracks = named[listener, code]
+        inside = tracks >= 0
+        shelf.append(np.full(len(listener), at))
+        who.append(listener)
+        rule.append(code)
+        number.append(counts[listener, code])
+        held.append(tracks[inside])
+        sizes.append(inside.sum(axis=1))
+    shelf_ids = pl.Series([one.shelf.shelf_id for one in made], dtype=pl.String)
+    frame = pl.DataFrame(
+        {
+            "listener_id": ids.gather(np.concatenate(who)),
+            "shelf_id": shelf_ids.gather(np.concatenate(shelf)),
+            "rule": rules.gather(np.concatenate(rule)),
+            "removed": pl.Series(np.concatenate(number)).cast(pl.Int32),
+            "tracks": as_lists(rows.tracks.ids.gather(np.concatenate(held)), np.concatenate(sizes)),
+        }
+    )
+    schema = TABLES["removed"].polars
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items()).sort(
+        "listener_id", "shelf_id", "rule"
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from transforms.common.errors import UserError
+from transforms.shelves.contexts import NextSessionSettings
 from transforms.shelves.defaults import DEFAULT
 from transforms.shelves.home_learning import HomeSettings
 from transforms.shelves.merging import merged
@@ -58,6 +59,9 @@ class ShelvesSettings(BaseModel, frozen=True, extra="forbid"):
         description="share of listeners for whom two neighbour shelves swap, where their order is not learned",
     )
     home: HomeSettings = Field(default=HomeSettings(), description="the order of the shelves of surface home")
+    next_session: NextSessionSettings = Field(
+        default=NextSessionSettings(), description="the contexts of next sessions that shelves are for"
+    )
 
     @field_validator("shelves", mode="before")
     @classmethod

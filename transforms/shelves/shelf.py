@@ -103,6 +103,10 @@ class ShelfSettings(BaseModel, frozen=True, extra="forbid"):
         default=None,
         description="it holds in these hours of the listener's day; null = until the next night or refresh",
     )
+    instead: bool = Field(
+        default=False,
+        description="it is shown instead of the others of its surface, so what stands on those may stand on it too",
+    )
     sources: dict[str, int | None] = Field(
         default={},
         description="only candidates that one of these sources retrieved, the first that did counts, and so many items "
@@ -176,6 +180,11 @@ class ShelfSettings(BaseModel, frozen=True, extra="forbid"):
         """A cap's number, None where the shelf has no such cap."""
         value = self.rules.get(name, False)
         return None if value is False else int(value.get("most", 1))
+
+    @property
+    def apart(self) -> bool:
+        """Whether nobody sees it beside the others of its surface: what they hold may stand on it."""
+        return self.instead or self.daypart is not None
 
     @property
     def rests(self) -> bool:

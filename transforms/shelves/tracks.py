@@ -190,12 +190,20 @@ class Tracks:
         encoded = arrow.dictionary_encode()
         distinct = encoded.dictionary.to_pylist()
         known = self._asked
-        if len(known) > MOST_ASKED:
-            known.clear()
-        new = [one for one in distinct if one not in known]
-        if new:
+        try:
+            found = np.fromiter(map(known.__getitem__, distinct), np.int32, len(distinct))
+        except KeyError:
+            if len(known) > MOST_ASKED:
+                known.clear()
+            new = [one for one in distinct if one not in known]
             known.update(zip(new, self._found(pl.Series(new, dtype=pl.String)).tolist(), strict=True))
-        return np.array([known[one] for one in distinct], np.int32)[encoded.indices.to_numpy()]
+            found = np.fromiter(map(known.__getitem__, distinct), np.int32, len(distinct))
+        return found[encoded.indices.to_numpy()]
+
+    @cached_property
+    def by_id(self) -> np.ndarray:
+        """int64: rows in the order of their tracks' ids."""
+        return self.ids.arg_sort().to_numpy().astype(np.int64)
 
     @cached_property
     def _asked(self) -> dict[str, int]:

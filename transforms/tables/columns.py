@@ -62,6 +62,9 @@ def list_of(kind: pa.DataType) -> pa.DataType:
     return pa.list_(pa.field("element", kind))
 
 
+WHERE = ("device_id", "platform", "context")  # of listens and sessions: where and from what it was played
+
+
 @dataclass(frozen=True)
 class Column:
     """One column: `meaning` carries the unit where there is one."""

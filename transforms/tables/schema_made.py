@@ -47,6 +47,13 @@ SHELF = (
     Column("spares", list_of(SHELF_ITEM), "what comes next when an item cannot be played"),
 )
 
+FOR_NEXT = (  # of the rows that are for one likely context of the next session
+    Column("next_daypart", pa.string(), "night, morning, afternoon or evening of the next session it is for", True),
+    Column("next_device", pa.string(), "device of that session, its platform where no device is known", True),
+    Column("next_context", pa.string(), "what that session is played from", True),
+    Column("next_share", pa.float32(), "share of the listener's sessions lately that were such", True),
+)
+
 MADE: tuple[Table, ...] = (
     Table(
         "exclusions",
@@ -78,6 +85,9 @@ MADE: tuple[Table, ...] = (
             Column("skips", pa.int32(), "number of skipped plays"),
             Column("new_share", pa.float32(), "share of plays whose track the listener had never played before"),
             Column("daypart", pa.string(), "night, morning, afternoon or evening of its start, listener's time zone"),
+            Column("device_id", pa.string(), "device of its first play that names one", True),
+            Column("platform", pa.string(), "client platform, likewise", True),
+            Column("context", pa.string(), "what it was played from, likewise", True),
         ),
         personal=True,
         made_by="fold",
@@ -241,7 +251,7 @@ MADE: tuple[Table, ...] = (
         "shelves",
         "listener x shelf",
         ("listener_id", "shelf_id"),
-        SHELF,
+        (*SHELF, *FOR_NEXT),
         personal=True,
         of_a_night=True,
     ),

@@ -31,7 +31,9 @@ def titles(sessions: pl.DataFrame) -> list[str]:
 
 def fold(log: pl.DataFrame, parts: list[list[date]]) -> pl.DataFrame:
     """Sessionize a log some dates at a time, each part from the open rows of the one before."""
-    log = log.with_columns(new=first_plays(log))
+    # some plays name a device, others none
+    device = pl.when(pl.col("track_id") > pl.col("track_id").min()).then(pl.format("device of {}", "track_id"))
+    log = log.with_columns(new=first_plays(log), device_id=device)
     out, opened = [], None
     for part in parts:
         rows = sessionize(log.filter(pl.col("date").is_in(part)), through=part[-1], opened=opened)
@@ -133,6 +135,24 @@ def test_new_share_counts_first_plays():
     assert sessionize(log.with_columns(new=first_plays(log, known)), through=DAY1)["new_share"].to_list() == [
         pytest.approx(1 / 3)
     ]
+
+
+def test_a_session_was_had_where_its_first_play_says_that_says_anything() -> None:
+    log = listens(
+        play("ann", "a", at(1, 23, 50), 4 * MINUTE),
+        play("ann", "b", at(1, 23, 54), 4 * MINUTE),
+        play("ann", "c", at(2, 0, 10), 4 * MINUTE),
+        play("ann", "d", at(2, 9, 0), 4 * MINUTE),
+    ).with_columns(device_id=pl.Series([None, None, "speaker", "phone"]), platform=pl.Series([None, "web", "tv", None]))
+    first = sessionize(log.filter(date=DAY1), through=DAY1)
+    assert first.select("device_id", "platform", "context").rows() == [(None, "web", None)] and first["open"].all()
+    later = sessionize(log.filter(pl.col("date") > DAY1), through=LAST, opened=first)
+    assert later.select("device_id", "platform", "context").rows() == [("speaker", "web", None), ("phone", None, None)]
+    bare = sessionize(log.drop("device_id", "platform"), through=LAST)
+    assert bare.select("device_id", "platform", "context").null_count().row(0) == (3, 3, 3)
+    assert bare.drop("device_id", "platform").equals(sessionize(log, through=LAST).drop("device_id", "platform")), (
+        "what says nothing of devices is as it was"
+    )
 
 
 def test_daypart_is_the_listeners_own():

@@ -77,6 +77,8 @@ def world(seed: int) -> dict[str, Any]:
             "daypart": [("night", "morning", "afternoon", "evening")[t.hour // 6] for t in times],
             "tracks": [[{"track_id": f"t{t}"} for t in rng.integers(0, 150, 5)] for _ in times],
             "age_days": [(dt.datetime(2024, 5, 7, tzinfo=dt.UTC) - t).total_seconds() / 86400 for t in times],
+            "device_id": [("phone", "speaker", None)[n] for n in rng.integers(0, 3, 40)],
+            "context": [("album", None)[n] for n in rng.integers(0, 2, 40)],
         }
     )
     acts = [blocks(("block_artist", "a3"), ("block_track", "t5"), ("follow_artist", "a7"), listener=p) for p in PEOPLE]

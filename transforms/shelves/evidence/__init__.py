@@ -1,5 +1,5 @@
 """The kinds of evidence, one a file. A new kind is a new file, named here."""
 
-from transforms.shelves.evidence import audience, dayparts, mixes, radio, releases
+from transforms.shelves.evidence import audience, dayparts, mixes, next_session, radio, releases
 
-KINDS = (audience.EVIDENCE, dayparts.EVIDENCE, mixes.EVIDENCE, radio.EVIDENCE, releases.EVIDENCE)
+KINDS = tuple(kind.EVIDENCE for kind in (audience, dayparts, mixes, next_session, radio, releases))

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from transforms.shelves.cadence import Clock
+from transforms.shelves.contexts import Next
 from transforms.shelves.gathering import Inputs, Rows
 from transforms.shelves.history import History
 from transforms.shelves.known import Known
-from transforms.shelves.settings import NightContext
+from transforms.shelves.settings import NightContext, ShelvesSettings
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Scene:
     history: History
     clock: Clock
     night: NightContext
+    settings: ShelvesSettings
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,12 @@ class Found:
     Attributes:
         columns: float32 by row, NaN where it has nothing to say.
         subtitles: by name, for each listener what names a shelf, or None.
+        contexts: by name, for each listener the context of the next session that a shelf is for, or None.
     """
 
     columns: dict[str, np.ndarray]
     subtitles: dict[str, list[str | None]] = field(default_factory=dict)
+    contexts: dict[str, list[Next | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

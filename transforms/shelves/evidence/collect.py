@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
+from transforms.shelves.contexts import Next
 from transforms.shelves.evidence import KINDS, releases
 from transforms.shelves.evidence.base import Scene
 from transforms.shelves.history import History
@@ -14,6 +16,13 @@ from transforms.shelves.variety import Tastes
 
 COLUMNS = tuple(column for kind in KINDS for column in kind.columns)
 SUBTITLES = tuple(name for kind in KINDS for name in kind.subtitles)
+
+
+class Names(NamedTuple):
+    """What names listeners' shelves and what they are for, by evidence and listener."""
+
+    subtitles: dict[str, list[str | None]]
+    contexts: dict[str, list[Next | None]]
 
 
 def asked(shelves: Iterable[ShelfSettings]) -> set[str]:
@@ -28,17 +37,18 @@ def asks_for_releases(shelves: Iterable[ShelfSettings]) -> bool:
     return bool(set(releases.EVIDENCE.columns) & asked(shelves))
 
 
-def collect(scene: Scene, shelves: Iterable[ShelfSettings]) -> dict[str, list[str | None]]:
-    """Add the columns that shelves read to the block's rows; returns what names shelves, by evidence and listener."""
-    wanted, subtitles = asked(shelves), {}
+def collect(scene: Scene, shelves: Iterable[ShelfSettings]) -> Names:
+    """Add the columns that shelves read to the block's rows; returns what names shelves."""
+    wanted, names = asked(shelves), Names({}, {})
     for kind in KINDS:
         if wanted & set(kind.columns):
             found = kind.make(scene)
             for name, values in found.columns.items():
                 own = scene.rows.columns.get(name)
                 scene.rows.columns[name] = values if own is None else np.where(np.isnan(own), values, own)
-            subtitles.update(found.subtitles)
-    return subtitles
+            names.subtitles.update(found.subtitles)
+            names.contexts.update(found.contexts)
+    return names
 
 
 def tastes(history: History, listeners: int) -> Tastes:
