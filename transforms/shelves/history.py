@@ -219,8 +219,8 @@ def _session_plays(
     )
     who, part, weekend, weight, place_of = (each[name].to_numpy() for name in names)
     there = part >= 0
-    told = (who.astype(np.int32)[there], part[there], weekend[there], weight[there], place_of[there])
-    return plays, Occasions(*told, where)
+    each_of = (who.astype(np.int32)[there], part[there], weekend[there], weight[there], place_of[there])
+    return plays, Occasions(*each_of, where)
 
 
 def _weekday(at: pl.Expr, zone: str) -> pl.Expr:

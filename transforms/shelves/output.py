@@ -128,17 +128,17 @@ def _named(made: Sequence[Made], names: Mapping[str, list[T | None]], listeners:
     """What evidence says of shelves that are personal, by listener and shelf."""
     out: list[T | None] = [None] * (listeners * len(made))
     for k, one in enumerate(made):
-        told = names.get(one.shelf.named_by or "")
-        for i in np.flatnonzero(one.status == PERSONAL).tolist() if told is not None else ():
-            out[i * len(made) + k] = told[i]  # type: ignore[index]
+        name_of = names.get(one.shelf.named_by or "")
+        for i in np.flatnonzero(one.status == PERSONAL).tolist() if name_of is not None else ():
+            out[i * len(made) + k] = name_of[i]  # type: ignore[index]
     return out
 
 
 def _for_next(made: Sequence[Made], names: Names, listeners: int) -> dict[str, pl.Series]:
     """Columns of the next session that rows are for, by listener and shelf."""
-    told = _named(made, names.contexts, listeners)
+    contexts = _named(made, names.contexts, listeners)
     return {
-        name: pl.Series([None if one is None else getattr(one, field) for one in told], dtype=kind)
+        name: pl.Series([None if one is None else getattr(one, field) for one in contexts], dtype=kind)
         for name, (field, kind) in _NEXT.items()
     }
 

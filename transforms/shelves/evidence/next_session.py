@@ -40,7 +40,7 @@ def make(scene: Scene) -> Found:
     contexts: dict[str, list[Next | None]] = {
         name: [found.of(i, k) for i in range(len(weekend))] for k, name in enumerate(NAMES)
     }
-    words = {name: [None if one is None else str(one) for one in told] for name, told in contexts.items()}
+    words = {name: [None if one is None else str(one) for one in each] for name, each in contexts.items()}
     return Found(dict(zip(COLUMNS, score[:, rows.piece], strict=True)), words, contexts)
 
 
