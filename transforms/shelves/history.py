@@ -189,8 +189,8 @@ def _session_plays(
     for (zone,), _ in roster.select(pl.col("time_zone").drop_nulls()).group_by("time_zone"):
         local = pl.coalesce(pl.when(pl.col("time_zone") == zone).then(_weekday(pl.col("started_at"), str(zone))), local)
     each = (
-        sessions.join(numbered, on="listener_id")
-        .join(roster.select("listener_id", "time_zone"), on="listener_id")
+        sessions.join(numbered, on="listener_id", maintain_order="left")
+        .join(roster.select("listener_id", "time_zone"), on="listener_id", maintain_order="left")
         .select(
             "listener",
             "tracks",
