@@ -161,8 +161,8 @@ def main() -> None:
     """Choose on one part, report on the other."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--choose", type=int, default=60, help="playlists that weights are chosen on")
-    parser.add_argument("--report", type=int, default=250, help="playlists that are reported")
+    parser.add_argument("--choose", type=int, default=300, help="playlists that weights are chosen on")
+    parser.add_argument("--report", type=int, default=1000, help="playlists that are reported")
     o = parser.parse_args()
     found, artist, album = playlists_of(o.data / "polimi2018-playlists")
     parts = {
