@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-Kind = Literal["blend", "linear", "cross", "average", "trees", "ensemble"]
-Choice = Literal["best", "blend", "linear", "cross", "average", "trees", "ensemble"]
+Kind = Literal["blend", "linear", "halfway", "cross", "average", "trees", "ensemble"]
+Choice = Literal["best", "blend", "linear", "halfway", "cross", "average", "trees", "ensemble"]
 
 
 def by_audience(least: int, each: float, listeners: int, most: int) -> int:
@@ -121,8 +121,8 @@ class RankerSettings(BaseModel, frozen=True, extra="forbid"):
 
     kind: Choice = Field(
         "linear",
-        description="blend, linear, cross, average (of these two), trees, ensemble (linear and trees), or the best of linear, "
-        "cross and average; none is used where it cannot be shown to beat the blend",
+        description="blend, linear, halfway (between these two), cross, average (of linear and cross), trees, ensemble (linear "
+        "and trees), or the best of linear, cross and average; none is used where it cannot be shown to beat the blend",
     )
     examples: int = Field(
         500_000, ge=1, description="candidates learned from at most, about: beyond, a hashed share of negatives"

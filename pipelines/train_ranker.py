@@ -27,7 +27,7 @@ from transforms.tables.upkeep import inputs_of
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "8"
+STEP = "9"
 
 
 def train_ranker(

@@ -9,7 +9,8 @@ questions: in what order (`score`), how likely (`heads`, calibrated) and why (`c
     linear    listwise softmax over the group, L2 to the blend    listened
     cross     DCN v2 with a listwise loss (TFRS cross layers)     listened, completed, saved, returned, attributed
     trees     LambdaMART on top of the blend (LightGBM)            listened
-    average   mean of linear and cross, scores standardised       mean of the members'
+    halfway   mean of linear and blend, scores standardised       mean of the members'
+    average   the same of linear and cross                        mean of the members'
     ensemble  the same of linear and trees                        mean of the members'
 
 Where the features say what was heard before (`f_heard`), each kind is fitted twice, for discoveries and for repeats
@@ -171,7 +172,11 @@ class Weights(Ranker):
         return {"weights": self.weights.tolist()}
 
 
-MEMBERS: dict[Kind, tuple[Kind, ...]] = {"average": ("linear", "cross"), "ensemble": ("linear", "trees")}
+MEMBERS: dict[Kind, tuple[Kind, ...]] = {
+    "halfway": ("linear", "blend"),
+    "average": ("linear", "cross"),
+    "ensemble": ("linear", "trees"),
+}
 
 
 class Average(Ranker):

@@ -3,8 +3,10 @@
 Discoveries and repeats are two lists that are ordered apart, and each is judged by itself. Every stored night but the first is
 ordered by each kind of ranker, fitted on the nights before it alone, and by the blend; a listener's figure is the mean of
 their nights. A kind is used if the 95% interval of its paired difference from the blend lies above 0 (`intervals`, bootstrap
-over listeners); of several that pass, the one with the highest mean. Where none passes, the blend orders the list: what cannot
-be told apart takes the simpler, and a ranker that learned the wrong way round never reaches a shelf.
+over listeners); of several that pass, the one with the highest mean. Where the linear ranker was asked for and none passes, the
+order halfway between it and the blend is asked in the same way: it gains less and strays less, so its interval is narrower. Where
+that does not pass either, the blend orders the list: what cannot be told apart takes the simpler, and a ranker that learned the
+wrong way round never reaches a shelf.
 
 The figure is NDCG@50: whole lists, ranked among all of their candidates, against everything their listeners heard for the first
 time (of repeats: again) in the days after, whether it was a candidate or not. A ranking among positives and a sample of
@@ -38,6 +40,7 @@ LEAST = 20  # listeners below whom an interval is no evidence
 DISCOVERIES, REPEATS = "discoveries", "repeats"
 LISTS = (DISCOVERIES, REPEATS)
 RANKERS = ("linear", "cross", "average")  # what `best` chooses among
+HALFWAY = {"linear": "halfway"}  # what is asked where a kind does not pass
 _METRIC = "ndcg@50"
 
 
@@ -118,7 +121,8 @@ def choose(
         whole = night(number)
         if not before.height or not whole.candidates.height:
             continue
-        rankers = {k: fit(before, names, settings.model_copy(update={"kind": k}), seed) for k in (BLEND, *asked)}
+        kinds = (BLEND, *asked, *(HALFWAY[k] for k in asked if k in HALFWAY))
+        rankers = {k: fit(before, names, settings.model_copy(update={"kind": k}), seed) for k in kinds}
         for name in LISTS:
             part = whole.only(name)
             if not part.candidates.height or not part.heard.height:
@@ -141,8 +145,10 @@ def verdict(measured: Mapping[str, Sequence[pl.DataFrame]], asked: Sequence[str]
         return Choice(tried=asked[0] if asked else None, nights=nights)
     pooled = {name: _pooled(frames) for name, frames in measured.items()}
     figures = {name: mean_of(frame) for name, frame in pooled.items()}
-    gains = {kind: gain_of(pooled[kind], pooled[BLEND]) for kind in asked}
+    gains = {kind: gain_of(pooled[kind], pooled[BLEND]) for kind in pooled if kind in (*asked, *HALFWAY.values())}
     passed = [kind for kind in asked if gains[kind].low > 0]
+    if not passed:
+        passed = [half for kind in asked if (half := HALFWAY.get(kind)) in gains and gains[half].low > 0]
     tried = max(passed or asked, key=lambda kind: figures[kind])
     return Choice(tried if passed else BLEND, tried, figures, gains[tried], nights)
 

@@ -52,6 +52,11 @@ SPLIT_A, SPLIT_B = (("--train", f"{{work}}/{n}/train.txt", "--test", f"{{work}}/
 WITH_DATA = {
     "real_data": ("tests.benchmarks.real_data", "--data", "{data}", "--work", "{work}"),
     "crossfit": ("tests.benchmarks.crossfit", "--data", "{data}", "--work", "{work}/crossfit"),
+    "fusion": (
+        "tests.benchmarks.fusion",
+        *("--night", "lfm1b-500u", "{work}/lfm1b-500u-0.6-0.8/warehouse", "2024-12-01", "60"),
+        *("--night", "30music", "{work}/30music-2014-08-20/warehouse", "2014-08-20", "3"),
+    ),
     "cold_start": ("tests.benchmarks.cold_start", "--data", "{data}", "--work", "{work}"),
     "offline": ("tests.benchmarks.offline", "--sessions", "{data}/lfm1b-500u/sessions.csv", "--keep", "{work}/kept"),
     "sources": ("tests.benchmarks.sources", *KEPT),
@@ -100,6 +105,7 @@ LFM, MUSIC = "lfm1b-500u/sessions.csv", "30music/events.tsv"
 FILES = {
     "real_data": (LFM, MUSIC, "30music/item_tags.tsv"),
     "crossfit": (LFM, MUSIC, "30music/item_tags.tsv"),
+    "fusion": (LFM, MUSIC, "30music/item_tags.tsv"),
     "cold_start": (LFM,),
     "offline": (LFM,),
     "sources": (LFM,),

@@ -16,7 +16,7 @@ from models.settings import CrossSettings, Kind, RankerSettings, TreesSettings
 from transforms.common.errors import UserError
 
 NAMES = [f"f_{i}" for i in range(6)]
-KINDS: list[Kind] = ["blend", "linear", "cross", "average", "trees", "ensemble"]
+KINDS: list[Kind] = ["blend", "linear", "halfway", "cross", "average", "trees", "ensemble"]
 
 
 def nights(groups: int = 120, size: int = 40, seed: int = 0) -> pl.DataFrame:
