@@ -45,7 +45,7 @@ def test_each_is_compared_with_the_one_it_would_replace_and_every_log_counts_ali
         gain = {name: value * (2.0 if name == "artists twice" else 1.0) for name in ENTRANTS}
         return {name: pl.DataFrame({"listener_id": np.arange(n), "ndcg@50": np.full(n, v)}) for name, v in gain.items()}
 
-    lines = {str(line["entrant"]): line for line in compared({"small": [found(0.1, 5)], "large": [found(0.4, 50)]})}
+    lines = {str(line["entrant"]): line for line in compared({"small": [found(0.1, 30)], "large": [found(0.4, 300)]})}
     assert lines["artists twice"]["pooled"] == pytest.approx([1.0, 1.0, 1.0])
     assert lines["artists three times"]["than"] == "artists twice"
     assert lines["artists three times"]["pooled"] == pytest.approx([-1.0, -1.0, -1.0])
