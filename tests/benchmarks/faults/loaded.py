@@ -14,6 +14,8 @@ LATE = (
     "apache_beam.runners.direct.direct_runner",
     "apache_beam.runners.portability.fn_api_runner.fn_runner",
     "cProfile",
+    "encodings.utf_16_be",
+    "encodings.utf_16_le",
     "pyarrow.dataset",
     "tests.benchmarks.faults.beside",
     "unicodedata",
