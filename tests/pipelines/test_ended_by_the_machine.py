@@ -319,7 +319,10 @@ def test_a_file_that_may_not_be_read_is_named_by_repair_and_is_not_called_damage
     with somebody_else():
         code, said = ended(monkeypatch, capsys, "repair", "--warehouse", warehouse.url)
     assert code == 2 and said.startswith(f"nightshelf: {entry.path} cannot be ") and "mend the rights" in said
+    with somebody_else(), pytest.raises(UserError, match=rf"^{entry.path} cannot be opened .*mend the rights"):
+        warehouse.read("shelves", NIGHT)
     path.chmod(0o644)
+    assert warehouse.read("shelves", NIGHT).height == len(LISTENERS)
     assert list(repair(warehouse.url)) == ["nothing is damaged"]
 
 

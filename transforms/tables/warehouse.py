@@ -50,6 +50,11 @@ def reading(path: str) -> Iterator[None]:
     """Turn whatever a committed file's bytes raise into a sentence that names the file and the remedy."""
     try:
         yield
+    except PermissionError as error:  # which says nothing of what is in it
+        raise UserError(
+            f"{path} cannot be opened (Permission denied): mend the rights on it and on the folders above it, then run the same "
+            "command again"
+        ) from error
     except (OSError, ValueError, pa.ArrowException) as error:
         found = _DATE.search(path)
         date_option = f" --date {found.group(1)}" if found else ""

@@ -44,7 +44,10 @@ def full(command: str, percent: int, case: Case) -> str:
     """A disk of its own with room for a part of what a command writes; then room is made."""
     stage = STAGE[command]
     held = size(case.made[stage]) if stage else 0
-    room = held + (size(case.made[command]) - held) * percent // 100
+    writes = max(
+        size(case.made[command]) - held, held // 4
+    )  # a forgetting writes files anew before it deletes the old ones
+    room = held + writes * percent // 100
     with mounted(case.url, "-t", "tmpfs", "-o", f"size={room // 1024}k", "none"):
         if stage:
             shutil.copytree(case.made[stage], case.url, symlinks=True, dirs_exist_ok=True)

@@ -41,8 +41,9 @@ class Reader(threading.Thread):
         """Until told to stop, or a reading fails."""
         while not self.over.is_set():
             try:
-                self.seen |= digests(self._url)
-                self.polls += 1
+                found = digests(self._url)
+                self.seen |= found
+                self.polls += bool(found)  # before the first commit there is nothing to be read
             except Exception as error:
                 self.failed = error
                 return
