@@ -23,7 +23,7 @@ from pipelines.runtime.config import Settings
 from tests.pipelines.world import SETTINGS
 from transforms.metrics.intervals import Interval, paired_difference
 
-WEIGHT = 0.5
+WEIGHT, TRUTH = 0.5, Path("truth") / "listeners"
 POLICIES: dict[str, dict[str, Any]] = {
     "immediate": {"rewards": {"weights": {"immediate": WEIGHT}}},
     "long_term": {
@@ -41,9 +41,9 @@ def settings(policy: str) -> Settings:
     return Settings.model_validate({**base, "processes": 1, "ranker": {"kind": "linear"}, **POLICIES[policy]})
 
 
-def lived(folder: Path) -> pl.DataFrame:
-    """listener_id, days with a session, sessions, mean satisfaction over the lived days."""
-    rows = pl.concat([pl.read_parquet(p) for p in sorted((folder / "truth" / "listeners").glob("*.parquet"))])
+def lived(folder: Path, days: list[str]) -> pl.DataFrame:
+    """listener_id, days with a session, sessions, mean satisfaction over some lived days."""
+    rows = pl.concat([pl.read_parquet(folder / TRUTH / day) for day in days])
     return (
         rows.group_by("listener_id")
         .agg(
@@ -55,11 +55,13 @@ def lived(folder: Path) -> pl.DataFrame:
     )
 
 
-def compared(work: Path) -> dict[str, tuple[float, Interval]]:
-    """By measure: the immediate policy's mean, and the long-term one's difference from it."""
-    one, other = (lived(work / name) for name in POLICIES)
+def compared(work: Path) -> tuple[int, dict[str, tuple[float, Interval]]]:
+    """Days that both lived, and by measure the immediate policy's mean and the long-term one's difference from it."""
+    both = [{path.name for path in (work / name / TRUTH).glob("*.parquet")} for name in POLICIES]
+    days = sorted(set.intersection(*both))
+    one, other = (lived(work / name, days) for name in POLICIES)
     assert one["listener_id"].equals(other["listener_id"])
-    return {
+    return len(days), {
         name: (
             float(one[name].mean() or 0.0),  # type: ignore[arg-type]
             paired_difference(one["listener_id"], other[name].to_numpy(), one[name].to_numpy()),
@@ -81,7 +83,7 @@ if __name__ == "__main__":
         plan = Plan(given.listeners, given.tracks, given.days, history=42, fit_every=7, seed=given.seed)
         print(live(plan, str(given.work / given.policy), settings=settings(given.policy)))
     else:
-        for name, (mean, gain) in compared(given.work).items():
-            print(
-                f"{name}: {mean:.3f} immediate, {gain.value:+.3f} long-term, {gain.low:+.3f} to {gain.high:+.3f}, n {gain.n}"
-            )
+        count, found = compared(given.work)
+        for name, (mean, gain) in found.items():
+            told = f"{gain.value:+.3f} long-term, {gain.low:+.3f} to {gain.high:+.3f}, n {gain.n}"
+            print(f"{count} days, {name}: {mean:.3f} immediate, {told}")
