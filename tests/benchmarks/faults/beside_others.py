@@ -8,6 +8,8 @@ from functools import partial
 
 from tests.benchmarks.faults.case import GONE, Case, Fault
 from tests.pipelines.byte_search import found
+from tests.pipelines.world import hashes
+from transforms.tables.warehouse import Warehouse
 
 WRITES, COMMITS = "listens/*.parquet", "listens/*/_current.json"
 
@@ -54,6 +56,13 @@ def pair(stage: str | None, first: str, pattern: str, second: str, result: str, 
     if second == "forget" or first == "forget":
         again(case, "forget")
         assert found(case.url, [GONE]) == [], "an id stays"
+    if (first, second) == ("features", "forget") and "exit 0" in said:
+        # forgotten before the fold was committed: sums over listeners, which a later forgetting leaves, are without them
+        from tests.benchmarks.faults.races import undisturbed
+
+        whole = Warehouse(str(undisturbed(case, "ingest", "forget", "features")))
+        assert hashes(Warehouse(str(case.url))) == hashes(whole), "tables differ"
+        return said
     case.equal(result)
     return said
 
