@@ -31,6 +31,7 @@ _OURS = re.compile(r"(?:\w+/date=[\d-]{10}/|runs/|reports/|checkpoints/|forgotte
 _MEMORY = re.compile(
     r"bad_alloc|[Cc]annot allocate memory|[Cc]an't start new thread|[Oo]ut of memory|malloc of size|realloc of size"
     r"|failed to map segment|can't load unicodedata|MemoryError"
+    r"|ThreadPoolBuildError|[Cc]ould not spawn|[Rr]esource temporarily unavailable"
 )
 AGAIN = "what was not committed yet is not there for any reader"
 

@@ -145,7 +145,8 @@ def defaults_of(url: Path, day: dt.date = NIGHT) -> None:
     warehouse = Warehouse(str(url))
     run = plan(warehouse, "market_defaults", day, shards=1, inputs={}, settings={}, step_version="1")
     assert run is not None
-    shelves = rows("popular").head(8).drop("listener_id", "experiment", "arm")
+    shelves = rows("popular").head(8)
+    shelves = shelves.select(name for name in TABLES["market_defaults"].polars if name in shelves.columns)
     made = shelves.with_columns(
         market=pl.Series(["SE"] * 4 + [""] * 4),
         explicit_ok=pl.Series([False, False, True, True] * 2),

@@ -68,7 +68,7 @@ def test_examples_carry_what_was_shown_played_and_how_likely_it_was_drawn(answer
     warehouse, played = answered
     found = learned(warehouse)
     shown = found.filter(pl.col("attributed").is_not_null())
-    assert played.height / 2 < shown["attributed"].sum() < shown.height / 2
+    assert 0.4 * played.height < shown["attributed"].sum() < shown.height / 2
     assert found.filter(pl.col("attributed").is_null())["position"].unique().to_list() == [0], "seen by nobody"
     assert shown["position"].min() == 1
     drawn = shown.filter(pl.col("attributed_weight") != 1.0)

@@ -177,7 +177,7 @@ def test_the_ranker_was_chosen_on_stored_nights_and_the_losers_stand_beside_it(w
     extra = world.warehouse.need("rankers", NIGHT).extra
     figures = {name: extra[f"ndcg50_ppm_{name}"] for name in ("blend", "linear", "cross", "average")}
     assert all(0 < value < 1_000_000 for value in figures.values())
-    tried = next(name for name in ("linear", "cross", "average") if extra.get(f"tried_{name}"))
+    tried = next(name for name in ("linear", "halfway", "cross", "average") if extra.get(f"tried_{name}"))
     assert extra[f"chosen_{tried if extra['gain_low_ppm'] > 0 else 'blend'}"] == 1 and extra["unseen_nights"] == 1
     assert extra["rows"] == sum(world.warehouse.need("candidates", NIGHT - timedelta(n)).rows for n in (3, 6))
 

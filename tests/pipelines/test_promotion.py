@@ -213,18 +213,17 @@ def test_the_nights_learned_from_and_the_one_measured_share_no_day(warehouse: Wa
 
 
 def test_halfway_to_the_blend_is_used_where_only_that_is_shown_to_be_better() -> None:
-    rng = np.random.default_rng(0)
-    blend, noise = rng.random(200), rng.standard_normal(200)
+    blend, noise = 0.4 + 0.2 * np.random.default_rng(0).random(200), np.resize([1.0, -1.0], 200)
     measured = {
         "blend": [by_listener(*blend)],
-        "linear": [by_listener(*(blend + 0.05 + 0.6 * noise))],
-        "halfway": [by_listener(*(blend + 0.04 + 0.1 * noise))],
+        "linear": [by_listener(*(blend + 0.042 + 0.35 * noise))],
+        "halfway": [by_listener(*(blend + 0.038 + 0.1 * noise))],
     }
     got = verdict(measured, ("linear",), 1)
     assert got.used == got.tried == "halfway" and got.gain is not None and got.gain.low > 0
     assert got.figures["linear"] > got.figures["halfway"], "the mean alone shows nothing"
     measured["linear"] = [by_listener(*(blend + 0.02 + 0.05 * noise))]
     assert verdict(measured, ("linear",), 1).used == "linear", "what was asked for comes first"
-    measured["linear"] = measured["halfway"] = [by_listener(*(blend + 2.0 * noise))]
+    measured["linear"] = measured["halfway"] = [by_listener(*(blend + 0.38 * noise))]
     got = verdict(measured, ("linear",), 1)
     assert (got.used, got.tried) == ("blend", "linear")

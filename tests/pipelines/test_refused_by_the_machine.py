@@ -43,6 +43,10 @@ __all__ = ["tiny", "world"]
         (MemoryError(), "memory.*is used up.*more `shards`"),
         (RuntimeError("std::bad_alloc"), "memory.*is used up"),
         (RuntimeError("can't start new thread"), "memory.*is used up"),
+        (
+            RuntimeError("ThreadPoolBuildError { kind: IOError(Os { code: 11, kind: WouldBlock }) }"),
+            "memory.*is used up",
+        ),
         (OSError(errno.EIO, "x"), "a disk or a mount that fails"),
         (OSError(errno.EMFILE, "x"), "too many files are open.*ulimit -n"),
     ],

@@ -57,7 +57,7 @@ def make(scene: Scene) -> Found:
         members,
         len(bag.names),
     )
-    artists = bag.spelt.to_list()
+    artists = rows.tracks.artist_called
     subtitles = {
         name: [listed([artists[a] for a in named[i, k].tolist() if a >= 0]) for i in range(len(rows.listener_ids))]
         for k, name in enumerate(NAMES)

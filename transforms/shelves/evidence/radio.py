@@ -38,7 +38,7 @@ def make(scene: Scene) -> Found:
         history.side.embeddings.vectors,
         history.side.embeddings.of_track,
     )
-    names = bag.spelt.to_list()
+    names = rows.tracks.artist_called
     return Found({"score_radio": score}, {"radio": [names[a] if a >= 0 else None for a in artist.tolist()]})
 
 
