@@ -36,6 +36,7 @@ from transforms.tables.upkeep import tables
 from transforms.tables.warehouse import Warehouse
 
 WRONG = ("kill", "term", "int", "int twice", "ENOSPC", "EIO", "EACCES", "hold")
+ENDING = ("kill", "term", "int", "int twice")  # after the others a command may go on to the last night
 QUIET = ("nothing", "-", "0")
 DAMAGE = {"emptied": emptied, "cut in half": cut, "with flipped bytes": flipped, "deleted": Path.unlink}
 
@@ -107,7 +108,8 @@ def with_faults(world: World, changes: int, nights: int, seed: int) -> int:
     """Live to the end with a fault every few nights; returns how many there were."""
     draw, count, each = random.Random(seed), 0, max(1, changes // nights)
     while True:
-        wrong = (draw.choice(WRONG), "(change)", str(draw.randint(each // 2, 5 * each)))
+        late = len(world.warehouse.dates("shelves")) > 0.75 * nights
+        wrong = (draw.choice(WRONG if late else ENDING), "(change)", str(draw.randint(each // 2, 5 * each)))
         held = wrong[0] == "hold"
         code, said = world.held(wrong) if held else world.live(wrong)
         if code == 0:
