@@ -122,7 +122,7 @@ def of_beliefs(prior: Prior) -> Told:
         blocks[t, :n, :n] = np.linalg.inv(prior.within[:n, :n])
     flat = blocks.reshape(DAYS + 1, -1)
 
-    def told(day: int, begun: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def estimates(day: int, begun: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         arms = begun.shape[1]
         counts, known = np.zeros((arms, DAYS + 1)), np.zeros((DAYS + 1, arms, ENTRIES))
         for at in range(day):
@@ -137,7 +137,7 @@ def of_beliefs(prior: Prior) -> Told:
         found = np.einsum("i,aij->ja", prior.weights, solved)
         return found[0], found[1]
 
-    return told
+    return estimates
 
 
 def of_sums(prior: Prior, days: int) -> Told:
@@ -148,12 +148,12 @@ def of_sums(prior: Prior, days: int) -> Told:
         *(x[np.ix_(first, first)].sum() for x in (prior.between, prior.within)),
     )
 
-    def told(day: int, begun: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def estimates(day: int, begun: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         n, total = begun[:day].sum(axis=0), sums[:day][:, :, first].sum(axis=(0, 2))
         variance = 1 / (1 / between + n / within)
         return variance * (mean / between + total / within), variance
 
-    return told
+    return estimates
 
 
 def regret(
@@ -201,5 +201,5 @@ if __name__ == "__main__":
     for a_day in given.actions if given.trials else ():
         for name, tell in ways.items():
             mean, error = regret(world, tell, a_day, trials=given.trials)
-            told = f"{mean:.3f} (standard error {error:.3f}, {given.trials} trials)"
-            print(f"regret on day 180, {a_day} actions a day among 200 shows, {name}: {told}", flush=True)
+            figure = f"{mean:.3f} (standard error {error:.3f}, {given.trials} trials)"
+            print(f"regret on day 180, {a_day} actions a day among 200 shows, {name}: {figure}", flush=True)

@@ -278,7 +278,7 @@ def run(
     return found
 
 
-def told(found: Sequence[dict[str, dict[str, np.ndarray]]], what: str, days: int) -> dict[str, np.ndarray]:
+def figures_of(found: Sequence[dict[str, dict[str, np.ndarray]]], what: str, days: int) -> dict[str, np.ndarray]:
     """By order, the mean of the last half of the days of each listener of every seed."""
     return {how: np.concatenate([one[how][what][-(days // 2) :].mean(axis=0) for one in found]) for how in ORDERS}
 
@@ -296,7 +296,7 @@ def main() -> None:
     people = [f"{seed}/{n}" for seed in given.seeds for n in range(given.listeners)]
     found = [run(given.listeners, given.tracks, given.days, seed, given.leaves, given.logs) for seed in given.seeds]
     for what in ("any", "finished"):
-        late = told(found, what, given.days)
+        late = figures_of(found, what, given.days)
         for how in ORDERS:
             line = {"logs": given.logs, "what": what, "order": how, "mean": round(float(late[how].mean()), 4)}
             if how != "learned":

@@ -127,10 +127,10 @@ class Late:
         print(os.getpid(), flush=True)
         time.sleep(60)  # Python ignores what is raised in here
 
-def told(*_):
+def noted(*_):
     raise KeyboardInterrupt
 
-signal.signal(signal.SIGTERM, told)
+signal.signal(signal.SIGTERM, noted)
 Late()
 time.sleep(120)
 """

@@ -100,7 +100,7 @@ class Case:
         """
         words = self.words(command, log) if isinstance(command, str) else list(command)
         if not env and not shell:
-            return self.told(*Forked(self.folder, str(self.url), wrong, words, within).ended())
+            return self.noted(*Forked(self.folder, str(self.url), wrong, words, within).ended())
         line = [
             sys.executable,
             "-m",
@@ -116,7 +116,7 @@ class Case:
         done = subprocess.run(
             line, cwd=ROOT, env={**os.environ, **(env or {})}, capture_output=True, text=True, errors="replace"
         )
-        return self.told(done.returncode, done.stdout, done.stderr)
+        return self.noted(done.returncode, done.stdout, done.stderr)
 
     def since_told(self) -> float:
         """Seconds from the signal that a command was sent to its end, just now.
@@ -140,7 +140,7 @@ class Case:
         assert self.codes[-1] == 0, f"{command} ended with {self.codes[-1]}: {said}"
         return said
 
-    def told(self, code: int, out: str, errors: str) -> str:
+    def noted(self, code: int, out: str, errors: str) -> str:
         """Note how a command ended; what it said to whoever gave it."""
         self.codes.append(code)
         said = [s for s in (errors + "\n" + out).splitlines() if s.startswith(("nightshelf:", "damaged:", "batch"))]

@@ -110,7 +110,7 @@ def test_where_the_early_days_decide_the_interval_holds_the_effect_of_63_days() 
     assert abs(np.mean(errors)) < 4 * np.std(errors) / np.sqrt(worlds) + 0.02 * TRUE
 
 
-def told(through_early: bool, starts: str = "2026-01-10") -> dict[str, list[LongTerm]]:
+def long_term_of(through_early: bool, starts: str = "2026-01-10") -> dict[str, list[LongTerm]]:
     """Three experiments: two seen to their end, one that has only begun."""
     out: list[tuple[Experiment, Mapping[str, np.ndarray]]] = []
     for n, name in enumerate(("first", "second", "young")):
@@ -125,7 +125,7 @@ def told(through_early: bool, starts: str = "2026-01-10") -> dict[str, list[Long
 
 @pytest.mark.parametrize("through_early", [True, False])
 def test_the_error_is_that_of_experiments_seen_to_their_end(through_early: bool) -> None:
-    found = told(through_early)
+    found = long_term_of(through_early)
     assert [x.metric for x in found["young"]] == ["active_days_63", "plays_63"]
     implied = found["young"][0]
     seen_of = {name: {x.metric: x for x in found[name]}["active_days_63_seen"] for name in ("first", "second")}

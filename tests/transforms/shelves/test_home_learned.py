@@ -21,7 +21,7 @@ PEOPLE = [f"l{n}" for n in range(400)]
 SURE = HomeSettings(epsilon=0.0, least_looks=0, shared=0.01, deviation=0.01)
 
 
-def told(rates: dict[str, float], looks: int = 200, codes: Sequence[int] = range(CONTEXTS)) -> dict[str, int]:
+def looks_of(rates: dict[str, float], looks: int = 200, codes: Sequence[int] = range(CONTEXTS)) -> dict[str, int]:
     """Counts of equally many looks at each shelf in each context, and the plays of these rates."""
     out = {}
     for shelf, rate in rates.items():
@@ -52,9 +52,9 @@ def mean_place(found: pl.DataFrame) -> dict[str, float]:
 def test_before_anything_was_looked_at_shelves_stand_as_the_settings_say() -> None:
     for found in (
         placed({}),
-        placed(told({"d": 0.9}, 1, [0]), HomeSettings(least_looks=2)),
-        placed(told({"d": 0.9}), greedy=True),
-        placed(told({"d": 0.9}), HomeSettings(learned=False)),
+        placed(looks_of({"d": 0.9}, 1, [0]), HomeSettings(least_looks=2)),
+        placed(looks_of({"d": 0.9}), greedy=True),
+        placed(looks_of({"d": 0.9}), HomeSettings(learned=False)),
     ):
         assert mean_place(found) == {"a": 1, "b": 2, "c": 3, "d": 4} and found["home_propensity"].is_null().all()
     assert placed({})["home_context"].null_count() == 0, "what is known is noted from the first night on"
@@ -62,18 +62,18 @@ def test_before_anything_was_looked_at_shelves_stand_as_the_settings_say() -> No
 
 
 def test_the_prior_is_the_order_of_the_settings() -> None:
-    found = placed(told(dict.fromkeys(IDS, 0.2), 1, [13]), SURE)
+    found = placed(looks_of(dict.fromkeys(IDS, 0.2), 1, [13]), SURE)
     assert mean_place(found) == {"a": 1, "b": 2, "c": 3, "d": 4}
 
 
 def test_what_is_played_from_comes_first() -> None:
-    order = mean_place(placed(told({"a": 0.05, "b": 0.1, "c": 0.2, "d": 0.4}), HomeSettings(epsilon=0.0)))
+    order = mean_place(placed(looks_of({"a": 0.05, "b": 0.1, "c": 0.2, "d": 0.4}), HomeSettings(epsilon=0.0)))
     assert sorted(order, key=order.__getitem__) == ["d", "c", "b", "a"]
 
 
 def test_the_order_is_ones_own() -> None:
     """Who played from c lately sees it first, where others seldom do: the counts say that they play from it again."""
-    rates = told(dict.fromkeys(IDS, 0.15)) | told({"c": 0.7}, codes=[c for c in range(CONTEXTS) if c % 3 == 2])
+    rates = looks_of(dict.fromkeys(IDS, 0.15)) | looks_of({"c": 0.7}, codes=[c for c in range(CONTEXTS) if c % 3 == 2])
     looks = pl.DataFrame(
         {"listener_id": ["l0"], "shelf_id": ["c"], "night": [MONDAY - dt.timedelta(days=3)], "played": [True]}
     )
@@ -84,7 +84,7 @@ def test_the_order_is_ones_own() -> None:
 
 def test_an_empty_shelf_comes_last_and_leaves_no_hole() -> None:
     empty = {"a": np.arange(len(PEOPLE)) % 2 == 0, "d": np.zeros(len(PEOPLE), np.bool_)}
-    found = placed(told({"a": 0.6, "b": 0.1, "c": 0.1, "d": 0.9}), HomeSettings(epsilon=0.3), empty=empty)
+    found = placed(looks_of({"a": 0.6, "b": 0.1, "c": 0.1, "d": 0.9}), HomeSettings(epsilon=0.3), empty=empty)
     for who, here in zip(PEOPLE, empty["a"], strict=True):
         rows = found.filter(listener_id=who).sort("home_position")
         assert rows["home_position"].to_list() == [1, 2, 3, 4]
@@ -95,7 +95,7 @@ def test_an_empty_shelf_comes_last_and_leaves_no_hole() -> None:
 def test_stored_propensities_are_the_frequencies_of_many_listeners() -> None:
     """All are in one context, so all have the same chances; 20,000 of them are dealt an order."""
     people = [f"p{n}" for n in range(20_000)]
-    counts = told({"a": 0.2, "b": 0.22, "c": 0.18, "d": 0.21}, 20)
+    counts = looks_of({"a": 0.2, "b": 0.22, "c": 0.18, "d": 0.21}, 20)
     found = placed(counts, HomeSettings(epsilon=0.1, draws=16), people)
     by = found.group_by("shelf_id", "home_position").agg(
         share=pl.len() / len(people), p=pl.col("home_propensity").first(), kinds=pl.col("home_propensity").n_unique()
@@ -107,7 +107,7 @@ def test_stored_propensities_are_the_frequencies_of_many_listeners() -> None:
 
 
 def test_an_order_depends_on_nobody_else_and_on_the_date() -> None:
-    counts = told(dict.fromkeys(IDS, 0.2), 10)
+    counts = looks_of(dict.fromkeys(IDS, 0.2), 10)
     alone, among = placed(counts, people=["l7"]), placed(counts)
     assert alone.equals(among.filter(listener_id="l7"))
     assert not among.equals(placed(counts, date=MONDAY + dt.timedelta(days=1)))
@@ -155,7 +155,7 @@ def test_what_was_known_of_a_listener_and_a_shelf() -> None:
 def test_a_nights_shelves_stand_in_the_learned_order() -> None:
     people = roster(*PEOPLE[:60])
     block = frame(*(candidate(f"t{n}", 1.0 - 0.1 * n, listener_id=who) for who in PEOPLE[:60] for n in range(4)))
-    looked = told({"popular-now": 0.05, "discover-weekly": 0.6})
+    looked = looks_of({"popular-now": 0.05, "discover-weekly": 0.6})
     settings = ShelvesSettings(home=HomeSettings(epsilon=0.0))
     rows = make(block, NightContext(MONDAY), settings=settings, roster=people, looked=looked).shelves
     home = rows.filter(surface="home").sort("listener_id", "home_position")
