@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import re
+import resource
 from collections.abc import Iterator
+from pathlib import Path
 
 from transforms.common.errors import UserError
 
@@ -57,7 +59,7 @@ def _of_the_system(one: BaseException) -> UserError | None:
         return UserError(
             f"the disk cannot be written ({os.strerror(code)}); {AGAIN}: make room, then run the same command again"
         )
-    if isinstance(one, MemoryError) or _MEMORY.search(str(one)) or getattr(one, "errno", None) == errno.ENOMEM:
+    if _of_memory(one):
         return UserError(
             f"the machine's memory, or the limit set for this process, is used up; {AGAIN}: free some, raise the limit, or "
             "have less in memory at once (more `shards` in the settings, fewer `models.sample_listeners`), then run the same "
@@ -79,6 +81,31 @@ def _of_the_system(one: BaseException) -> UserError | None:
             "command again"
         )
     return None
+
+
+def _of_memory(one: BaseException) -> bool:
+    """A library that gets no memory while it is imported may say nothing of it; at the limit of the process that is why."""
+    if isinstance(one, MemoryError) or _MEMORY.search(str(one)) or getattr(one, "errno", None) == errno.ENOMEM:
+        return True
+    return isinstance(one, (SystemError, ImportError)) and _at_the_limit()
+
+
+def _at_the_limit() -> bool:
+    """Whether the process has a limit of memory and has come within a quarter of it."""
+    for limit, name in ((resource.RLIMIT_AS, "VmPeak"), (resource.RLIMIT_DATA, "VmData")):
+        allowed = resource.getrlimit(limit)[0]
+        if allowed != resource.RLIM_INFINITY and _kilobytes(name) * 1024 >= 0.75 * allowed:
+            return True
+    return False
+
+
+def _kilobytes(name: str) -> int:
+    """One of the kernel's counts of this process; 0 where there are none."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
 
 
 def _of_a_service(error: BaseException) -> UserError | None:

@@ -17,6 +17,7 @@ from pipelines.cli.status import status_lines
 from pipelines.cli.upkeep import repair
 from pipelines.forget import forget
 from pipelines.ingest import ingest
+from pipelines.runtime import foreseen as machine
 from pipelines.runtime.foreseen import foreseen
 from tests.pipelines.byte_search import found
 from tests.pipelines.test_forget import TODAY, tiny
@@ -64,6 +65,16 @@ def test_what_is_refused_is_named_with_its_remedy(error: Exception, said: str) -
     assert refusal is not None and re.search(said.replace("(", r"\(").replace(")", r"\)"), str(refusal)), str(refusal)
     assert "zoe" not in str(refusal) and "same command again" in str(refusal)
     assert foreseen(ValueError("nothing of the machine's")) is None
+
+
+def test_a_library_that_says_nothing_at_the_limit_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = SystemError("initialization of coder_impl failed without raising an exception")
+    assert foreseen(silent) is None
+    monkeypatch.setattr(machine.resource, "getrlimit", lambda _: (1024, 1024))
+    assert "memory" in str(foreseen(silent)) and "memory" in str(foreseen(ImportError("no module")))
+    assert foreseen(ValueError("something else")) is None
+    monkeypatch.setattr(machine.resource, "getrlimit", lambda _: (1 << 60, 1 << 60))
+    assert foreseen(silent) is None
 
 
 def test_somebody_elses_folders_and_half_a_record_stop_nobody(
