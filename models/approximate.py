@@ -16,6 +16,7 @@ voyager is an optional dependency (`pip install nightshelf[approximate]`), neede
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from models.settings import ApproximateSettings
-from transforms.candidates.base import TopK, numpy_top_k, pair_dots
+from models.topk import over_known
+from transforms.candidates.base import TopK, pair_dots
 from transforms.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -89,9 +91,13 @@ class Approximate:
         ids[:, :width] = np.where(np.isfinite(scores[:, :width]), np.take_along_axis(found, best, axis=1), NONE)
         few = np.flatnonzero((ids == NONE).any(axis=1) & (np.abs(queries).sum(axis=1) > 0))
         if len(few):
-            exact = numpy_top_k(self.items)
-            ids[few], scores[few] = exact(queries[few], None if exclude is None else exclude[few], k)
+            ids[few], scores[few] = self._exact(queries[few], None if exclude is None else exclude[few], k)
         return ids, scores
+
+    @cached_property
+    def _exact(self) -> TopK:
+        """What searches for those whom the graph gives too little."""
+        return over_known(self.items)
 
     def _near(self, queries: np.ndarray, k: int, exclude: csr_matrix | None) -> np.ndarray:
         """int64 [B, width]: rows near to each listener, NONE where the graph gives none."""

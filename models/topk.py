@@ -162,3 +162,8 @@ def top_k(
 ) -> tuple[np.ndarray, np.ndarray]:
     """One call of `TopK`, for items that are used once; arguments and result as there."""
     return TopK(items, skip)(queries, exclude, k)
+
+
+def over_known(vectors: np.ndarray) -> TopK:
+    """Search over the rows that have a vector: not the unknown track, nor one that nothing is known of."""
+    return TopK(vectors, skip=np.flatnonzero(~np.any(vectors != 0, axis=1)))

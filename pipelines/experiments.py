@@ -56,7 +56,7 @@ def experiments(warehouse: str, day: date, *, settings: Settings, beam_args: Seq
     people = past.newest_or_first("listeners")
     tables["listeners"] = [people] if people else []
 
-    readings = [reading_of(past, one, every, MOST_BEFORE) for one in followed]
+    readings = [reading_of(past, one, every, MOST_BEFORE, tables["impressions"]) for one in followed]
     runs = [
         run
         for table in ("exposures", "readouts")

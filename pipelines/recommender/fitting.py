@@ -25,7 +25,7 @@ from models.threads import compute_with
 from models.vocabulary import Vocabulary
 from pipelines.recommender import registry
 from pipelines.recommender.evidence import Evidence
-from pipelines.recommender.indexes import Indexes, asked_for, exact
+from pipelines.recommender.indexes import Indexes, asked_for
 from pipelines.recommender.settings import ModelSettings
 from transforms.candidates.base import Source, SourceInputs, TopK, made_of
 from transforms.candidates.blocks import Catalog
@@ -91,7 +91,9 @@ class Fitted:
         if name in self.indexes.kept:
             return self.indexes.kept[name]
         if name not in self._searches:
-            self._searches[name] = exact(vectors)
+            from models.topk import over_known
+
+            self._searches[name] = over_known(vectors)
         return self._searches[name]
 
     @cached_property
@@ -151,18 +153,16 @@ def fit(evidence: Evidence, settings: ModelSettings, seed: int) -> Fitted:
         UserError: this process has computed with another number of threads than the settings ask for.
     """
     compute_with(settings.threads)
-    clock, made = Clock(), dict[str, Any]()
-    for kind in registry.parts():
-        part = kind(settings)
+    clock, made, parts = Clock(), dict[str, Any](), [kind(settings) for kind in registry.parts()]
+    for part in parts:
         if not part.wanted:
             continue
         with clock.part(part.name, part.rows(evidence, made)):
             fitted = part.fit(evidence, made, seed)
         if fitted is not None:
             made[part.name] = fitted
-    kinds = [kind(settings) for kind in registry.parts()]
     indexes = Indexes()
     if asked_for(settings.approximate, len(evidence.vocabulary)):
         with clock.part("indexes", len(evidence.vocabulary)):
-            indexes = Indexes.fit(kinds, made, evidence, settings.approximate, seed)
+            indexes = Indexes.fit(parts, made, evidence, settings.approximate, seed)
     return Fitted(evidence.vocabulary, settings, made, clock.drain(), indexes)

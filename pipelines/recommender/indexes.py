@@ -23,7 +23,6 @@ import numpy as np
 from models.settings import ApproximateSettings
 from pipelines.recommender.evidence import Evidence
 from pipelines.recommender.parts.base import Part
-from transforms.candidates.base import TopK
 from transforms.common.hashing import stable_hash
 
 FOLDER = "indexes"
@@ -60,6 +59,7 @@ class Indexes:
         if not asked_for(settings, len(evidence.vocabulary)):
             return cls()
         from models.approximate import Approximate, recall
+        from models.topk import over_known
 
         order = np.argsort(stable_hash(evidence.listeners, seed=seed, purpose="index recall"), kind="stable")
         sample = np.sort(order[: settings.sample])
@@ -70,7 +70,7 @@ class Indexes:
                 continue
             vectors = part.searched(made[part.name])
             index = Approximate.build(vectors, settings, seed)
-            recalls[part.name] = recall(exact(vectors), index, queries, min(settings.best, len(vectors) - 1))
+            recalls[part.name] = recall(over_known(vectors), index, queries, min(settings.best, len(vectors) - 1))
             if recalls[part.name] >= settings.recall:
                 kept[part.name] = index
         return cls(kept, recalls)
@@ -113,17 +113,14 @@ def asked_for(settings: ApproximateSettings, size: int) -> bool:
     return settings.tracks is not None and size - 1 >= settings.tracks
 
 
-def exact(vectors: np.ndarray) -> TopK:
-    """Exact search over vectors, without those of zeros."""
-    from models.topk import TopK as Search
-
-    return Search(vectors, skip=np.flatnonzero(~np.any(vectors != 0, axis=1)))
-
-
 def remark(metrics: Mapping[str, float | None], settings: ApproximateSettings) -> str:
     """A sentence on how dense sources are searched, for terminal and report; empty where no index was made."""
     asked = settings.recall
-    found = {name.removeprefix(PREFIX): value for name, value in metrics.items() if name.startswith(PREFIX) and value}
+    found = {
+        name.removeprefix(PREFIX): value
+        for name, value in metrics.items()
+        if name.startswith(PREFIX) and value is not None
+    }
     if not found:
         return ""
     said = [

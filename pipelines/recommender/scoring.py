@@ -9,7 +9,6 @@ A place to put parts together, as `fitting` is: what each part means stands in `
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -34,7 +33,7 @@ from transforms.candidates.union import popular_alone, retrieve_block
 from transforms.common.clock import Clock
 from transforms.common.sample import in_sample
 from transforms.shelves.assemble import Given, assemble
-from transforms.shelves.history import Embeddings, TrackSide
+from transforms.shelves.history import Embeddings, TrackSide, aged
 from transforms.shelves.output import Assembled
 from transforms.shelves.popularity import Popular
 from transforms.shelves.settings import NightContext, ShelvesSettings
@@ -118,10 +117,11 @@ class Scorer:
         self.library = known.liked
         self.said = Said.of(chunk.tables.get("listener_signals"), chunk.tables.get("signal_values"))
         sessions, previous, lately = known.sessions, earlier_of(chunk, self.plan.since), chunk.tables
-        aged = sessions.with_columns(age_days=_days_before_end(self.plan.day)) if self.plan.shelves else sessions
+        if self.plan.shelves:
+            sessions = aged(sessions, NightContext(self.plan.day).data_cutoff)
         waiting: list[dict[str, pl.DataFrame]] = []
         for block in known.blocks(self.catalog, self.plan):
-            made = self._block(block, known.roster, known.library, aged, known.acts, previous, lately)
+            made = self._block(block, known.roster, known.library, sessions, known.acts, previous, lately)
             waiting.append(answered(made, known.machines))
             if sum(frame.estimated_size() for made in waiting for frame in made.values()) > FLUSH_BYTES:
                 yield joined(chunk.shard, waiting)
@@ -243,9 +243,3 @@ class Scorer:
         shown = scored.join(pairs, on=["listener_id", "track_id"], maintain_order="left")
         explained = explain(block, self.catalog, self.sources, shown, feedback)
         return explained.select("listener_id", "track_id", "source", "reason", "reason_ref")
-
-
-def _days_before_end(day: date) -> pl.Expr:
-    """Days from a session's start to the end of the night's date."""
-    end = datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=UTC)
-    return (pl.lit(end) - pl.col("started_at")).dt.total_seconds() / 86_400

@@ -59,7 +59,7 @@ def main() -> None:
     from models.als import Als
     from models.approximate import Approximate, recall
     from models.threads import compute_with
-    from pipelines.recommender.indexes import exact
+    from models.topk import over_known
 
     compute_with(1)
     for items in args.items:
@@ -68,7 +68,7 @@ def main() -> None:
         settings = AlsSettings(factors=args.dims, iterations=3)
         model = Als.fit(plays.row, plays.col, plays.data, *plays.shape, settings, seed=1)
         queries = model.fold_in(histories(args.listeners, items, rng))
-        whole = exact(model.item_factors)
+        whole = over_known(model.item_factors)
         started = time.process_time()
         index = Approximate.build(model.item_factors, ApproximateSettings(tracks=1), seed=1)
         line = {

@@ -27,6 +27,7 @@ from statistics import median
 
 from pipelines.live import END
 from pipelines.runtime.settings_file import to_yaml
+from tests.benchmarks.faults.case import QUIET
 from tests.benchmarks.faults.cut_anywhere import LIGHT
 from tests.benchmarks.faults.damage import cut, emptied, flipped
 from tests.benchmarks.faults.warm import Forked
@@ -37,7 +38,6 @@ from transforms.tables.warehouse import Warehouse
 
 WRONG = ("kill", "term", "int", "int twice", "ENOSPC", "EIO", "EACCES", "hold")
 ENDING = ("kill", "term", "int", "int twice")  # after the others a command may go on to the last night
-QUIET = ("nothing", "-", "0")
 DAMAGE = {"emptied": emptied, "cut in half": cut, "with flipped bytes": flipped, "deleted": Path.unlink}
 
 

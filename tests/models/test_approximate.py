@@ -59,6 +59,13 @@ def test_nobody_gets_what_is_excluded_or_twice_and_everybody_gets_what_there_is(
         assert len(mine) == len(set(mine.tolist())) == min(k, len(left)) and set(mine.tolist()) <= left
 
 
+def test_a_track_that_nothing_is_known_of_is_given_to_nobody() -> None:
+    """Its product is 0, so it would stand before every track that a listener dislikes."""
+    items = np.float32([[0, 0], [-1, 0], [0, 0], [-2, 0]])
+    ids, scores = Approximate.build(items, SETTINGS, seed=1)(np.float32([[1, 0]]), k=3)
+    assert ids.tolist() == [[1, 3, -1]] and scores[0, :2].tolist() == [-1, -2]
+
+
 def test_recall_counts_the_exact_best_that_are_found() -> None:
     def says(*rows: list[int]) -> object:
         return lambda queries, exclude, k: (np.array(rows), np.zeros((len(rows), k)))

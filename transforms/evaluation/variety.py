@@ -29,7 +29,7 @@ from transforms.listening.sessions import last_known
 from transforms.metrics.beyond import gini
 from transforms.shelves.assemble import Given, assemble
 from transforms.shelves.evidence.collect import tastes
-from transforms.shelves.history import Embeddings, History, TrackSide
+from transforms.shelves.history import Embeddings, History, TrackSide, aged
 from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.shelf import ShelfSettings
 from transforms.shelves.tracks import Tracks
@@ -112,8 +112,7 @@ class ReassembledNight:
 
     def listened(self, shelf: ShelfSettings) -> pl.DataFrame:
         """(listener_id, track_id) of what was listened to after the night, of what the shelf may hold."""
-        before = {"unheard": ~pl.col("heard_before"), "heard": pl.col("heard_before")}.get(shelf.pool, pl.lit(True))
-        return self.labels.filter(before).select("listener_id", "track_id")
+        return self.labels.filter(_may_hold(shelf)).select("listener_id", "track_id")
 
     def measure(self, shelf: ShelfSettings, variety: dict[str, float]) -> tuple[dict[str, float], np.ndarray]:
         """What stands for this setting, and NDCG by listener."""
@@ -171,8 +170,7 @@ class ReassembledNight:
                 divergences.append(
                     float((p[some] * np.log(p[some] / ((1 - SMOOTHING) * q[some] + SMOOTHING * p[some]))).sum())
                 )
-        may = {"unheard": ~pl.col("heard_before"), "heard": pl.col("heard_before")}.get(shelf.pool, pl.lit(True))
-        considered = self.candidates.filter(may)["track_id"].n_unique()
+        considered = self.candidates.filter(_may_hold(shelf))["track_id"].n_unique()
         counts = np.sort(np.bincount(track, minlength=len(self.tracks)))[-max(considered, 1) :]
         return {
             "distance": float(np.mean(distances)) if distances else float("nan"),
@@ -180,6 +178,11 @@ class ReassembledNight:
             "coverage": float((counts > 0).mean()),
             "gini": gini(counts),
         }
+
+
+def _may_hold(shelf: ShelfSettings) -> pl.Expr:
+    """Whether the shelf may hold a row's track, by `heard_before`."""
+    return {"unheard": ~pl.col("heard_before"), "heard": pl.col("heard_before")}.get(shelf.pool, pl.lit(True))
 
 
 def _candidates(warehouse: Warehouse, night: date, named: set[str]) -> pl.DataFrame:
@@ -205,9 +208,7 @@ def _sessions(warehouse: Warehouse, night: date, mine: pl.Expr) -> pl.DataFrame:
     """Sessions of the days before the end of a night, with their age."""
     found = as_of(warehouse.url, night).window("sessions", SESSION_DAYS)
     rows = [warehouse.read_manifest(part).filter(mine) for part in found]
-    end = NightContext(night).data_cutoff
-    age = (pl.lit(end) - pl.col("started_at")).dt.total_seconds() / 86_400
-    return last_known(pl.concat(rows or [TABLES["sessions"].empty()])).with_columns(age_days=age)
+    return aged(last_known(pl.concat(rows or [TABLES["sessions"].empty()])), NightContext(night).data_cutoff)
 
 
 def curve(night: ReassembledNight, shelf: ShelfSettings, strengths: Sequence[float] = STRENGTHS) -> list[Point]:

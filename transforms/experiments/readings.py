@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from transforms.experiments.exposure import Reading
 from transforms.experiments.settings import Experiment, ExperimentsSettings
 from transforms.experiments.surrogate import Span
 from transforms.tables.as_of import AsOf
+from transforms.tables.manifest import Heading
 
 
 def first_read(past: AsOf, one: Experiment, every: ExperimentsSettings, before: int) -> date:
@@ -16,9 +18,11 @@ def first_read(past: AsOf, one: Experiment, every: ExperimentsSettings, before: 
     return habit if span is None or span.since is None else min(habit, span.since)
 
 
-def reading_of(past: AsOf, one: Experiment, every: ExperimentsSettings, before: int) -> Reading:
-    """What a worker needs."""
-    shown = any(m.date > one.starts for m in past.between("impressions", one.starts))
+def reading_of(
+    past: AsOf, one: Experiment, every: ExperimentsSettings, before: int, impressions: Sequence[Heading]
+) -> Reading:
+    """What a worker needs; `impressions` are those of the days since the first experiment started."""
+    shown = any(m.date > one.starts for m in impressions)
     dealt = versions(past, one) if shown else ()
     return Reading(one, every, dealt, past.day, before, past.holds("feedback"), span_of(past, one, every, before))
 

@@ -134,8 +134,9 @@ def groups(
     begun = exposed.select("listener_id", "arm", since="first_exposed_on")
     for kind, days in (("early", span.days), ("whole", span.horizon)):
         over = begun.filter(pl.col("since") <= through - timedelta(days=days - 1))
-        for (arm,), part in over.group_by("arm", maintain_order=True):
-            yield f"{kind} {arm}", products(vectors(part.drop("arm"), listens, feedback, span))
+        found, arms = vectors(over.drop("arm"), listens, feedback, span), over["arm"]
+        for arm in arms.unique(maintain_order=True):
+            yield f"{kind} {arm}", products(found[(arms == arm).to_numpy()])
 
 
 @dataclass(frozen=True)

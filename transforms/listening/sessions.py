@@ -32,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from transforms.common.hashing import hex_id, stable_hash
 from transforms.common.time_zones import known_zones
 from transforms.listening.plays import codes, ordered, run_starts, with_length
-from transforms.tables.columns import WHERE
+from transforms.tables.columns import WHERE, where_of
 from transforms.tables.schema import TABLES, TIMESTAMP
 
 LISTEN_COLUMNS = ("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed", "late")
@@ -143,14 +143,14 @@ def _epoch_day(day: date) -> int:
 def _plays(listens: pl.DataFrame, opened: pl.DataFrame | None) -> pl.DataFrame:
     """Listens and the plays of open sessions in one frame; `new` counts new plays, a carried session's on its first."""
     new = pl.col("new").cast(pl.Int32) if "new" in listens.columns else pl.lit(0, dtype=pl.Int32)
-    plays = listens.select(*LISTEN_COLUMNS, "date", *_where(listens), new=new, carried=pl.lit(False))
+    plays = listens.select(*LISTEN_COLUMNS, "date", *where_of(listens.columns), new=new, carried=pl.lit(False))
     if opened is None or not opened.height:
         return plays
     carried = (
         opened.select(
             "listener_id",
             "tracks",
-            *_where(opened),
+            *where_of(opened.columns),
             news=(pl.col("new_share") * pl.col("plays")).round().cast(pl.Int32),
         )
         .explode("tracks")
@@ -165,11 +165,6 @@ def _plays(listens: pl.DataFrame, opened: pl.DataFrame | None) -> pl.DataFrame:
     # the carried plays may name ids that encoded listens do not know
     plays = plays.with_columns(pl.col("listener_id", "track_id").cast(pl.String))
     return pl.concat([carried.select(plays.columns).cast(plays.schema), plays])
-
-
-def _where(frame: pl.DataFrame) -> list[pl.Expr]:
-    """Its columns WHERE, null where it has none."""
-    return [(pl.col(name) if name in frame.columns else pl.lit(None)).cast(pl.String).alias(name) for name in WHERE]
 
 
 def _first_said(values: pl.Series, first: np.ndarray, count: np.ndarray) -> pl.Series:

@@ -18,9 +18,8 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, Field, field_validator
 
-from transforms.common.hashing import stable_hash
 from transforms.shelves.cadence import DAYPARTS
-from transforms.shelves.history import Occasions
+from transforms.shelves.history import Occasions, places
 
 OTHER_DAY = 0.5  # what a session on the other kind of day weighs
 Part = Literal["daypart", "device", "context"]
@@ -136,11 +135,5 @@ def _places(where: pl.DataFrame, settings: NextSessionSettings) -> tuple[np.ndar
     """Of each place where sessions were had the one that the settings tell it apart by, and those, by hash."""
     read = {name for one in settings.by for name in _READS.get(one, ())}
     blind = where.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in where.columns if name not in read)
-    if not blind.height:
-        return np.zeros(0, np.int64), blind
-    text = blind.select(pl.concat_str(pl.all().fill_null("\x1f"), separator="\x1f")).to_series()
-    by_hash = blind.with_columns(hash=stable_hash(text)).unique().sort("hash", *where.columns).drop("hash")
-    found = blind.join(
-        by_hash.with_row_index("place"), on=where.columns, how="left", nulls_equal=True, maintain_order="left"
-    )
-    return found["place"].to_numpy().astype(np.int64), by_hash
+    place, found = places(blind)
+    return place.to_numpy().astype(np.int64), found

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from transforms.common.hashing import stable_hash
 from transforms.common.time_zones import known_zones
 from transforms.shelves.cadence import DAYPARTS
 from transforms.shelves.tracks import Tracks
-from transforms.tables.columns import WHERE
+from transforms.tables.columns import WHERE, where_of
 
 HALF_LIFE_DAYS = 14.0  # of a play in a session, for dayparts
 _NOTHING = "\x1f"
@@ -194,7 +195,7 @@ def _session_plays(
         .select(
             "listener",
             "tracks",
-            *((pl.col(c) if c in sessions.columns else pl.lit(None)).cast(pl.String).alias(c) for c in WHERE),
+            *where_of(sessions.columns),
             weekend=pl.coalesce(local, _weekday(pl.col("started_at"), "UTC")) >= 6,
             part=pl.col("daypart").replace_strict(
                 list(DAYPARTS), range(len(DAYPARTS)), default=-1, return_dtype=pl.Int8
@@ -202,13 +203,8 @@ def _session_plays(
             weight=(0.5 ** (pl.col("age_days") / HALF_LIFE_DAYS)).cast(pl.Float32),
         )
     )
-    where = each.select(WHERE).unique()
-    text = where.select(pl.concat_str(pl.col(WHERE).fill_null(_NOTHING), separator=_NOTHING)).to_series()
-    where = where.with_columns(hash=stable_hash(text)).sort("hash", *WHERE).drop("hash")
-    place = each.select(WHERE).join(
-        where.with_row_index("place"), on=WHERE, how="left", nulls_equal=True, maintain_order="left"
-    )["place"]
-    each = each.with_columns(place=place.cast(pl.Int32)).drop(WHERE)
+    place, where = places(each.select(WHERE))
+    each = each.with_columns(place=place).drop(WHERE)
     flat = each.explode("tracks", keep_nulls=False)
     track = tracks.rows(flat.select(pl.col("tracks").struct.field("track_id")).to_series())
     names = ("listener", "part", "weekend", "weight", "place")
@@ -221,6 +217,21 @@ def _session_plays(
     there = part >= 0
     each_of = (who.astype(np.int32)[there], part[there], weekend[there], weight[there], place_of[there])
     return plays, Occasions(*each_of, where)
+
+
+def aged(sessions: pl.DataFrame, end: datetime) -> pl.DataFrame:
+    """Sessions with `age_days`, from their start to the end of the night's date."""
+    return sessions.with_columns(age_days=(pl.lit(end) - pl.col("started_at")).dt.total_seconds() / 86_400)
+
+
+def places(said: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
+    """Rows of WHERE as numbers: int32, place of each among the distinct ones, which stand by hash, so in no order of meaning."""
+    where = said.unique()
+    text = where.select(pl.concat_str(pl.all().fill_null(_NOTHING), separator=_NOTHING)).to_series()
+    where = where.with_columns(hash=stable_hash(text)).sort("hash", *said.columns).drop("hash")
+    numbered = where.with_columns(place=pl.int_range(pl.len(), dtype=pl.Int32))
+    found = said.join(numbered, on=said.columns, how="left", nulls_equal=True, maintain_order="left")
+    return found["place"], where
 
 
 def _weekday(at: pl.Expr, zone: str) -> pl.Expr:

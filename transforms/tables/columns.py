@@ -65,6 +65,11 @@ def list_of(kind: pa.DataType) -> pa.DataType:
 WHERE = ("device_id", "platform", "context")  # of listens and sessions: where and from what it was played
 
 
+def where_of(columns: Collection[str]) -> list[pl.Expr]:
+    """The columns WHERE as text, null where they are not among these."""
+    return [(pl.col(name) if name in columns else pl.lit(None)).cast(pl.String).alias(name) for name in WHERE]
+
+
 @dataclass(frozen=True)
 class Column:
     """One column: `meaning` carries the unit where there is one."""

@@ -44,7 +44,3 @@ class AlsPart(Part):
     def queries(self, fitted: Any, evidence: Evidence, listeners: np.ndarray) -> np.ndarray:
         """See `Part.queries`."""
         return np.asarray(fitted.fold_in(evidence.heard[listeners]))
-
-    def searched(self, fitted: Any) -> np.ndarray:
-        """See `Part.searched`."""
-        return np.asarray(fitted.item_factors)

@@ -77,7 +77,7 @@ class Part(ABC):
         return None
 
     def queries(self, fitted: Any, evidence: Evidence, listeners: np.ndarray) -> np.ndarray | None:
-        """float32 [len(listeners), d]: vectors of some of the fit's listeners, whose dot products with `items` order tracks.
+        """float32 [m, d]: vectors of those of the fit's listeners that have one; their products with `searched` order tracks.
 
         Args:
             listeners: int, rows of `Evidence.listeners`.
@@ -87,9 +87,9 @@ class Part(ABC):
         """
         return None
 
-    def searched(self, fitted: Any) -> np.ndarray:
-        """float32 [n, d]: what `queries` are compared with. Only asked for where there are queries."""
-        raise NotImplementedError(f"part {self.name} has queries and does not say what they are compared with")
+    def searched(self, fitted: Any) -> Any:
+        """float32 [n, d]: what `queries` are compared with; asked for only where there are queries. As published, by default."""
+        return self.vectors(fitted)
 
     def metrics(self, fitted: Any) -> dict[str, float]:
         """What the registry notes of the fit."""

@@ -105,10 +105,6 @@ class TwoTowerPart(Part):
         rows = matrix(plays["row"].to_numpy(), items, plays["when"].to_numpy(), shape, self.settings.history)
         return np.asarray(fitted.model.embed(rows))
 
-    def searched(self, fitted: Towers) -> np.ndarray:
-        """See `Part.searched`."""
-        return fitted.items
-
     def metrics(self, fitted: Towers) -> dict[str, float]:
         """See `Part.metrics`."""
         return {"two_tower_loss": fitted.model.losses[-1]} if fitted.model.losses else {}

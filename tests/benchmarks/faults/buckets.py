@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 
-from tests.benchmarks.faults.case import REMEDY, Case, Fault
+from tests.benchmarks.faults.case import QUIET, REMEDY, Case, Fault
+from tests.benchmarks.faults.kept import kept
 from tests.pipelines.test_kill import assert_readable
 from tests.pipelines.world import hashes
 from tests.storage_emulator import Storage, storage_emulator
 from transforms.tables.warehouse import Warehouse
 
 STAGE = {"ingest": None, "features": "ingest", "clean": "features"}
-QUIET = ("nothing", "-", "0")
 
 
-@cache
 def emulator() -> Storage:
     """One for all faults of this process."""
-    held = ExitStack()
-    atexit.register(held.close)
-    return held.enter_context(storage_emulator(Path(held.enter_context(tempfile.TemporaryDirectory()))))
+    return kept(storage_emulator)
 
 
 class Bucket:

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[3]
 FIRST, LAST, END = date(2026, 1, 5), date(2026, 1, 8), date(2026, 1, 9)
 LISTENERS = [f"listener {n}" for n in range(12)]
 GONE = LISTENERS[3]
+QUIET = ("nothing", "-", "0")  # nothing goes wrong, see `beside`
 REMEDY = re.compile(r"again|`nightshelf|make room|mend|bring back|chmod|set |name another|ingest it|give |expected")
 PATIENCE = 30.0  # seconds that whoever ends a container waits before it is killed
 CODES = {-9: "killed", -15: "ended by the signal", 137: "killed", 143: "ended by the signal"}
@@ -86,7 +87,7 @@ class Case:
     def run(
         self,
         command: str | Sequence[str],
-        wrong: Sequence[str] = ("nothing", "-", "0"),
+        wrong: Sequence[str] = QUIET,
         *,
         env: Mapping[str, str] | None = None,
         shell: str = "",

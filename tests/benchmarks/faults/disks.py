@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.benchmarks.faults.case import REMEDY, Case, Fault
+from tests.benchmarks.faults.case import GONE, REMEDY, Case, Fault
+from tests.benchmarks.faults.cut import STAGE
 from tests.benchmarks.faults.damage import file_of
 from tests.pipelines.byte_search import found
 from tests.pipelines.test_kill import assert_readable
 from transforms.tables.warehouse import Warehouse
 
 NOBODY = 65534
-STAGE = {"ingest": None, "features": "ingest", "forget": "features"}
 FRACTIONS = (10, 30, 50, 70, 90)
 
 
@@ -97,8 +97,6 @@ def closed(path_of: Callable[[Case], Path], mode: int, command: str, result: str
     path.chmod(before)
     case.done(command, within=env)
     if command == "forget":
-        from tests.benchmarks.faults.case import GONE
-
         assert found(case.url, [GONE]) == [], "an id stays"
     case.equal(result)
     return said

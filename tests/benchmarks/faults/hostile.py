@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.faults.case import FIRST, LAST, Case, Fault
-from tests.benchmarks.faults.cut_anywhere import LIGHT, SCORED, Subject, given, job, left, of_night
+from tests.benchmarks.faults.cut_anywhere import given, left, of_commands
 from tests.benchmarks.faults.damage import flipped
 from tests.pipelines import world
 from tests.pipelines.byte_search import found
@@ -48,7 +48,7 @@ def named(name: str, case: Case) -> str:
     text = printed(case)
     orders = {c for c in text if unicodedata.category(c) in ("Cc", "Cf") and c not in "\n\r\t"}
     assert not orders, sorted(map(repr, orders))
-    assert sum(Warehouse(str(case.url)).need("listens", FIRST).rows for _ in "1") == 12
+    assert Warehouse(str(case.url)).need("listens", FIRST).rows == 12
     return "every name printed as text"
 
 
@@ -115,7 +115,7 @@ def settings(text: str, case: Case) -> str:
 
 def edited_model(case: Case) -> str:
     """A file of a model is edited; then it is brought back."""
-    subject = Subject("score", of_night(*SCORED), job("score"), settings=LIGHT)
+    (subject,) = of_commands(("score",))
     subject.start(case)
     manifest = Warehouse(str(case.url)).need("models", world.NIGHT)
     path = case.url / max(manifest.files, key=lambda f: f.bytes).path

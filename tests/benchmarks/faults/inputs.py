@@ -145,7 +145,10 @@ def night(command: str, day: date, case: Case) -> str:
     assert case.codes[-1] == 0 or (case.codes[-1] in (2, 3) and REMEDY.search(said)), f"{case.codes[-1]}: {said}"
     after = hashes(Warehouse(str(case.url)))
     assert [key for key in before if after.get(key) != before[key]] == []
-    case.equal("features") if after.keys() == before.keys() else assert_readable(Warehouse(str(case.url)))
+    if after.keys() == before.keys():
+        case.equal("features")
+    else:
+        assert_readable(Warehouse(str(case.url)))
     return f"{said}; {time.monotonic() - began:.0f} s"
 
 

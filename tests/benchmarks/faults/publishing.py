@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
-from tests.benchmarks.faults.case import Case, Fault
+from tests.benchmarks.faults.case import QUIET, Case, Fault
+from tests.benchmarks.faults.kept import kept
 from tests.emulators import PROJECT, Emulator, bigquery_emulator
 from tests.pipelines import tiny
 from tests.pipelines.byte_search import found
@@ -23,12 +21,9 @@ GONE = tiny.LISTENERS[3]
 POINTS = (10, 30, 50, 70, 90)
 
 
-@cache
 def emulator() -> Emulator:
     """One for all faults of this process."""
-    held = ExitStack()
-    atexit.register(held.close)
-    return held.enter_context(bigquery_emulator(Path(held.enter_context(tempfile.TemporaryDirectory()))))
+    return kept(bigquery_emulator)
 
 
 class Place:
@@ -56,7 +51,7 @@ class Place:
 
     def give(self, *more: str) -> str:
         """A command that must end well."""
-        said = self.run(("nothing", "-", "0"), *more)
+        said = self.run(QUIET, *more)
         assert self.case.codes[-1] == 0, f"{more} ended with {self.case.codes[-1]}: {said}"
         return said
 
@@ -107,9 +102,7 @@ def raced(first: tuple[str, ...], second: tuple[str, ...], at: int, case: Case) 
     place.give("publish", "--date", str(NEXT))
     if first[0] == "publish" and "--rollback" not in first:
         place.give("publish", "--rollback", "--date", str(NEXT))
-    said = case.held(
-        place.words(*first), "(request)", lambda: place.run(("nothing", "-", "0"), *second), at, env=place.env
-    )
+    said = case.held(place.words(*first), "(request)", lambda: place.run(QUIET, *second), at, env=place.env)
     place.whole(NIGHT, NEXT)
     place.give("publish", "--date", str(NEXT))
     place.whole(NEXT)
@@ -126,11 +119,11 @@ def forgotten(at: int, case: Case) -> str:
     said = case.held(
         place.words("publish", "--date", str(NEXT)),
         "(request)",
-        lambda: place.run(("nothing", "-", "0"), "forget", GONE),
+        lambda: place.run(QUIET, "forget", GONE),
         at,
         env=place.env,
     )
-    place.run(("nothing", "-", "0"), "publish", "--date", str(NEXT))
+    place.run(QUIET, "publish", "--date", str(NEXT))
     place.give("publish", "--date", str(NEXT))
     case.done(again, place.env)
     assert found(case.url, [GONE]) == [], "an id stays in the warehouse"

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.faults.case import END, GONE, LISTENERS, Case, Fault
-from tests.benchmarks.faults.cut_anywhere import LIGHT, SCORED, Subject, given, job, night_of, of_night
+from tests.benchmarks.faults.cut_anywhere import Subject, given, night_of, of_commands
 from tests.benchmarks.faults.rows import same_rows
 from tests.pipelines import world
 from tests.pipelines.byte_search import found
@@ -18,10 +18,7 @@ from transforms.tables.warehouse import Warehouse
 
 OTHER = LISTENERS[7]
 WRITES, COMMITS = "listens/*.parquet", "listens/*/_current.json"
-SCORE = Subject("score", of_night(*SCORED), job("score"), settings=LIGHT)
-TRAIN = Subject(
-    "train", of_night("models", "track_embeddings", "semantic_ids", "session_sample"), job("train"), settings=LIGHT
-)
+TRAIN, SCORE = of_commands(("train", "score"))
 
 
 def later(case: Case) -> list[str]:
@@ -56,7 +53,8 @@ def forgotten_while_ingesting(pattern: str, case: Case) -> str:
     said = case.held(ingest, pattern, lambda: case.run("forget"))
     if "nothing was committed here" in said:  # it waited for the commit, and gave up
         assert case.codes[-1] in (0, 4)
-    ends(case, "forget") if case.codes[-1] else None
+    if case.codes[-1]:
+        ends(case, "forget")
     case.run(ingest)
     ends(case, ingest, ["forget", "--warehouse", str(case.url)])
     assert found(case.url, [GONE]) == [], "an id stays"
