@@ -69,7 +69,7 @@ def watched_inputs(chunk: Mapping[str, pl.DataFrame], day: date, known: pl.Serie
     """Who played on the date and what: markets, plays of a listener, whether they or their tracks are new.
 
     Args:
-        chunk: listeners, library, sessions of some listeners.
+        chunk: listeners, library, sessions of some listeners. Whoever is in the library for plays of the date alone is new.
         day: the date.
         known: tracks that the models know, most played first where they are ordered.
     """
@@ -81,7 +81,8 @@ def watched_inputs(chunk: Mapping[str, pl.DataFrame], day: date, known: pl.Serie
     out = _named("input", "market", markets.group_by(pl.col("market").alias("value")).len())
     out |= _binned("input", "plays of a listener", plays.group_by("listener_id").len()["len"])
     out |= _binned("input", "share of new tracks", today["new_share"] * 4)
-    people = chunk["library"]["listener_id"].unique()
+    earlier = pl.col("first_played_at").is_null() | (pl.col("first_played_at").dt.date() < day)
+    people = chunk["library"].filter(earlier)["listener_id"].unique()  # the day's own plays are in the library by now
     seen = today.select(pl.col("listener_id").unique()).with_columns(
         value=pl.col("listener_id")
         .is_in(people.implode())

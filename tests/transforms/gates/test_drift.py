@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -10,8 +10,9 @@ import pytest
 
 from transforms.common.typed_names import Watched
 from transforms.gates.drift import DriftSettings, Observed, check_drift, psi
-from transforms.gates.moving import expected, watched_candidates, watched_listens, watched_shelves
+from transforms.gates.moving import expected, watched_candidates, watched_inputs, watched_listens, watched_shelves
 from transforms.outcomes.nights import new_listens
+from transforms.tables.schema import TABLES
 
 SETTINGS = DriftSettings()
 THINGS = 40
@@ -174,3 +175,24 @@ def test_what_was_expected_and_found_is_of_new_tracks() -> None:
 def test_a_watched_name_reads_back(name: str) -> None:
     parsed = Watched.parse(f"moves {name}")
     assert parsed is not None and str(parsed) == f"moves {name}"
+
+
+def test_whoever_is_in_the_library_for_the_days_own_plays_is_a_new_listener() -> None:
+    day = date(2026, 1, 9)
+    at = [datetime(2026, 1, 9, 8, tzinfo=UTC) - timedelta(days) for days in (0, 0, 3)]
+    play = {"track_id": "t1", "started_at": at[0], "ms_played": None, "skipped": None, "completed": None}
+    sessions = pl.DataFrame(
+        [
+            {"listener_id": who, "started_at": at[0], "tracks": [play], "new_share": 1.0}
+            for who in ("new", "old", "saver")
+        ],
+        schema_overrides={n: TABLES["sessions"].polars[n] for n in ("started_at", "tracks")},
+    )
+    library = pl.DataFrame(
+        {"listener_id": ["new", "old", "old", "saver"], "first_played_at": [at[0], at[1], at[2], None]},
+        schema_overrides={"first_played_at": TABLES["library"].polars["first_played_at"]},
+    )
+    listeners = pl.DataFrame({"listener_id": ["old"], "market": ["SE"]})
+    seen = watched_inputs({"sessions": sessions, "library": library, "listeners": listeners}, day, pl.Series(["t1"]))
+    found = {str(n): v for n, v in seen.items() if "input|listeners" in str(n)}
+    assert found == {"moves input|listeners known": 2, "moves input|listeners new": 1}
