@@ -125,6 +125,12 @@ def _outcomes(*, warehouse: str, day: date, horizon: int | None, settings: Setti
     outcomes(warehouse, day, settings=settings, horizons=horizons, beam_args=beam_args)
 
 
+def _try_models(*, horizon: int | None, settings: Settings, **given: Any) -> None:
+    from pipelines.try_models import try_models
+
+    try_models(horizon=horizon or settings.bootstrap.days_apart, settings=settings, **given)
+
+
 def _beliefs(**given: Any) -> None:
     from pipelines.beliefs import beliefs
 
@@ -208,6 +214,7 @@ _STARTS: dict[str, Job] = {
     "features": _features,
     "exclusions": _exclusions,
     "outcomes": _outcomes,
+    "try_models": _try_models,
     "beliefs": _beliefs,
     "train": _train,
     "train_ranker": _train_ranker,

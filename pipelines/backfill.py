@@ -12,9 +12,10 @@ from pipelines.features import features
 from pipelines.night.earlier import make_earlier
 from pipelines.nightly import NIGHT, night
 from pipelines.outcomes import outcomes
+from pipelines.recommender.champion import is_bootstrap
 from pipelines.runtime.config import Settings
 from pipelines.runtime.progress import stage
-from pipelines.runtime.schedule import Night, horizon, is_bootstrap
+from pipelines.runtime.schedule import Night, horizon
 from transforms.tables.repair import to_fold_again
 from transforms.tables.upkeep import states
 from transforms.tables.warehouse import Warehouse, days

@@ -1,6 +1,6 @@
 """A night as data: its jobs in order, each with the tables it reads and makes; and the local night, which follows it.
 
-    listens -> features -> models -> (outcomes of earlier nights -> ranker) -> score -> shelves
+    listens -> features -> (outcomes of earlier nights -> trial of models) -> models -> ranker -> score -> shelves
 
 Locally `nightshelf run` starts the steps one after the other and skips what is current; in production a workflow starts the same
 jobs in the same order. On a fresh log some earlier nights are made first, for the ranker to learn from.
@@ -17,6 +17,7 @@ from pipelines.night.earlier import FOLDING, LEARNING, make_earlier, take
 from pipelines.night.fold import fold
 from pipelines.night.prompts import answer_prompts
 from pipelines.night.rewards import believe
+from pipelines.night.trial import try_fits
 from pipelines.runtime.config import Settings
 from pipelines.runtime.night_ahead import expected, planned, prepared
 from pipelines.runtime.processes import processes_of
@@ -35,12 +36,31 @@ NIGHT = (
     Step("features", (*ACTS, *OWN, *ABOUT, *GIVEN[:1]), (*OWN, "suspects", *SUMS, *SIGNALS), fold, earlier=True),
     Step("exclusions", (*ACTS, "sessions"), ("exclusions",), local.take_out, earlier=True),
     Step("outcomes", (*MEASURED, "suspects"), ("outcomes", "looks"), local.join_outcomes),
+    Step(
+        "try_models",
+        ("candidates", "outcomes", "models", *OWN, *ABOUT, "artists", *SAID, SIGNALS[0], GIVEN[0]),
+        ("model_trials",),
+        try_fits,
+    ),
     Step("beliefs", ("listens", "library", "discoveries", "tracks"), ("discoveries", "beliefs"), believe),
     Step("train", (*OWN, *ABOUT, *SUMS, *SAID, SIGNALS[1], GIVEN[1]), FITTED, local.fit_models, earlier=True),
     Step("train_ranker", ("candidates", "outcomes", "rankers"), ("rankers",), local.fit_ranker),
     Step(
         "score",
-        ("models", "rankers", "beliefs", "session_sample", *OWN, *ABOUT, "artists", *SAID, *LATELY, *SIGNALS, *GIVEN),
+        (
+            "models",
+            "model_trials",
+            "rankers",
+            "beliefs",
+            "session_sample",
+            *OWN,
+            *ABOUT,
+            "artists",
+            *SAID,
+            *LATELY,
+            *SIGNALS,
+            *GIVEN,
+        ),
         ("candidates", "draws", "listener_embeddings", "removed", "market_defaults", "carried", "shelves"),
         local.score_night,
         earlier=True,

@@ -37,6 +37,7 @@ JOBS = [
     ("features", {"date": NIGHT}),
     ("exclusions", {"date": NIGHT}),
     ("outcomes", {"date": NIGHT}),
+    ("try_models", {"date": NIGHT}),
     ("beliefs", {"date": NIGHT}),
     ("train", {"date": NIGHT}),
     ("train_ranker", {"date": NIGHT}),

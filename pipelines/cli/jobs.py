@@ -135,6 +135,13 @@ COMMANDS = (
         (*DATED, HORIZON),
     ),
     Command(
+        "try_models",
+        "Nightshelf: try the models",
+        "Newly fitted models against earlier ones, on a stored night that neither has seen.",
+        (*DATED, HORIZON),
+        one_process=True,
+    ),
+    Command(
         "beliefs",
         "Nightshelf: beliefs",
         "Who found what lately and came back to it, and what is believed of each track's long-term reward.",

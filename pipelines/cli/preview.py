@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import click
 import polars as pl
 
+from pipelines.recommender.champion import is_bootstrap
 from pipelines.runtime.identity import ids_of_file, known_as
 from pipelines.runtime.progress import stage
-from pipelines.runtime.schedule import is_bootstrap
 from transforms.common.errors import UserError
 from transforms.tables.as_of import as_of
 from transforms.tables.runs import Run

@@ -16,6 +16,7 @@ import polars as pl
 from models.settings import ApproximateSettings
 from pipelines.cli.show import titles
 from pipelines.recommender import promotion
+from pipelines.recommender.champion import note_of
 from pipelines.recommender.indexes import remark
 from pipelines.recommender.registry import read_by
 from transforms.common.hashing import stable_hash
@@ -111,7 +112,10 @@ def gather(warehouse: Warehouse, day: date, prices: CostSettings | None = None) 
         believed=believed(warehouse, day),
         empty=stands.empty,
         variety=varieties(warehouse, shelves),
-        remarks=[f"ranker of {m.remark}" for m in _models(warehouse, used) if m.remark],
+        remarks=[
+            *([note] if shelves and (note := note_of(warehouse, shelves)) else []),
+            *(f"ranker of {m.remark}" for m in _models(warehouse, used) if m.remark),
+        ],
     )
 
 

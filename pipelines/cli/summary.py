@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.recommender import promotion
+from pipelines.recommender.champion import note_of
 from transforms.tables.warehouse import Warehouse
 
 STATUSES = ("personal", "fallback", "empty")
@@ -40,7 +41,7 @@ def statuses(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
 
 
 def of_night(warehouse: Warehouse, day: date, took: str) -> dict[str, Any]:
-    """Listeners, shelves by status and what the ranker has to say, of a committed night; `took` is how long it was made."""
+    """Listeners, shelves by status and what its models and ranker have to say, of a committed night; `took` is how long it was made."""
     manifest = warehouse.need("shelves", day)
     counts: dict[str, int] = manifest.extra.get("measured", {}).get("counts", {})
     blends = warehouse.current("blend_shelves", day)
@@ -49,7 +50,8 @@ def of_night(warehouse: Warehouse, day: date, took: str) -> dict[str, Any]:
     ranker = warehouse.current("rankers", date.fromisoformat(when)) if when else None
     note = promotion.sentence(ranker.extra) if ranker else None
     facts = {"night": str(day), "listeners": counts.get("listeners", 0), "took": took, "shelves": shelves}
-    return facts | ({"ranker": note} if note else {})
+    models = note_of(warehouse, manifest)
+    return facts | ({"models": models} if models else {}) | ({"ranker": note} if note else {})
 
 
 def night_lines(made: Mapping[str, Any], warehouse: str) -> list[str]:
@@ -66,7 +68,7 @@ def night_lines(made: Mapping[str, Any], warehouse: str) -> list[str]:
         f"night {made['night']}: {made['listeners']:,} listeners, made in {made['took']}",
         f"  {'shelf':<{width}}  {head}",
         *rows,
-        *([f"ranker  {made['ranker']}"] if made.get("ranker") else []),
+        *(f"{name}  {made[name]}" for name in ("models", "ranker") if made.get(name)),
         f"next  nightshelf show LISTENER --why{where}   (ids to try: nightshelf listeners --sample 5{where})",
     ]
 

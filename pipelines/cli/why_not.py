@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from pipelines.cli.preview import require_made
+from pipelines.recommender.champion import made_with
 from pipelines.recommender.night import Asked, plan_scoring
 from pipelines.recommender.why_not import said, why_not
 from transforms.common.errors import UserError
@@ -30,8 +31,9 @@ def answer(warehouse: str, listener: str, track: str, day: date | None, settings
         when = f"of {day}" if day else "yet"
         raise UserError(f"there are no shelves {when}; make a night with `nightshelf run --date D`")
     fit = date.fromisoformat(manifest.settings.get("fit_date") or night.isoformat())
-    require_made(opened, night, fit)
-    asked = Asked(fit_date=fit, greedy=bool(manifest.settings.get("greedy")), only=(listener,))
+    require_made(opened, night, made_with(manifest))
+    greedy = bool(manifest.settings.get("greedy"))
+    asked = Asked(fit_date=fit, greedy=greedy, only=(listener,), models_of=made_with(manifest))
     plan = plan_scoring(as_of(warehouse, night), settings, asked, "why-not")
     found = why_not(plan, listener, track) if plan else None
     if found is None:

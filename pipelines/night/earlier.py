@@ -14,7 +14,7 @@ from transforms.common.processes import warmed, within
 
 FOLDING = ("features", "exclusions")
 LEARNING = "train"
-HEAVY = (LEARNING, "train_ranker")  # they need TensorFlow, and leave memory behind
+HEAVY = (LEARNING, "train_ranker", "try_models")  # they need TensorFlow, and leave memory behind
 
 
 def make_earlier(steps: Sequence[Step], nights: Sequence[Night], whole: Night | None = None) -> None:

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
+from pipelines.recommender.champion import is_bootstrap
 from pipelines.recommender.night import Asked
 from pipelines.runtime.check import require_listens, say_what_moved
 from pipelines.runtime.processes import at_once
 from pipelines.runtime.progress import stage
-from pipelines.runtime.schedule import Night, is_bootstrap, to_join
+from pipelines.runtime.schedule import Night, to_join
 from transforms.common.processes import within
 
 MANY = 2_000_000  # candidates of a night whose outcomes several processes join

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.recommender.artefacts import fetch
+from pipelines.recommender.champion import made_with
 from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.settings import ModelSettings
 from transforms.candidates.features import Directions
@@ -123,7 +124,7 @@ def blending(past: AsOf, settings: BlendingSettings, version: str) -> Blending:
         UserError: the night is not made yet.
     """
     shelves = past.need("shelves")
-    models = past.need("models", date.fromisoformat(str(shelves.settings["fit_date"])))
+    models = past.need("models", made_with(shelves))
     ranker = next((v for k, v in shelves.inputs.items() if k.startswith("rankers@")), "blend")
     catalog, artists = past.catalog(), past.artists()
     return Blending(past.url, past.day, version, settings.blend, settings.models, models, catalog, artists, ranker)

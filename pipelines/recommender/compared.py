@@ -19,6 +19,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.recommender.artefacts import fetch
+from pipelines.recommender.champion import made_with
 from pipelines.recommender.night import Asked, plan_scoring
 from pipelines.recommender.ranked import scored_by
 from pipelines.recommender.ranker_lists import features_of
@@ -161,8 +162,9 @@ def remade(side: Side, manifest: Manifest, settings: Any, listeners: pl.Series, 
     night = side.night
     fit = date.fromisoformat(manifest.settings.get("fit_date") or night.day.isoformat())
     past = as_of(night.warehouse, night.day)
-    _refuse_other_models(past.need("models", fit), settings)
-    asked = Asked(fit_date=fit, greedy=bool(manifest.settings.get("greedy")), only=listeners.to_list())
+    models, greedy = made_with(manifest), bool(manifest.settings.get("greedy"))
+    _refuse_other_models(past.need("models", models), settings)
+    asked = Asked(fit_date=fit, greedy=greedy, only=listeners.to_list(), models_of=models)
     plan = plan_scoring(past, settings, asked, "compare")
     if plan is None:
         raise UserError(f"the night of {night.day} could not be planned anew; make it with `nightshelf run` first")

@@ -16,11 +16,18 @@ from typing import Any, Protocol
 import polars as pl
 
 from pipelines.recommender.artefacts import fetch
+from pipelines.recommender.champion import champion_of, held_back_by
 from pipelines.recommender.earlier import CARRIED, Earlier, earlier_shelves, made_together
 from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.scoring import Scorer
 from pipelines.recommender.scoring_plan import UNTRAINED, Plan
-from pipelines.recommender.settings import READ_WHEN_SCORING, BootstrapSettings, CandidateSettings, ModelSettings
+from pipelines.recommender.settings import (
+    READ_WHEN_SCORING,
+    BootstrapSettings,
+    CandidateSettings,
+    ModelSettings,
+    TrialSettings,
+)
 from transforms.common import plugins
 from transforms.common.typed_names import LooksAt
 from transforms.experiments.assignment import refuse_changes, registered
@@ -62,6 +69,8 @@ class NightSettings(Protocol):
     @property
     def library(self) -> LibrarySettings: ...
     @property
+    def trial(self) -> TrialSettings: ...
+    @property
     def candidates(self) -> CandidateSettings: ...
     @property
     def shelves(self) -> ShelvesSettings: ...
@@ -83,6 +92,7 @@ class Asked:
 
     Attributes:
         fit_date: use what was learned as of this date; None = the night itself.
+        models_of: use the models of exactly this date; None = those of the fit date, or what a trial kept instead.
         candidates_only: stop after the candidates, as a night does that is made for the first ranker.
         greedy: the ranker's order under eligibility rules only.
         shelves, only: a preview of these shelves, of these listeners; nothing is committed.
@@ -93,6 +103,7 @@ class Asked:
     greedy: bool = False
     shelves: Sequence[str] = ()
     only: Sequence[str] = ()
+    models_of: date | None = None
 
     @property
     def preview(self) -> bool:
@@ -121,7 +132,7 @@ class Scoring:
     Attributes:
         what: the night's plan.
         before: the date of the newest earlier shelves.
-        sample: table `session_sample` of the fit date; None = shelves do not continue sessions.
+        sample: table `session_sample` of the models' date; None = shelves do not continue sessions.
     """
 
     warehouse: str
@@ -164,29 +175,71 @@ class NightPlan:
     work: Scoring
 
 
+@dataclass(frozen=True)
+class Read:
+    """What scoring reads, found before anything is planned.
+
+    Attributes:
+        fit: what was learned from other listeners is as of this date.
+        trial: for which the models are not those of the fit date; None = they are.
+        tables: listener-side, a chunk at a time.
+        own: manifests among these that determine the night, and counts of looks.
+    """
+
+    fit: date
+    trial: Heading | None
+    models: Manifest
+    ranker: Manifest | None
+    beliefs: Manifest | None
+    sample: Manifest | None
+    catalog: Heading | None
+    artists: Heading | None
+    listeners: Heading | None
+    earlier: Earlier
+    tables: dict[str, list[Heading]]
+    own: list[Heading]
+    looked: list[Heading]
+    signals: dict[str, Signal]
+
+    @classmethod
+    def of(cls, past: AsOf, settings: NightSettings, asked: Asked) -> Read:
+        """Of a view's date.
+
+        Raises:
+            UserError: the library or the models are missing.
+        """
+        fit = asked.fit_date or past.day
+        trial = None if asked.models_of else held_back_by(past, fit, settings.trial)
+        learned = asked.models_of or (champion_of(trial) if trial else fit)
+        models = past.need("models", learned)
+        ranker = None if asked.candidates_only else past.current("rankers", fit)
+        sample = None if asked.candidates_only else past.current("session_sample", learned)
+        beliefs = None if asked.candidates_only else past.current("beliefs", fit)
+        plain = asked.candidates_only or asked.greedy
+        listeners = past.listeners()
+        earlier = Earlier() if plain else earlier_shelves(past, settings.candidates.shelf_days)
+        tables = tables_of(past, settings, asked, listeners, earlier)
+        looked = [] if plain else past.window("looks", _days_of_looks(settings))
+        named = (*SAID, *SIGNAL_TABLES, *earlier.tables, "impressions")
+        own = [past.need("library"), *(m for t in named for m in tables[t]), *looked]
+        learned_from = (trial, models, ranker, beliefs, sample, past.catalog(), past.artists(), listeners, earlier)
+        return cls(fit, *learned_from, tables, own, looked, signals_of(past, settings, tables, fit))
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What a run of any of the night's tables records."""
+        learned = (self.models, self.trial, self.ranker, self.beliefs, self.sample)
+        return inputs_of(*learned, self.catalog, self.artists, self.listeners, *self.own)
+
+
 def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version: str) -> NightPlan | None:
     """Plan the night of a view's date; None where it is current.
 
     Raises:
         UserError: the library or the models are missing, or a table is pinned.
     """
-    fit = asked.fit_date or past.day
-    models = past.need("models", fit)
-    ranker = None if asked.candidates_only else past.current("rankers", fit)
-    sample = None if asked.candidates_only else past.current("session_sample", fit)
-    beliefs = None if asked.candidates_only else past.current("beliefs", fit)
-    catalog, artists, listeners = past.catalog(), past.artists(), past.listeners()
-    earlier = (
-        Earlier() if asked.candidates_only or asked.greedy else earlier_shelves(past, settings.candidates.shelf_days)
-    )
-    tables = tables_of(past, settings, asked, listeners, earlier)
-    own = [
-        past.need("library"),
-        *(m for t in (*SAID, *SIGNAL_TABLES, *earlier.tables, "impressions") for m in tables[t]),
-        *(looked := [] if asked.candidates_only or asked.greedy else past.window("looks", _days_of_looks(settings))),
-    ]
-    signals = signals_of(past, settings, tables, fit)
-    if earlier.newest and (before_this := earlier.newest.settings.get("experiments")):
+    read = Read.of(past, settings, asked)
+    if read.earlier.newest and (before_this := read.earlier.newest.settings.get("experiments")):
         refuse_changes(before_this, settings.experiments, past.day)
     runs = [
         run
@@ -197,8 +250,8 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
                 table,
                 past.day,
                 shards=settings.shards,
-                inputs=inputs_of(models, ranker, beliefs, sample, catalog, artists, listeners, *own),
-                settings=described(table, settings, asked, fit, past.day, signals),
+                inputs=read.inputs,
+                settings=described(table, settings, asked, read.fit, past.day, read.signals),
                 step_version=step_version,
                 seed=settings.seed,
             )
@@ -208,8 +261,14 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
         return None
     if CARRIED in asked.tables:
         runs = made_together(past, runs)
+    work = scoring(past, settings, asked, read, {run.table: run.version for run in runs})
+    return NightPlan(runs, specs(past.warehouse, settings.shards, read.tables), work)
+
+
+def scoring(past: AsOf, settings: NightSettings, asked: Asked, read: Read, versions: Mapping[str, str]) -> Scoring:
+    """The worker's part; `versions` of what is made stand in its rows."""
     enough = min(settings.candidates.keep_all_below - 1, settings.bootstrap.listeners)
-    size = roster_size(past.warehouse, tables["library"], listeners, past.day, enough)
+    size = roster_size(past.warehouse, read.tables["library"], read.listeners, past.day, enough)
     what = Plan(
         day=past.day,
         seed=settings.seed,
@@ -221,9 +280,9 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
         sample=min(1.0, settings.bootstrap.listeners / max(size, 1)) if asked.candidates_only else 1.0,
         shelves=not asked.candidates_only,
         greedy=asked.greedy,
-        model_version=models.version,
-        ranker_version=ranker.version if ranker else None,
-        versions={run.table: run.version for run in runs},
+        model_version=read.models.version,
+        ranker_version=read.ranker.version if read.ranker else None,
+        versions=dict(versions),
         settings=settings.shelves,
         experiments=settings.experiments,
         sources=settings.candidates.sources,
@@ -233,12 +292,12 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
         only_shelves=tuple(asked.shelves),
         library=settings.library,
         rewards=settings.rewards,
-        signals=signals,
-        looked=sums(looked),
+        signals=read.signals,
+        looked=sums(read.looked),
         shelf_days=settings.candidates.shelf_days,
     )
-    work = Scoring(past.url, what, settings.models, models, ranker, catalog, artists, sample, earlier.date, beliefs)
-    return NightPlan(runs, specs(past.warehouse, settings.shards, tables), work)
+    learned = (read.models, read.ranker, read.catalog, read.artists, read.sample)
+    return Scoring(past.url, what, settings.models, *learned, read.earlier.date, read.beliefs)
 
 
 def tables_of(

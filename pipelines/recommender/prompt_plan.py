@@ -13,9 +13,10 @@ from datetime import timedelta
 from typing import Protocol
 
 from pipelines.recommender.artefacts import fetch
+from pipelines.recommender.champion import models_date
 from pipelines.recommender.fitting import Fitted
 from pipelines.recommender.prompting import Prompter, PromptPlan
-from pipelines.recommender.settings import ModelSettings
+from pipelines.recommender.settings import ModelSettings, TrialSettings
 from transforms.common.errors import UserError
 from transforms.listening.suspects import SuspectSettings
 from transforms.prompts.settings import PromptSettings
@@ -38,6 +39,8 @@ class PromptingSettings(Protocol):
     def shards(self) -> int: ...
     @property
     def models(self) -> ModelSettings: ...
+    @property
+    def trial(self) -> TrialSettings: ...
     @property
     def prompts(self) -> PromptSettings: ...
     @property
@@ -82,11 +85,12 @@ def prompting(past: AsOf, settings: PromptingSettings, version: str) -> Promptin
     Raises:
         UserError: no models were made by then.
     """
-    models = past.newest("models")
-    if models is None:
+    newest = past.newest("models")
+    if newest is None:
         raise UserError(
             f"no models up to {past.day} in the warehouse; make a night first with `nightshelf run --date D`"
         )
+    models = past.need("models", models_date(past, newest.date, settings.trial))
     artists = past.newest_or_first("artists") if "artists" in TABLES else None
     asked = settings.prompts
     model = (asked.model.name or asked.model.handler or asked.model.url) if asked.model.asked else ""

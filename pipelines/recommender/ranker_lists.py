@@ -64,12 +64,14 @@ def whole_lists(
     share: float = 1.0,
     seed: int = 0,
     also: Also | None = None,
+    features: bool = True,
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """The candidates on a share of a night's whole lists, and everything of these listeners in its outcomes.
 
     Args:
         share: of the lists, by hash of the listener.
         also: adds columns to the candidates.
+        features: read the ranker's features; they are most of a list.
 
     Yields:
         Rows of table `candidates` with the ranker's features, and rows of table `outcomes` of the night and horizon, one a
@@ -77,7 +79,8 @@ def whole_lists(
     """
     every = specs(warehouse, night.shards, {"candidates": [night], "outcomes": [outcome]})
     taken = every[: max(1, math.ceil(share * night.shards))]
-    columns = {"candidates": (*_STORED, *features_of(warehouse, night)), "outcomes": _OUTCOME}
+    named = features_of(warehouse, night) if features else ()
+    columns = {"candidates": (*_STORED, *named), "outcomes": _OUTCOME}
     for chunk in (chunk for spec in taken for chunk in read_chunks(spec, columns)):
         rows, became = chunk["candidates"], chunk["outcomes"]
         # what nobody placed was kept of whole lists only

@@ -1,4 +1,4 @@
-"""Settings of what is fitted, of what is scored and stored of a night, and of the nights made before the first ranker."""
+"""Settings of what is fitted and tried, of what is scored and stored of a night, and of the nights before the first ranker."""
 
 from __future__ import annotations
 
@@ -111,6 +111,18 @@ class CandidateSettings(BaseModel):
     keep_share: float = Field(0.01, gt=0, le=1, description="share of listeners whose candidates are all stored, above")
     session_days: int = Field(30, ge=1, description="days of sessions that scoring reads")
     shelf_days: int = Field(28, ge=1, description="days of earlier shelves that carrying and cool-down look back")
+
+
+class TrialSettings(BaseModel):
+    """How newly fitted models are tried against earlier ones, on a stored night that neither has seen."""
+
+    model_config = CLOSED
+
+    listeners: int = Field(
+        500,
+        ge=0,
+        description="listeners of that night tried on at most, of whole shards; 0 = never, the newest are used",
+    )
 
 
 class BootstrapSettings(BaseModel):

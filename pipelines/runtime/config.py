@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from models.settings import RankerSettings
 from pipelines.recommender.arms import arm_settings, check_arms
 from pipelines.recommender.registry import sources
-from pipelines.recommender.settings import BootstrapSettings, CandidateSettings, ModelSettings
+from pipelines.recommender.settings import BootstrapSettings, CandidateSettings, ModelSettings, TrialSettings
 from transforms.evaluation.measure import EvaluationSettings
 from transforms.experiments.settings import ExperimentsSettings
 from transforms.gates.settings import GateSettings
@@ -52,6 +52,7 @@ class Settings(BaseModel):
     co_listens: CoListenSettings = Field(CoListenSettings(), description="tracks heard together")
     signals: SignalSettings = Field(SignalSettings(), description="signals: docs/signals.md")
     models: ModelSettings = Field(ModelSettings(), description="what is fitted before scoring")
+    trial: TrialSettings = Field(TrialSettings(), description="trials of newly fitted models against earlier ones")
     candidates: CandidateSettings = Field(CandidateSettings(), description="candidates")
     ranker: RankerSettings = Field(RankerSettings(), description="the ranker")
     bootstrap: BootstrapSettings = Field(BootstrapSettings(), description="nights before the first ranker")

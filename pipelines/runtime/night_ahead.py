@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from pipelines.runtime.schedule import Night, Step, bootstrap_nights, first_listens, is_bootstrap, to_join
+from pipelines.recommender.champion import is_bootstrap
+from pipelines.runtime.schedule import Night, Step, bootstrap_nights, first_listens, to_join
 from transforms.common.errors import UserError
 from transforms.tables.records import read_record
 from transforms.tables.repair import to_fold_again
@@ -24,6 +25,7 @@ LAST_OF = {
     "outcomes": "outcomes",
     "train": "models",
     "train_ranker": "rankers",
+    "try_models": "model_trials",
     "score": "shelves",
     "beliefs": "beliefs",
     "blend": "blend_shelves",
@@ -120,6 +122,15 @@ def _outcomes(night: Night, seen: _Seen) -> list[Ahead]:
     return [Ahead("outcomes", f"outcomes {day}") for day in closed]
 
 
+def _trial(night: Night, seen: _Seen) -> list[Ahead]:
+    """Where two fits are as old as a whole night that closes; what was tried before is not tried again."""
+    closed = night.fit - timedelta(night.horizon)
+    whole = [d for d in seen.warehouse.dates("shelves") if d <= closed]
+    fits = [d for d in seen.warehouse.dates("models") if whole and d <= whole[-1]]
+    fits = [d for d in fits if not is_bootstrap(seen.warehouse, d)] if night.settings.trial.listeners else []
+    return [Ahead("try_models", f"trial {night.fit}")] if len(fits) > 1 else []
+
+
 def _models(night: Night, seen: _Seen) -> list[Ahead]:
     stands = seen.warehouse.current("models", night.fit) is not None and not is_bootstrap(seen.warehouse, night.fit)
     if night.fit != night.day and stands:
@@ -159,6 +170,7 @@ _STAGES: dict[str, Callable[[Night, _Seen], list[Ahead]]] = {
     "outcomes": _outcomes,
     "train": _models,
     "train_ranker": _ranker,
+    "try_models": _trial,
     "score": _score,
     "beliefs": _beliefs,
     "blend": _blends,
@@ -172,6 +184,7 @@ TYPICAL = {
     "outcomes": 2.0,
     "train": 30.0,
     "train_ranker": 20.0,
+    "try_models": 20.0,
     "score": 12.0,
     "beliefs": 2.0,
     "blend": 4.0,

@@ -150,12 +150,6 @@ def bootstrap_settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"models": models})
 
 
-def is_bootstrap(warehouse: Warehouse, day: date) -> bool:
-    """Whether what stands on a date is a night that stopped after its candidates."""
-    made = warehouse.current("candidates", day)
-    return made is not None and bool(made.settings.get("candidates_only")) and warehouse.current("shelves", day) is None
-
-
 def to_join(
     warehouse: Warehouse, day: date, horizons: Collection[int], also: Collection[date] = ()
 ) -> dict[date, list[int]]:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from pipelines.backfill import backfill
 from pipelines.cli.main import cli
 from pipelines.nightly import night
-from pipelines.runtime.schedule import is_bootstrap
+from pipelines.recommender.champion import is_bootstrap
 from pipelines.runtime.settings_file import to_yaml
 from tests.pipelines.tiny import put
 from tests.pipelines.world import NIGHT, SETTINGS, World, manifests
