@@ -41,7 +41,7 @@ def statuses(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
 
 
 def of_night(warehouse: Warehouse, day: date, took: str) -> dict[str, Any]:
-    """Listeners, shelves by status and what its models and ranker have to say, of a committed night; `took` is how long it was made."""
+    """Listeners, shelves by status and what its models and ranker have to say, of a committed night made in `took`."""
     manifest = warehouse.need("shelves", day)
     counts: dict[str, int] = manifest.extra.get("measured", {}).get("counts", {})
     blends = warehouse.current("blend_shelves", day)

@@ -25,6 +25,7 @@ STEPS = {
     "features": {"Chunks", "Fold", "By track/Partials", "By track/Sum", "Write by listener", "Write by track", "Done"},
     "exclusions": {"Nothing to do"},  # nobody of this small world takes anything out of taste
     "outcomes": {"Outcomes shards", "Outcomes", "Outcomes tables", "Done"},
+    "try_models": {"Nothing to do"},  # one night is no earlier one
     "beliefs": {"Plays", "Discoveries", "By arm", "Believe", "Files", "Done"},
     "train": {"Histories", "Examples", "One fit", "Fit", "Done"},
     "train_ranker": {"Ranker", "Fit", "Done"},
@@ -166,6 +167,7 @@ def jobs(bucket: dict[str, str], storage: Storage) -> dict[str, Described]:
         "score": ("candidates", "draws", "listener_embeddings", "shelves"),
         "train_ranker": ("rankers",),
         "outcomes": ("outcomes",),
+        "try_models": (),
         "beliefs": ("beliefs", "discoveries"),
         "train": ("models", "session_sample", "track_embeddings"),
         "forget": (),

@@ -112,7 +112,7 @@ def test_each_days_impressions_and_feedback_are_ingested_with_its_log() -> None:
 def test_with_earlier_models_nothing_is_fitted() -> None:
     service = Service()
     walk(service, {**SCHEDULED, "date": "2026-01-31", "fit_date": "2026-01-25"})
-    assert not {"train", "train_ranker"} & set(templates_of(service))
+    assert not {"train", "train_ranker", "try_models"} & set(templates_of(service))
     assert next(j for j in service.launched if j["template"] == "score")["parameters"]["fit_date"] == "2026-01-25"
 
 
@@ -164,6 +164,14 @@ def test_a_failed_measurement_is_noted_and_holds_nothing_back() -> None:
     walk(service, SCHEDULED)
     assert templates_of(service)[-2:] == ["publish", "export"]
     assert templates_of(service).count("evaluate") == 1
+    assert service.noted[0]["severity"] == "ERROR"
+
+
+def test_a_failed_trial_of_models_is_noted_and_holds_nothing_back() -> None:
+    service = Service(fails={"try_models": 9})
+    walk(service, SCHEDULED)
+    assert templates_of(service)[-2:] == ["publish", "export"]
+    assert templates_of(service).count("try_models") == 1 and "train" in templates_of(service)
     assert service.noted[0]["severity"] == "ERROR"
 
 

@@ -101,7 +101,9 @@ FOLLOWED: tuple[Table, ...] = (
             Column("challenger", pa.float64(), "with the newer models"),
             Column("difference", pa.float64(), "challenger minus champion, paired by listener"),
             Column("low", pa.float64(), "lower end of its 95% bootstrap interval; -1 of too few listeners"),
-            Column("high", pa.float64(), "upper end; below 0 of the blend: the champion is kept; 1 of too few listeners"),
+            Column(
+                "high", pa.float64(), "upper end; below 0 of the blend: the champion is kept; 1 of too few listeners"
+            ),
             Column("listeners", pa.int64(), "listeners with a discovery"),
         ),
         sharded_by=None,
