@@ -17,7 +17,6 @@ from pipelines.night.earlier import FOLDING, LEARNING, make_earlier, take
 from pipelines.night.fold import fold
 from pipelines.night.prompts import answer_prompts
 from pipelines.night.rewards import believe
-from pipelines.night.trial import try_fits
 from pipelines.runtime.config import Settings
 from pipelines.runtime.night_ahead import expected, planned, prepared
 from pipelines.runtime.processes import processes_of
@@ -30,47 +29,26 @@ OWN, ABOUT, LATELY = ("library", "sessions"), ("tracks", "listeners"), ("carried
 SUMS, ACTS, SAID = ("track_stats", "co_listens"), ("listens", "feedback"), ("feedback", "exclusions", "suspects")
 GIVEN, SIGNALS = ("signal_values", "track_values"), ("listener_signals", "track_signals")
 FITTED, ANSWERS = ("session_sample", "semantic_ids", "track_embeddings", "models"), ("intents", "playlists")
+KNOWN, CLOSED = (*OWN, *ABOUT, "artists", *SAID), ("candidates", "outcomes")
+GROUPS = ("blends", "models", *ABOUT, "artists", "candidates", "listener_embeddings", "feedback", "shelves")
 MEASURED = ("candidates", "shelves", "draws", "library", *ACTS, "impressions", "tracks")
 NIGHT = (
     Step("check", ("listens",), (), local.check_log),
     Step("features", (*ACTS, *OWN, *ABOUT, *GIVEN[:1]), (*OWN, "suspects", *SUMS, *SIGNALS), fold, earlier=True),
     Step("exclusions", (*ACTS, "sessions"), ("exclusions",), local.take_out, earlier=True),
     Step("outcomes", (*MEASURED, "suspects"), ("outcomes", "looks"), local.join_outcomes),
-    Step(
-        "try_models",
-        ("candidates", "outcomes", "models", *OWN, *ABOUT, "artists", *SAID, SIGNALS[0], GIVEN[0]),
-        ("model_trials",),
-        try_fits,
-    ),
+    Step("try_models", (*CLOSED, "models", *KNOWN, SIGNALS[0], GIVEN[0]), ("model_trials",), local.try_fits),
     Step("beliefs", ("listens", "library", "discoveries", "tracks"), ("discoveries", "beliefs"), believe),
     Step("train", (*OWN, *ABOUT, *SUMS, *SAID, SIGNALS[1], GIVEN[1]), FITTED, local.fit_models, earlier=True),
-    Step("train_ranker", ("candidates", "outcomes", "rankers"), ("rankers",), local.fit_ranker),
+    Step("train_ranker", (*CLOSED, "rankers"), ("rankers",), local.fit_ranker),
     Step(
         "score",
-        (
-            "models",
-            "model_trials",
-            "rankers",
-            "beliefs",
-            "session_sample",
-            *OWN,
-            *ABOUT,
-            "artists",
-            *SAID,
-            *LATELY,
-            *SIGNALS,
-            *GIVEN,
-        ),
+        ("models", "model_trials", "rankers", "beliefs", "session_sample", *KNOWN, *LATELY, *SIGNALS, *GIVEN),
         ("candidates", "draws", "listener_embeddings", "removed", "market_defaults", "carried", "shelves"),
         local.score_night,
         earlier=True,
     ),
-    Step(
-        "blend",
-        ("blends", "models", *ABOUT, "artists", "candidates", "listener_embeddings", "feedback", "shelves"),
-        ("blend_shelves",),
-        make_blends,
-    ),
+    Step("blend", GROUPS, ("blend_shelves",), make_blends),
     Step("prompt", ("prompts", "models", *OWN[:1], *ABOUT, *SAID, *ANSWERS), ANSWERS, answer_prompts),
 )
 WORKFLOW = (

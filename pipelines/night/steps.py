@@ -10,12 +10,14 @@ from datetime import date, timedelta
 from typing import Any
 
 from pipelines.recommender.champion import is_bootstrap
+from pipelines.recommender.model_trial import due_by
 from pipelines.recommender.night import Asked
 from pipelines.runtime.check import require_listens, say_what_moved
 from pipelines.runtime.processes import at_once
 from pipelines.runtime.progress import stage
 from pipelines.runtime.schedule import Night, to_join
 from transforms.common.processes import within
+from transforms.tables.as_of import as_of
 
 MANY = 2_000_000  # candidates of a night whose outcomes several processes join
 
@@ -53,6 +55,18 @@ def join_date(night: Night, closed: date, wanted: Sequence[int]) -> None:
         settings, args = night.settings, night.beam_args
         outcomes(night.url, closed, settings=settings, horizons=wanted, processes=count, beam_args=args)
         at.rows(night.warehouse.need("outcomes", closed).rows)
+
+
+def try_fits(night: Night) -> None:
+    """Try newly fitted models as of the fit date, where two fits and a closed night are there; an earlier verdict stands."""
+    from pipelines.try_models import try_models
+
+    fit, settings = night.fit, night.settings
+    stands = fit != night.day and night.warehouse.current("model_trials", fit) is not None
+    if stands or due_by(as_of(night.url, fit), settings, night.horizon) is None:
+        return
+    with stage(f"trial {fit}", makes=True):
+        try_models(night.url, fit, settings=settings, horizon=night.horizon, beam_args=night.beam_args)
 
 
 def fit_models(night: Night) -> None:
