@@ -12,10 +12,12 @@ from typing import Any
 from pipelines.recommender.champion import is_bootstrap
 from pipelines.recommender.model_trial import due_by
 from pipelines.recommender.night import Asked
+from pipelines.runtime import logs
 from pipelines.runtime.check import require_listens, say_what_moved
 from pipelines.runtime.processes import at_once
 from pipelines.runtime.progress import stage
 from pipelines.runtime.schedule import Night, to_join
+from transforms.common.errors import UserError
 from transforms.common.processes import within
 from transforms.tables.as_of import as_of
 
@@ -58,15 +60,24 @@ def join_date(night: Night, closed: date, wanted: Sequence[int]) -> None:
 
 
 def try_fits(night: Night) -> None:
-    """Try newly fitted models as of the fit date, where two fits and a closed night are there; an earlier verdict stands."""
+    """Try newly fitted models as of the fit date, where two fits and a closed night are there; an earlier verdict stands.
+
+    A trial reads models and a night of the past that tonight can do without, so what is wrong with these is said and holds
+    nothing back: the verdict before it stands.
+    """
     from pipelines.try_models import try_models
 
     fit, settings = night.fit, night.settings
     stands = fit != night.day and night.warehouse.current("model_trials", fit) is not None
     if stands or due_by(as_of(night.url, fit), settings, night.horizon) is None:
         return
-    with stage(f"trial {fit}", makes=True):
-        try_models(night.url, fit, settings=settings, horizon=night.horizon, beam_args=night.beam_args)
+    try:
+        with stage(f"trial {fit}", makes=True):
+            try_models(night.url, fit, settings=settings, horizon=night.horizon, beam_args=night.beam_args)
+    except UserError as error:
+        if error.exit_code != UserError.exit_code:  # a fault of the program, or somebody else at work
+            raise
+        logs.say("WARN", f"WARN models {fit}: they were not tried: {error}", date=fit.isoformat())
 
 
 def fit_models(night: Night) -> None:

@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from itertools import islice
 
-from pipelines.recommender.champion import is_bootstrap
+from pipelines.recommender.champion import is_bootstrap, whole_fits
 from pipelines.runtime.schedule import Night, Step, bootstrap_nights, first_listens, to_join
 from transforms.common.errors import UserError
+from transforms.tables.as_of import as_of
 from transforms.tables.records import read_record
 from transforms.tables.repair import to_fold_again
 from transforms.tables.warehouse import Warehouse, days
@@ -126,9 +128,10 @@ def _trial(night: Night, seen: _Seen) -> list[Ahead]:
     """Where two fits are as old as a whole night that closes; what was tried before is not tried again."""
     closed = night.fit - timedelta(night.horizon)
     whole = [d for d in seen.warehouse.dates("shelves") if d <= closed]
-    fits = [d for d in seen.warehouse.dates("models") if whole and d <= whole[-1]]
-    fits = [d for d in fits if not is_bootstrap(seen.warehouse, d)] if night.settings.trial.listeners else []
-    return [Ahead("try_models", f"trial {night.fit}")] if len(fits) > 1 else []
+    if not whole or not night.settings.trial.listeners:
+        return []
+    two = islice(whole_fits(as_of(night.url, night.fit), whole[-1]), 2)
+    return [Ahead("try_models", f"trial {night.fit}")] if len(list(two)) == 2 else []
 
 
 def _models(night: Night, seen: _Seen) -> list[Ahead]:

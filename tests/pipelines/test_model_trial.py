@@ -15,6 +15,7 @@ import pytest
 from models.vocabulary import Vocabulary
 from pipelines.cli.report import gather
 from pipelines.cli.summary import night_lines, of_night
+from pipelines.night.steps import try_fits
 from pipelines.nightly import NIGHT as STEPS
 from pipelines.outcomes import outcomes
 from pipelines.recommender.artefacts import fetch, store_folder
@@ -303,12 +304,16 @@ def test_nothing_is_tried_where_it_is_switched_off_or_the_horizon_is_another(two
     assert [stage.name for stage in on[0]] == [f"trial {END}"] and none == [[]]
 
 
-def test_a_damaged_model_is_told_with_its_remedy(two_fits: Warehouse) -> None:
+def test_a_damaged_model_is_told_with_its_remedy_and_holds_no_night_back(
+    two_fits: Warehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
     models = two_fits.need("models", _days()[0])
     two_fits.store.write(next(f.path for f in models.files if f.path.endswith(VOCABULARY)), b"nothing")
-    with pytest.raises(Exception, match=r"is not what was committed; `nightshelf repair --date 2026-01-22`"):
+    with pytest.raises(UserError, match=r"is not what was committed; `nightshelf repair --date 2026-01-22`"):
         try_models(two_fits.url, NIGHT, settings=SETTINGS, horizon=HORIZON)
+    try_fits(Night(two_fits.url, NIGHT, NIGHT, SETTINGS, HORIZON))
     assert two_fits.current("model_trials", NIGHT) is None
+    assert "WARN models 2026-01-28: they were not tried: model file models/date=2026-01-22" in capsys.readouterr().err
 
 
 def test_a_night_with_models_that_were_kept_says_so_at_its_end_and_in_its_report(world: World, tmp_path: Path) -> None:
