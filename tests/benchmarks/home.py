@@ -87,7 +87,7 @@ class Policy:
         """Count a night's looks."""
         looked = np.take_along_axis(there, order, axis=1)
         if self.cascade:
-            looked = looked & looked_at(played, self.settings.visible)
+            looked = looked & looked_at(played, self.settings.visible or played.shape[1])
         who, place = np.nonzero(looked)
         shelf = order[who, place]
         won = played[who, place]

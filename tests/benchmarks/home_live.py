@@ -16,7 +16,8 @@ anybody, popular). Every order has its own world of equal luck: what listeners h
     oracle       knows every chance
 
 `--logs` is what the app tells of a visit: `shown`, the shelves down to where the listener stopped (what this world logs), or
-`page`, all of Home's shelves, as an app does that logs the page it sent. `--leaves` is the chance that a shelf which was played
+`page`, all of Home's shelves, as an app does that logs the page it sent. Where looks are logged, the night is told so
+(`home.visible: null`). `--leaves` is the chance that a shelf which was played
 from is the last one looked at (`live.leaves`).
 
 `any` is the chance that a visit plays from Home: 1 - product over the shelves looked at of (1 - chance of a play from each),
@@ -260,18 +261,27 @@ def lived(
 
 
 def run(
-    listeners: int, tracks: int, days: int, seed: int, leaves: float, logs: str
+    listeners: int,
+    tracks: int,
+    days: int,
+    seed: int,
+    leaves: float,
+    logs: str,
+    exploration: float = HomeSettings().exploration,
+    asked: Sequence[str] = ORDERS,
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Every order's world."""
+    """The worlds of the orders that are asked for; `fixed` needs `settings` before it."""
     clean = Dirt(duplicates=0, near_duplicates=0, broken=0, future=0, late_sessions=0, bot_every=1 << 30)
     size = SimulationSettings(
         listeners=listeners, tracks=tracks, days=28 + days, seed=seed, end_date=date(2026, 1, 31), dirt=clean
     )
     world = LiveWorld.build(size, LiveSettings(opens={"home": 0.7}, leaves=leaves), days)
-    makers, settings = Makers(world), HomeSettings(least_looks=0)
+    visible = HomeSettings().visible if logs == "page" else None
+    makers = Makers(world)
+    settings = HomeSettings(least_looks=0, visible=visible, exploration=exploration)
     found: dict[str, dict[str, np.ndarray]] = {}
     fixed = np.zeros(len(IDS))
-    for how in ORDERS:
+    for how in asked:
         found[how] = lived(world, makers, how, days, settings, fixed, logs)
         if how == "settings":
             fixed = np.nan_to_num(np.nanmean(found[how]["chances"], axis=(0, 1)))
@@ -280,7 +290,7 @@ def run(
 
 def figures_of(found: Sequence[dict[str, dict[str, np.ndarray]]], what: str, days: int) -> dict[str, np.ndarray]:
     """By order, the mean of the last half of the days of each listener of every seed."""
-    return {how: np.concatenate([one[how][what][-(days // 2) :].mean(axis=0) for one in found]) for how in ORDERS}
+    return {how: np.concatenate([one[how][what][-(days // 2) :].mean(axis=0) for one in found]) for how in found[0]}
 
 
 def main() -> None:
@@ -291,18 +301,21 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=28)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--leaves", type=float, default=0.5)
+    parser.add_argument("--exploration", type=float, default=HomeSettings().exploration)
+    parser.add_argument("--orders", choices=ORDERS, nargs="+", default=ORDERS)
     parser.add_argument("--logs", choices=("shown", "page"), default="page")
     given = parser.parse_args()
     people = [f"{seed}/{n}" for seed in given.seeds for n in range(given.listeners)]
-    found = [run(given.listeners, given.tracks, given.days, seed, given.leaves, given.logs) for seed in given.seeds]
+    world = (given.leaves, given.logs, given.exploration, given.orders)
+    found = [run(given.listeners, given.tracks, given.days, seed, *world) for seed in given.seeds]
     for what in ("any", "finished"):
         late = figures_of(found, what, given.days)
-        for how in ORDERS:
+        for how in given.orders:
             line = {"logs": given.logs, "what": what, "order": how, "mean": round(float(late[how].mean()), 4)}
             if how != "learned":
                 gap = interval(people, late["learned"] - late[how])
                 line |= {"learned_ahead": [round(x, 4) for x in (gap.value, gap.low, gap.high)]}
-            else:
+            elif "oracle" in late:
                 line |= {"of_oracle": round(float(late[how].mean() / late["oracle"].mean()), 4)}
             print(json.dumps(line), flush=True)
 

@@ -22,7 +22,7 @@ class JoinNights:
 
     Attributes:
         looks_at: the horizon by which looks are told; None = they are not.
-        visible: shelves on a screen at once.
+        visible: shelves on a screen at once; None = whatever was displayed was looked at.
     """
 
     warehouse: str
@@ -31,7 +31,7 @@ class JoinNights:
     known: Known
     feedback: bool
     looks_at: int | None = None
-    visible: int = 3
+    visible: int | None = 3
 
     def load(self, known: Sequence[Any] = ()) -> Callable[[Chunk], Iterator[Made]]:
         """The catalog's recordings in memory; beside rows it tells how many new candidates were listened to, and looks."""

@@ -1,7 +1,9 @@
 """Which shelves a listener surely looked at after a night, and which they played from: what Home's order is learned from.
 
 People look from the top and stop where they play (a cascade, as in `transforms.shelves.bandit`). Of what impressions
-show as displayed, the shelves down to the last one that was played from were looked at; where none was, the first `visible`.
+show as displayed, the shelves down to the last one that was played from were looked at; where none was, the first
+`visible`. An app that logs a shelf only once it is on the screen (`visible` is None) knows better: all that it logs was
+looked at.
 
     displayed, by place   1 popular-now   2 discover-weekly   3 on-repeat   4 rediscover
     played from                           x
@@ -23,14 +25,19 @@ from transforms.tables.schema import TABLES
 
 
 def looks(
-    night: date, horizon: int, shelves: pl.DataFrame, impressions: pl.DataFrame, listens: pl.DataFrame, visible: int
+    night: date,
+    horizon: int,
+    shelves: pl.DataFrame,
+    impressions: pl.DataFrame,
+    listens: pl.DataFrame,
+    visible: int | None,
 ) -> pl.DataFrame:
     """Rows of table `looks` of one night's shelves.
 
     Args:
         shelves: the night's table; rows without `home_context` are of surfaces whose order is not learned.
         impressions, listens: of (night, night + horizon].
-        visible: shelves on a screen at once.
+        visible: shelves on a screen at once; None = whatever was displayed was looked at.
 
     Returns:
         sorted by key.
@@ -56,8 +63,9 @@ def looks(
         .join(played, on=["listener_id", "shelf_id"], how="left")
         .with_columns(pl.col("played").fill_null(False))
         .with_columns(last=pl.when("played").then("position").max().over("listener_id", "surface"))
-        .filter(pl.col("position") <= pl.coalesce("last", pl.lit(visible)))
     )
+    if visible is not None:
+        found = found.filter(pl.col("position") <= pl.coalesce("last", pl.lit(visible)))
     return found.select(pl.col(name).cast(kind) for name, kind in table.polars.items()).sort(table.key)
 
 

@@ -158,7 +158,7 @@ def join_nights(
     return pl.concat(made)
 
 
-def looks_of(chunk: Chunk, nights: Mapping[int, date], horizon: int | None, visible: int) -> pl.DataFrame:
+def looks_of(chunk: Chunk, nights: Mapping[int, date], horizon: int | None, visible: int | None) -> pl.DataFrame:
     """Rows of table `looks` of a chunk's listeners, of the night that a horizon looks at; none without such a night.
 
     Whoever was suspected of being a machine on a date of the horizon looks at nothing.

@@ -76,11 +76,11 @@ class Beliefs:
         step = np.linalg.solve(precision, gradient[:, :, None])[:, :, 0]
         return Beliefs(self.mean + step, precision)
 
-    def sampled(self, draws: int, rng: np.random.Generator) -> np.ndarray:
-        """float64 [draws, cards, d]: an ensemble of theta."""
+    def sampled(self, draws: int, rng: np.random.Generator, share: float = 1.0) -> np.ndarray:
+        """float64 [draws, cards, d]: an ensemble of theta, whose distances from the mean are a share of what they would be."""
         noise = rng.standard_normal((draws, *self.mean.shape))
         root = np.linalg.cholesky(self.precision)  # precision = L L^T, so L^-T noise has covariance precision^-1
-        return self.mean + np.linalg.solve(root.transpose(0, 2, 1)[None], noise[..., None])[..., 0]
+        return self.mean + share * np.linalg.solve(root.transpose(0, 2, 1)[None], noise[..., None])[..., 0]
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

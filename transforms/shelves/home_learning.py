@@ -17,7 +17,8 @@ around its most likely value that the counts leave (Laplace; Chapelle and Li, NI
     prior mean of theta_k = (`first` - `step` * k, 0, ..., 0)
 
 A listener is dealt the order of one of `draws` samples of theta, or with chance `epsilon` a random order. The chance of a place
-is counted over the samples, so it is exact. Shelves that are empty come last: they leave no hole.
+is counted over the samples, so it is exact. `exploration` draws the samples towards the mean, as Chapelle and Li do. Shelves that
+are empty come last: they leave no hole.
 
     on-repeat, context 13 = 9 * 1 + 3 * 1 + 1 (middling in both, looked at only): 40 looks, 9 plays
 """
@@ -51,8 +52,17 @@ class HomeSettings(BaseModel, frozen=True, extra="forbid"):
         default=500, ge=0, description="looks in the window below which the order is that of the settings"
     )
     window_days: int = Field(default=56, ge=1, le=365, description="days of looks that are learned from")
-    visible: int = Field(
-        default=3, ge=1, description="shelves on a screen at once: looked at where nothing was played from"
+    visible: int | None = Field(
+        default=3,
+        ge=1,
+        description="shelves on a screen at once: looked at where nothing was played from; null = an impression says that a "
+        "shelf was on the screen, so each was looked at",
+    )
+    exploration: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="share of what is not known that the samples show: 1 = all of it, 0 = the best guess",
     )
     draws: int = Field(default=64, ge=1, le=1000, description="samples of what is believed; a listener is dealt one")
     epsilon: float = Field(default=0.0, ge=0, le=1, description="share of listeners with a random order")
@@ -173,7 +183,7 @@ def ordered(
     shelves = np.arange(there.shape[1])
     listeners = pl.Series("listener_id", list(listener_ids), dtype=pl.String)
     began = stable_hash(pl.Series([date.isoformat()]), seed=seed, purpose="home ensemble")
-    theta = beliefs.sampled(settings.draws, np.random.default_rng(int(began[0])))
+    theta = beliefs.sampled(settings.draws, np.random.default_rng(int(began[0])), settings.exploration)
     scores = (theta @ vectors().T)[:, shelves[None, :], context]
     order_of = orders(scores, there[None])
     luck = [uniform(seed, f"home {part} {date.isoformat()}", listeners) for part in range(2 + len(shelves))]

@@ -51,7 +51,7 @@ def played(*from_: str | None, ms: int = 200_000, at: datetime = NEXT) -> pl.Dat
     return pl.DataFrame([("ann", "x", at, ms, None, None, s) for s in from_], schema=schema, orient="row")
 
 
-def found(impressions: pl.DataFrame, listens: pl.DataFrame, visible: int = 2) -> list[tuple[str, bool]]:
+def found(impressions: pl.DataFrame, listens: pl.DataFrame, visible: int | None = 2) -> list[tuple[str, bool]]:
     return (
         looks(NIGHT, 1, shelves(), impressions, listens, visible).sort("position").select("shelf_id", "played").rows()
     )
@@ -72,6 +72,16 @@ def test_down_to_the_last_play_and_without_one_as_many_as_are_visible() -> None:
         ("on-repeat", False),
         ("rediscover", True),
     ]
+
+
+def test_where_the_app_logs_what_was_on_the_screen_all_of_it_was_looked_at() -> None:
+    three = shown(*ORDER[:3])
+    assert found(three, played("popular-now"), visible=None) == [
+        ("popular-now", True),
+        ("discover-weekly", False),
+        ("on-repeat", False),
+    ]
+    assert len(found(three, played(), visible=None)) == 3 and len(found(three, played())) == 2
 
 
 def test_what_was_not_displayed_was_not_looked_at() -> None:

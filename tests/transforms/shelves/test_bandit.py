@@ -77,6 +77,9 @@ def test_it_finds_what_is_true_and_is_sure_where_it_looked() -> None:
     assert np.allclose(beliefs.mean[-1], 0) and np.allclose(beliefs.precision[-1], np.eye(D) / 4), "nobody looked at it"
     spread = beliefs.sampled(500, rng).std(axis=0)
     assert spread[:-1].max() < 0.1 and spread[-1].min() > 1.7
+    half = beliefs.sampled(500, np.random.default_rng(1), 0.5) - beliefs.mean
+    assert np.allclose(2 * half, beliefs.sampled(500, np.random.default_rng(1)) - beliefs.mean)
+    assert np.array_equal(beliefs.sampled(2, rng, 0.0), np.stack([beliefs.mean] * 2)), "the best guess alone"
 
 
 def test_looks_end_at_the_last_play_or_with_the_screen() -> None:
