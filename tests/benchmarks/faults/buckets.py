@@ -27,7 +27,7 @@ class Bucket:
     def __init__(self, case: Case, command: str) -> None:
         self.case, self.command = case, command
         os.environ.update(emulator().environment)  # for readers in this process
-        name = f"{case.folder.name}-{command}"
+        name = f"{case.folder.parent.name}-{case.folder.name}-{command}"  # a case may hold another
         self.url = f"gs://{emulator().bucket}/{name}"
         stage = STAGE[command]
         if stage:
