@@ -10,6 +10,11 @@ logarithms tonight's is taken for another draw, so with n of them
 
     t = (ln PSI - mean) / (s sqrt(1 + 1/n)),  n - 1 degrees of freedom, one-sided
 
+An index below what chance alone makes of so many rows, f = (bins - 1) (1 / rows tonight + 1 / rows before), counts as f: how far
+below says nothing, and its logarithm would hide a change behind the scatter of zeros. What lies above is held against chance as
+well: PSI (bins - 1) / f has about the chi-square distribution with bins - 1 degrees of freedom where rows are independent. The
+larger of the two p counts.
+
 A thing has moved where p is below `false_alarms` divided by the number of things that were looked at (Bonferroni), and the index
 is at least `least_psi`: on stationary nights at most that share of nights raises an alarm. A number that is watched (listens, the
 share of items that stood there before, ...) moves likewise, by its logarithm, two-sided, and by at least `least_change`.
@@ -53,7 +58,7 @@ class DriftSettings(BaseModel):
     past_nights: int = Field(28, ge=5, description="nights before that are looked at")
     pooled_nights: int = Field(7, ge=2, description="nights whose pooled shares a night is held against")
     least_nights: int = Field(5, ge=3, description="earlier nights with an index of their own that are needed to judge")
-    least_rows: int = Field(200, ge=1, description="rows of a histogram below which it says nothing")
+    least_rows: int = Field(50, ge=1, description="rows of a histogram below which it says nothing")
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,12 @@ def psi(now: Mapping[str, int], before: Mapping[str, int]) -> float:
     q = np.array([before.get(b, 0) + 0.5 for b in bins])
     p, q = p / p.sum(), q / q.sum()
     return float(((p - q) * np.log(p / q)).sum())
+
+
+def by_chance(now: Mapping[str, int], before: Mapping[str, int]) -> float:
+    """The index that two histograms of one distribution have on average."""
+    bins = len({*now, *before})
+    return max(bins - 1, 0.5) * sum(1 / (sum(one.values()) + bins / 2) for one in (now, before))
 
 
 def look(tonight: Observed, before: Sequence[Observed], settings: DriftSettings) -> list[Moved]:
@@ -167,16 +178,18 @@ def _shape(
         return _pooled([h for _, h in window])
 
     last = len(series) - 1
-    past: list[float] = []
+    past, chance = list[float](), list[float]()
     for place in range(2, last + 1):
         before = earlier(place)
         if before and (kind not in OF_A_FIT or anew[series[place][0]] == anew[-1]):
             past.append(psi(series[place][1], before))
+            chance.append(by_chance(series[place][1], before))
     pooled = earlier(last)
     if not pooled or len(past) - 1 < settings.least_nights:
         return None
     size, usual = past[-1], float(np.median(past[:-1]))
-    p = _upper(log(max(size, 1e-9)), np.log(np.maximum(past[:-1], 1e-9)))
+    logs = np.log(np.maximum(past, chance))
+    p = max(_upper(float(logs[-1]), logs[:-1]), _beyond_chance(size, chance[-1], len({*series[-1][1], *pooled}) - 1))
     detail = f"PSI {size:.3g}, usually {usual:.2g}; {_most(series[-1][1], pooled)}"
     return Moved(f"{kind} {name}", p, size, settings.least_psi, detail)
 
@@ -229,6 +242,13 @@ def _most(now: Mapping[str, int], before: Mapping[str, int]) -> str:
 def _t(now: float, past: np.ndarray) -> float:
     """Deviation of one more draw; a past without any spread counts as one of a hundredth."""
     return float((now - past.mean()) / (max(float(past.std(ddof=1)), 0.01) * sqrt(1 + 1 / len(past))))
+
+
+def _beyond_chance(size: float, chance: float, freedom: int) -> float:
+    """Chance of an index of this size between two histograms of one distribution; 1 where there is one bin."""
+    from scipy.stats import chi2
+
+    return float(chi2.sf(size * freedom / chance, freedom)) if freedom > 0 else 1.0
 
 
 def _upper(now: float, past: np.ndarray) -> float:

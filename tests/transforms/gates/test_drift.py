@@ -43,6 +43,28 @@ def test_stationary_nights_alarm_no_more_often_than_stated() -> None:
     assert np.mean(alarms) <= 0.05, "stated: 1 in 50; at most 1 in 20 of the nights"
 
 
+def rare(seed: int, nights: int, things: int = 20) -> list[Observed]:
+    """Nights of few rows, nearly all of them of one value: zeros that say nothing of how much a thing wanders."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for _ in range(nights):
+        other = rng.binomial(100, 0.005, size=things)
+        pairs = {(k, name): n for k in range(things) for name, n in (("new", other[k]), ("known", 100 - other[k])) if n}
+        out.append(
+            Observed({str(Watched.of("input", f"thing {k}", v)): int(n) for (k, v), n in pairs.items()}, {}, "m")
+        )
+    return out
+
+
+def test_what_hardly_ever_wanders_is_named_when_it_moves_and_not_before() -> None:
+    assert np.mean([bool(warned(rare(seed, 20))) for seed in range(100)]) <= 0.05
+    for seed in range(10):
+        nights = rare(seed, 20)
+        moved = {str(n): c for n, c in Watched.among(nights[-1].counts).items() if n.name != "thing 7"}
+        moved[str(Watched.of("input", "thing 7", "new"))] = 100
+        assert "drift of input thing 7" in warned([*nights[:-1], Observed(moved, {}, "m")])
+
+
 def test_what_moved_is_named_the_same_night_and_only_that() -> None:
     for seed in range(5):
         nights = world(seed, 20)
