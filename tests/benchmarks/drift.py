@@ -6,12 +6,14 @@ warehouse as it stood the evening before: in its log, or in the program. A fault
 or FAIL) has one of the names that the fault should move.
 
     python -m tests.benchmarks.drift --work FOLDER [--listeners 150] [--nights 26] [--seed 3] [--only WORD]
+    python -m tests.benchmarks.drift --work FOLDER --stored    # the nights that stand there, by what today's code says of drift
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +30,9 @@ from pipelines.nightly import night
 from pipelines.simulate import simulate
 from tests.pipelines.world import SETTINGS as SMALL
 from transforms.gates.check import Check
+from transforms.gates.drift import DriftSettings, check_drift
 from transforms.gates.history import CHECKS
+from transforms.gates.observed import of_manifest
 from transforms.simulation.files import log_of
 from transforms.tables.warehouse import Warehouse
 
@@ -156,6 +160,15 @@ def alarms(warehouse: Warehouse, day: date) -> list[str]:
     return [f"{c.name}: {c.detail}" for c in checks if c.state in ("WARN", "FAIL")]
 
 
+def drifted(warehouse: Warehouse, day: date, settings: DriftSettings) -> list[str]:
+    """What today's code says of the drift of a stored night."""
+    before = [d for d in warehouse.dates("shelves") if d < day][-settings.past_nights :]
+    *past, tonight = (of_manifest(warehouse, warehouse.need("shelves", d)) for d in [*before, day])
+    assert tonight is not None
+    checks = check_drift(tonight, [one for one in past if one is not None], settings)
+    return [f"{c.name}: {c.detail}" for c in checks if c.state == "WARN"]
+
+
 def measure(
     work: Path, listeners: int, tracks: int, nights: int, seed: int, only: str = ""
 ) -> tuple[dict[date, list[str]], dict[str, list[str]]]:
@@ -215,9 +228,17 @@ if __name__ == "__main__":
     parser.add_argument("--tracks", type=int, default=1200)
     parser.add_argument("--nights", type=int, default=26)
     parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--stored", action="store_true", help="make nothing: judge the nights that stand there")
     parser.add_argument("--only", default="", help="the faults with this in their names")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
+    if given.stored:
+        made = Warehouse(str(given.work / "warehouse"))
+        said = {day: drifted(made, day, SETTINGS.gates.drift) for day in made.dates("shelves")[FIRST_ASKED:]}
+        print(
+            f"stored nights that drifted: {sum(map(bool, said.values()))} of {len(said)} {[s for s in said.values() if s]}"
+        )
+        sys.exit()
     quiet, caught = measure(given.work, given.listeners, given.tracks, given.nights, given.seed, given.only)
     every = faults(pl.read_parquet(given.work / "world" / "listeners.parquet"))
     names = {fault.name: fault.moves for fault in every if fault.name in caught}
