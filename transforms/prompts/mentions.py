@@ -14,9 +14,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from transforms.prompts.cues import governed
+from transforms.prompts.cues import QUALITY, WITHOUT, governed
 from transforms.prompts.lexicon import COMMON, KIND
+from transforms.prompts.negation import LISTS
 from transforms.prompts.numbers import Found, find
+from transforms.prompts.titles import titled
 from transforms.prompts.vocabulary import Ids, Vocabulary
 from transforms.prompts.words import Word, words
 
@@ -28,6 +30,13 @@ NAMES = ("artist", "track", "unknown")
 _RULED = frozenset(
     ("explicit", "swearing", "swear", "cursing", "profanity", "heard", "popular", "mainstream", "famous", "known")
 )
+VOICES = frozenset(
+    ("vocals", "lyrics", "singing", "words", "vocal", "voices", "singer", "lyric", "voice", "singers")
+)  # music without them is instrumental
+_PLAINLY = frozenset((*LISTS["around"], *LISTS["plainly"]))
+_BEFORE_PLAIN = frozenset(LISTS["determiners"])
+_BEFORE_TITLES = frozenset(("play", "hear", "called", "titled", "|", ",", "song", "track"))
+_DENIABLE = frozenset(LISTS["deniable"])
 _SEPARATORS = frozenset(("and", "or", "by", ",", "/", "+", "&", "nor", "from"))
 
 
@@ -71,9 +80,15 @@ def read_words(text: str, vocabulary: Vocabulary) -> Read:
     """A prompt's words with what is known of them."""
     found, numbers = words(text), find(text)
     plain = [w.text for w in found]
-    numbers = [f for f in numbers if not _is_name(f, found, plain, vocabulary)]
+    titles = titled(plain, vocabulary) if "by" in plain else []
+    named = [found[n] for first, last in titles for n in range(first, last + 1)]
+    numbers = [
+        f for f in numbers if not _is_name(f, found, plain, vocabulary) and not any(_inside(w, (f,)) for w in named)
+    ]
     taken = [_inside(w, numbers) for w in found]
-    known = _phrases(plain, taken, vocabulary)
+    for first, last in titles:
+        taken[first : last + 1] = [True] * (last + 1 - first)
+    known = [*_phrases(plain, taken, vocabulary), *(_title(plain, first, last, vocabulary) for first, last in titles)]
     held = [0] * len(plain)
     for m in known:
         if m.last > m.first or m.kind in NAMES:
@@ -84,9 +99,18 @@ def read_words(text: str, vocabulary: Vocabulary) -> Read:
     for m in known:
         mine[m.first : m.last + 1] = [True] * (m.last + 1 - m.first)
     known += _unknown(plain, cues, [a or b for a, b in zip(taken, mine, strict=True)], vocabulary)
+    known += _denied(plain, cues, mine, vocabulary)
     known.sort(key=lambda m: m.first)
     signs = [_number_sign(_at(found, f.start), cues, known) for f in numbers]
     return Read(found, numbers, signs, known)
+
+
+def _title(plain: Sequence[str], first: int, last: int, vocabulary: Vocabulary) -> Mention:
+    text = " ".join(plain[first : last + 1])
+    ids = vocabulary.track(text)
+    near = None if ids else vocabulary.near(text, "track")
+    ids = near[1] if near else ids
+    return Mention(text, "track" if ids else "unknown", "", first, last, ids)
 
 
 def _is_name(number: Found, found: Sequence[Word], plain: Sequence[str], vocabulary: Vocabulary) -> bool:
@@ -134,31 +158,17 @@ def _phrase(  # noqa: PLR0911
     parts = plain[n : n + length]
     text = " ".join(parts)
     common = sum(w in COMMON for w in parts)
-    if common == length and length < 3:
-        return None
+    lacking = _lacking(text) if length == 1 and text.endswith("less") else ""
+    if lacking and not vocabulary.tags.get(text):
+        return Mention(lacking, "instrument", "-", n, n, vocabulary.tag(lacking))
     term = KIND.get(text)
+    if common == length and length < 3 and (length == 1 or term is None):
+        return None
     tags = vocabulary.tag(text)
     rare = length - common
     if term is None and not tags and length > 1 and rare == 0 and length < 4:
         return None
-    cued = n > 0 and plain[n - 1] in (
-        "by",
-        "like",
-        "to",
-        "of",
-        "from",
-        ",",
-        "and",
-        "as",
-        "feat",
-        "ft",
-        "or",
-        "the",
-        "without",
-        "no",
-        "not",
-        "except",
-    )
+    cued = n > 0 and plain[n - 1] in _BEFORE_NAMES
     artist, track = vocabulary.artist(text), vocabulary.track(text)
     if term is not None or (tags and not (artist or track)):
         return Mention(text, term or "tag", "", n, n + length - 1, tags)
@@ -171,13 +181,28 @@ def _phrase(  # noqa: PLR0911
     return None
 
 
+def _lacking(text: str) -> str:
+    """What a word says is missing: "drumless", "wordless"; empty where it is no such word."""
+    stem = text.removesuffix("less")
+    return next((w for w in (f"{stem}s", stem) if w in VOICES or KIND.get(w) == "instrument"), "")
+
+
+def _denied(plain: Sequence[str], cues: Sequence[str], mine: Sequence[bool], vocabulary: Vocabulary) -> list[Mention]:
+    """Words that stand around a request and say nothing, except where they are left out: "no covers", "without words"."""
+    return [
+        Mention(w, KIND.get(w, "instrument" if w in VOICES else "tag"), "-", n, n, vocabulary.tag(w))
+        for n, w in enumerate(plain)
+        if cues[n] in (WITHOUT, QUALITY) and w in _DENIABLE and not mine[n]
+    ]
+
+
 def _sign_of(cue: str) -> str:
-    return "-" if cue.endswith("without") else "+"
+    return "-" if cue.endswith(WITHOUT) else "+"
 
 
 def _number_sign(at: int, cues: Sequence[str], known: Sequence[Mention]) -> str:
     """Whether years are wanted: behind a name that is left out they are ("no Drake from the 90s"), behind the cue not."""
-    if not cues[at].endswith("without"):
+    if not cues[at].endswith(WITHOUT):
         return "+"
     begun = max((n for n in range(at) if cues[n].startswith("cue:")), default=-1)
     return "+" if any(m.kind in NAMES and begun < m.first < at for m in known) else "-"
@@ -186,39 +211,57 @@ def _number_sign(at: int, cues: Sequence[str], known: Sequence[Mention]) -> str:
 def _judged(m: Mention, plain: Sequence[str], cues: Sequence[str]) -> Mention | None:
     """A mention with its sign; None where it turns out to be part of a cue."""
     cue = cues[m.first]
+    if m.sign:
+        return replace(m, sign="+") if cue in (WITHOUT, QUALITY) else m  # "nothing drumless"
     if cue.startswith("cue:") and m.kind not in NAMES:
         return None
     cue = cue.removeprefix("cue:")
     if m.kind not in NAMES:
         return replace(m, sign=_sign_of(cue))
-    if cue == "without":
+    if cue in (WITHOUT, QUALITY):
         return replace(m, sign="-")
     by = m.first > 0 and plain[m.first - 1] == "by"
+    if not by and _by_chance(m, plain, cues):
+        return None
     if cue in ("like", "by") or "like" in cues[: m.first] or "cue:like" in cues[: m.first]:
         example = "like" in cues[: m.first] or "cue:like" in cues[: m.first]
         return replace(m, sign="~" if example else "+", by=by)
     return replace(m, sign="+", by=by)
 
 
+def _by_chance(m: Mention, plain: Sequence[str], cues: Sequence[str]) -> bool:
+    """Whether somebody is called by a plain word that is used as such: "a journey", "about freedom", "the intro"."""
+    if m.first == m.last and plain[m.first] in _PLAINLY:
+        return True
+    if m.first == 0 or cues[m.first - 1] == "cue:like":
+        return False
+    liked = any(c in ("like", "cue:like") for c in cues[: m.first])
+    if plain[m.first - 1] in _BEFORE_PLAIN and (m.first == m.last or (m.kind == "track" and not liked)):
+        return True
+    return m.kind == "track" and m.first == m.last and not liked and len(plain) > 4 and plain[m.first - 1] not in _BEFORE_TITLES
+
+
 def _unknown(plain: Sequence[str], cues: Sequence[str], taken: Sequence[bool], vocabulary: Vocabulary) -> list[Mention]:
     """Names behind "like" and "by" that no exact look-up found."""
     out, n = list[Mention](), 0
     while n < len(plain):
-        if cues[n] not in ("like", "by", "without") or taken[n]:
+        if cues[n] not in ("like", "by", WITHOUT, QUALITY) or taken[n]:
             n += 1
             continue
         stop = n
         while stop < len(plain) and cues[stop] == cues[n] and not taken[stop] and plain[stop] not in _SEPARATORS:
             stop += 1
         first, last = n, stop - 1
-        while first <= last and (plain[first] in COMMON or not plain[first].isalnum()):
+        while first <= last and _says_nothing(plain[first]):
             first += 1
-        while last >= first and (plain[last] in COMMON or not plain[last].isalnum()):
+        while last >= first and _says_nothing(plain[last]):
             last -= 1
         text = " ".join(plain[first : last + 1])
         example = "cue:like" in cues[:first]
-        if {*plain[first : last + 1]} & _RULED and cues[n] == "without":
+        if {*plain[first : last + 1]} & _RULED and cues[n].endswith(WITHOUT):
             first = last + 1  # "nothing explicit" is read by a rule of its own
+        if first and plain[first - 1] in _BEFORE_PLAIN and not cues[first - 1].startswith("cue:") and not cues[n].endswith(WITHOUT):
+            first = last + 1  # "like this entrance"
         begins = n == 0 or plain[n - 1] in _SEPARATORS or cues[n - 1].startswith("cue:")
         if begins and first <= last and last - first < LONGEST_NAME and len(text) > 1:
             out += _looked_up(text, cues[n], first, last, example, plain, vocabulary)
@@ -226,17 +269,21 @@ def _unknown(plain: Sequence[str], cues: Sequence[str], taken: Sequence[bool], v
     return out
 
 
+def _says_nothing(word: str) -> bool:
+    return word in COMMON or word in _PLAINLY or not word.isalnum()
+
+
 def _looked_up(
     text: str, cue: str, first: int, last: int, example: bool, plain: Sequence[str], vocabulary: Vocabulary
 ) -> list[Mention]:
-    sign = "-" if cue == "without" else "~" if example or cue == "like" else "+"
+    sign = "-" if cue.endswith(WITHOUT) else "~" if example or cue == "like" else "+"
     by = first > 0 and plain[first - 1] == "by"
-    for kind in ("artist", "track", "tag"):
-        if by and kind != "artist":
-            continue
+    for kind in ("artist",) if by else ("tag",) if cue == QUALITY else ("artist", "track", "tag"):
         near = vocabulary.near(text, kind)
         if near is not None:
             return [Mention(text, kind, sign if kind != "tag" or sign == "-" else "+", first, last, near[1], by)]
-    if cue == "without" and last - first > 2:
+    if cue.endswith(WITHOUT) and last - first > 2:
         return []  # a clause, and no name
+    if cue == QUALITY:
+        return [Mention(text, "tag", sign, first, last)]
     return [Mention(text, "unknown", sign, first, last, (), by)]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from transforms.prompts.intent import MOST_MINUTES, MOST_TRACKS, Intent, Name, Term, Years
-from transforms.prompts.mentions import NAMES, Mention, Read, read_words
+from transforms.prompts.mentions import NAMES, VOICES, Mention, Read, read_words
 from transforms.prompts.vocabulary import Vocabulary
 from transforms.prompts.words import readable
 
@@ -70,9 +70,6 @@ _ORDERS = (
 _SLOWER = re.compile(r"\b(?:slow|slower|slow paced|downtempo|calm|calmer)\b")
 _FASTER = re.compile(r"\b(?:fast|faster|fast paced|up ?tempo|upbeat|energetic|high energy)\b")
 _MEDIUM = re.compile(r"\b(?:mid ?tempo|medium tempo|moderate tempo)\b")
-VOICES = frozenset(
-    ("vocals", "lyrics", "singing", "words", "vocal", "voices", "singer")
-)  # music without them is instrumental
 _NEGATED = re.compile(r"\b(?:no|not|not too|not so|nothing|without|isnt|arent|less|non|not very|nothing too|no more) $")
 
 
@@ -87,7 +84,7 @@ def intent_of(text: str, found: Read, vocabulary: Vocabulary) -> Intent:
     names = {f: [m for m in found.mentions if m.kind in NAMES and _field(m) == f] for f in _NAME_FIELDS}
     terms = [m for m in found.mentions if m.kind not in NAMES]
     numbers = _numbers(found, unclear)
-    by = _without_performers(names["artists"], names["tracks"])
+    by = _without_performers(names["artists"], [*names["tracks"], *names["without_tracks"]])
     intent: dict[str, Any] = {
         "artists": _names(by),
         "tracks": _names(names["tracks"]),
@@ -131,7 +128,7 @@ def _field(m: Mention) -> str:
 
 
 def _without_performers(artists: Sequence[Mention], tracks: Sequence[Mention]) -> list[Mention]:
-    """Without artists who are only named as performers of a track that is asked for."""
+    """Without artists who are only named as performers of a track that is asked for or left out."""
     ends = {t.last for t in tracks}
     return [a for a in artists if not (a.by and a.first - 2 in ends)]
 
@@ -175,9 +172,13 @@ def _said(rule: re.Pattern[str], plain: str) -> bool:
 
 
 def _era(plain: str) -> str | None:
+    """Recent or old; the other of what is denied ("nothing too old") where neither is asked for."""
+    aged = _NOT_OLD.sub(" ", plain)
     if _said(_RECENT, plain):
         return "recent"
-    return "old" if _said(_OLD, _NOT_OLD.sub(" ", plain)) else None
+    if _said(_OLD, aged):
+        return "old"
+    return "recent" if _OLD.search(aged) else "old" if _RECENT.search(plain) else None
 
 
 def _explicit(plain: str, unclear: list[str]) -> str | None:
