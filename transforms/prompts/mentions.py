@@ -11,16 +11,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from transforms.prompts.cues import QUALITY, WITHOUT, governed
-from transforms.prompts.lexicon import COMMON, KIND
+from transforms.prompts.lexicon import COMMON, FORMS, KIND
 from transforms.prompts.negation import LISTS
 from transforms.prompts.numbers import Found, find
 from transforms.prompts.titles import titled
 from transforms.prompts.vocabulary import Ids, Vocabulary
-from transforms.prompts.words import Word, words
+from transforms.prompts.words import BREAKS, Word, words
 
 LONGEST_NAME = 8
 _BEFORE_NAMES = frozenset(
@@ -37,6 +37,7 @@ _PLAINLY = frozenset((*LISTS["around"], *LISTS["plainly"]))
 _BEFORE_PLAIN = frozenset(LISTS["determiners"])
 _BEFORE_TITLES = frozenset(("play", "hear", "called", "titled", "|", ",", "song", "track"))
 _DENIABLE = frozenset(LISTS["deniable"])
+_NO_TITLE = frozenset(LISTS["around"]) | frozenset(LISTS["starts"]) | frozenset(LISTS["clause"]) | {"any", "ft", "feat", "who", "for", "in", "from", "style", "type", "or", "what", "does", "do", "would", "could", "help", "on", "etc"}
 _SEPARATORS = frozenset(("and", "or", "by", ",", "/", "+", "&", "nor", "from"))
 
 
@@ -98,19 +99,20 @@ def read_words(text: str, vocabulary: Vocabulary) -> Read:
     mine = [False] * len(plain)
     for m in known:
         mine[m.first : m.last + 1] = [True] * (m.last + 1 - m.first)
-    known += _unknown(plain, cues, [a or b for a, b in zip(taken, mine, strict=True)], vocabulary)
+    free, artists = [a or b for a, b in zip(taken, mine, strict=True)], {m.last for m in known if m.kind == "artist"}
+    known += _unknown(plain, cues, free, vocabulary, artists)
     known += _denied(plain, cues, mine, vocabulary)
     known.sort(key=lambda m: m.first)
     signs = [_number_sign(_at(found, f.start), cues, known) for f in numbers]
     return Read(found, numbers, signs, known)
 
 
-def _title(plain: Sequence[str], first: int, last: int, vocabulary: Vocabulary) -> Mention:
+def _title(plain: Sequence[str], first: int, last: int, vocabulary: Vocabulary, sign: str = "") -> Mention:
     text = " ".join(plain[first : last + 1])
     ids = vocabulary.track(text)
     near = None if ids else vocabulary.near(text, "track")
     ids = near[1] if near else ids
-    return Mention(text, "track" if ids else "unknown", "", first, last, ids)
+    return Mention(text, "track" if ids else "unknown", sign, first, last, ids)
 
 
 def _is_name(number: Found, found: Sequence[Word], plain: Sequence[str], vocabulary: Vocabulary) -> bool:
@@ -166,10 +168,14 @@ def _phrase(  # noqa: PLR0911
         return None
     tags = vocabulary.tag(text)
     rare = length - common
+    if rare == 0 and term is None:
+        tags = ()  # "love this song" is somebody's tag and nobody's wish
     if term is None and not tags and length > 1 and rare == 0 and length < 4:
         return None
     cued = n > 0 and plain[n - 1] in _BEFORE_NAMES
     artist, track = vocabulary.artist(text), vocabulary.track(text)
+    if term is None and text in FORMS and not vocabulary.artists.get(text):
+        term = KIND[FORMS[text]]
     if term is not None or (tags and not (artist or track)):
         return Mention(text, term or "tag", "", n, n + length - 1, tags)
     if artist and (length > 1 or cued or len(plain) <= 4 or len(text) > 5):
@@ -241,7 +247,13 @@ def _by_chance(m: Mention, plain: Sequence[str], cues: Sequence[str]) -> bool:
     return m.kind == "track" and m.first == m.last and not liked and len(plain) > 4 and plain[m.first - 1] not in _BEFORE_TITLES
 
 
-def _unknown(plain: Sequence[str], cues: Sequence[str], taken: Sequence[bool], vocabulary: Vocabulary) -> list[Mention]:
+def _unknown(
+    plain: Sequence[str],
+    cues: Sequence[str],
+    taken: Sequence[bool],
+    vocabulary: Vocabulary,
+    artists: Collection[int],
+) -> list[Mention]:
     """Names behind "like" and "by" that no exact look-up found."""
     out, n = list[Mention](), 0
     while n < len(plain):
@@ -260,6 +272,10 @@ def _unknown(plain: Sequence[str], cues: Sequence[str], taken: Sequence[bool], v
         example = "cue:like" in cues[:first]
         if {*plain[first : last + 1]} & _RULED and cues[n].endswith(WITHOUT):
             first = last + 1  # "nothing explicit" is read by a rule of its own
+        if _follows_a_name(plain, n, stop, first, last, artists, cues):
+            out.append(_title(plain, n, last, vocabulary, "~"))
+            n = stop
+            continue
         if first and plain[first - 1] in _BEFORE_PLAIN and not cues[first - 1].startswith("cue:") and not cues[n].endswith(WITHOUT):
             first = last + 1  # "like this entrance"
         begins = n == 0 or plain[n - 1] in _SEPARATORS or cues[n - 1].startswith("cue:")
@@ -267,6 +283,15 @@ def _unknown(plain: Sequence[str], cues: Sequence[str], taken: Sequence[bool], v
             out += _looked_up(text, cues[n], first, last, example, plain, vocabulary)
         n = max(stop, n + 1)
     return out
+
+
+def _follows_a_name(
+    plain: Sequence[str], n: int, stop: int, first: int, last: int, artists: Collection[int], cues: Sequence[str]
+) -> bool:
+    """Whether words directly behind an artist that is an example are a title: "like Elliott Smith Say Yes"."""
+    if n - 1 not in artists or cues[n] != "like" or first > last or last - n >= LONGEST_NAME or last < stop - 1:
+        return False
+    return plain[n] not in _NO_TITLE and (stop == len(plain) or plain[stop] in BREAKS or plain[stop] in _SEPARATORS)
 
 
 def _says_nothing(word: str) -> bool:

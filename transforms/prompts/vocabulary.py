@@ -20,7 +20,7 @@ import polars as pl
 from scipy import sparse
 
 from transforms.common.text import folded, normalised_title
-from transforms.prompts.lexicon import ALIASES
+from transforms.prompts.lexicon import ALIASES, FORMS
 from transforms.prompts.words import key
 
 Ids = tuple[str, ...]
@@ -82,9 +82,10 @@ class Vocabulary:
         return self.titles.get(text, ())
 
     def tag(self, text: str) -> Ids:
-        """The catalog's tags that a word means: of that spelling, its alias, or its singular."""
-        for said in (text, ALIASES.get(text, ""), text.removesuffix("s") if len(text) > 4 else ""):
-            found = self.tags.get(said)
+        """The catalog's tags that a word means: of that spelling, its alias, or another form of it."""
+        meant = FORMS.get(text, "")
+        for said in (text, ALIASES.get(text, ""), meant, ALIASES.get(meant, ""), text.removesuffix("s") if len(text) > 4 else ""):
+            found = self.tags.get(said) if said else None
             if found:
                 return found
         return ()
