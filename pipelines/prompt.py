@@ -23,7 +23,7 @@ from transforms.tables.chunks import Chunk
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "3"
+STEP = "4"
 
 
 def prompt(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[str] = ()) -> None:

@@ -63,7 +63,9 @@ def by_rules(vocabulary: Vocabulary) -> Reader:
             if f.field == "years"
         ]
         era = read(text, vocabulary).era
-        out += [Phrase(w, "era") for w in _era_words(text, era)]
+        asked = [Phrase(w, "era") for w in _era_words(text, era)]
+        denied = {"recent": "old", "old": "recent"}.get(era or "")
+        out += asked or [Phrase(w, "era", "-") for w in _era_words(text, denied)]
         for m in found.mentions:
             out.append(Phrase(m.text, "name" if m.kind in NAMES else m.kind, m.sign))
         return out

@@ -26,6 +26,7 @@ _CLAUSE, _STRONG, _ARTICLES, _STARTS, _QUALITIES, _OPENERS = (
 _STOPS = frozenset(("|", ".", ";", ":", "?", "!", "\n", "(", ")"))
 _TURNS = frozenset(("but", "though", "although", "with", "because", "except"))
 _EXCEPT = frozenset(("but", "except", "exept", "excluding", "besides", "apart", "aside", "other"))
+_ALL = frozenset(("anything", "everything", "anyone", "anybody", "everyone", "genre", "genres", "all", "kind"))
 _FREE_OF = frozenset(("lyric", "lyrics", "vocal", "word", "voice", "bass", "profanity", "explicit"))
 _BEGIN_NAMES = frozenset(("no", "dont", "never", "nothing", "without", "anti", "less", "cant", "hate"))
 _NOT = frozenset(("isnt", "arent", "aint", "wasnt", "not"))
@@ -76,7 +77,9 @@ def _parted(words: Sequence[str], n: int) -> Cue:
     for at in range(n + 2, min(n + 6, len(words))):
         if words[at] in BREAKS:
             break
-        if words[at] == "out" and (at + 1 == len(words) or words[at + 1] in BREAKS or words[at + 1] in ("of", "please")):
+        if words[at] == "out" and (
+            at + 1 == len(words) or words[at + 1] in BREAKS or words[at + 1] in ("of", "please")
+        ):
             return Cue("without", 1, True)
     return _NOTHING
 
@@ -129,7 +132,9 @@ def governed(words: Sequence[str], held: Sequence[int] = ()) -> list[str]:
             if now in (WITHOUT, QUALITY) and words[n] == "anything" and here.kind == "without":
                 now, cue, since = "", _NOTHING, 0  # "i dont want anything but X": only X is wanted
                 out += ["cue:only"] * here.length
-            elif n and out[-1] == "cue:like" and here.kind == "without" and words[n] in _BEGIN_NAMES and not here.quality:
+            elif (
+                n and out[-1] == "cue:like" and here.kind == "without" and words[n] in _BEGIN_NAMES and not here.quality
+            ):
                 out += ["like"] * here.length  # "similar to No Church in the Wild"
             elif now in (WITHOUT, QUALITY) and since <= 1 and _carries(here, n, held):
                 out += ["cue:without"] * here.length  # "not like X", "no songs by X": X is not wanted
@@ -176,14 +181,14 @@ def _ends(words: Sequence[str], n: int, now: str, cue: Cue, far: bool, since: in
         return True
     if now in (WITHOUT, QUALITY):
         if word == ",":
-            return not (cue.strong and _goes_on(words, n, cue))
+            return not (cue.strong and _goes_on(words, n))
         if word == "and":
             return not cue.strong or (since > 0 and n + 1 < len(words) and words[n + 1] in _STARTS)
         return (word in _CLAUSE and (since > 0 or word == "but")) or far or (word == "than" and since > 0)
     return word in _TURNS or (now == "only" and since > 4)
 
 
-def _goes_on(words: Sequence[str], comma: int, cue: Cue) -> bool:
+def _goes_on(words: Sequence[str], comma: int) -> bool:
     """Whether a list goes on behind a comma: an "or" or a further item and "or"/"and" come before any other break."""
     start = comma - 1
     for n in range(comma + 1, min(comma + 8, len(words))):
@@ -193,7 +198,12 @@ def _goes_on(words: Sequence[str], comma: int, cue: Cue) -> bool:
             return n - comma <= 4 and words[n + 1 : n + 2] != [] and words[n + 1] not in _STARTS
         if words[n] in (".", "|", ";", "but") or words[n] in _CLAUSE or (cue_at(words, n).kind not in ("", "by")):
             return False
-    while start >= 0 and start > comma - 8 and words[start] not in _EXCEPT:
+    while start > 0 and start > comma - 8 and words[start] not in _EXCEPT:
         start -= 1
-    excepted = cue.strong and start >= 0 and words[start] in _EXCEPT
+    excepted = (
+        start > 0
+        and words[start] in _EXCEPT
+        and words[start - 1] in _ALL
+        and "," in (*words[start:comma], *words[comma + 1 :])
+    )
     return excepted and not any(w in _STARTS for w in words[comma + 1 : comma + 8])  # "anything but X, Y, Z"

@@ -43,7 +43,13 @@ def _forms(word: str, kind: str) -> Iterator[str]:
             yield f"{word}s"
         return
     if kind in ("genre", "instrument"):
-        yield f"{word}es" if word.endswith(("s", "z", "x", "ch", "sh")) else f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+        yield (
+            f"{word}es"
+            if word.endswith(("s", "z", "x", "ch", "sh"))
+            else f"{word[:-1]}ies"
+            if word.endswith("y")
+            else f"{word}s"
+        )
         if not word.endswith(("y", "o", "a", "i", "s")):
             yield f"{word.removesuffix('e')}y"
     elif kind == "mood" and len(word) <= _SHORT:
@@ -55,7 +61,10 @@ _LISTS = phrases("lexicon.yaml")
 KIND = {word: kind for kind in ("use", "country", "mood", "instrument", "genre") for word in _LISTS[kind]}
 ALIASES = {said: meant for said, _, meant in (pair.partition(" = ") for pair in _LISTS["aliases"])}
 SLOW, FAST = frozenset(_LISTS["slow"]), frozenset(_LISTS["fast"])
-COMMON, _OTHERWISE = frozenset(_LISTS["common"]), frozenset(_LISTS["otherwise"])  # what looks like a form and is another word
+COMMON, _OTHERWISE = (
+    frozenset(_LISTS["common"]),
+    frozenset(_LISTS["otherwise"]),
+)  # what looks like a form and is another word
 """What stands around a request and names nothing: no tag or title of that name is meant by it."""
 FORMS = {
     said: word

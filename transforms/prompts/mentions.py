@@ -36,8 +36,34 @@ VOICES = frozenset(
 _PLAINLY = frozenset((*LISTS["around"], *LISTS["plainly"]))
 _BEFORE_PLAIN = frozenset(LISTS["determiners"])
 _BEFORE_TITLES = frozenset(("play", "hear", "called", "titled", "|", ",", "song", "track"))
+_DEGREES = frozenset(LISTS["degrees"])
+_ARTICLES = frozenset(LISTS["articles"])
 _DENIABLE = frozenset(LISTS["deniable"])
-_NO_TITLE = frozenset(LISTS["around"]) | frozenset(LISTS["starts"]) | frozenset(LISTS["clause"]) | {"any", "ft", "feat", "who", "for", "in", "from", "style", "type", "or", "what", "does", "do", "would", "could", "help", "on", "etc"}
+_NO_TITLE = (
+    frozenset(LISTS["around"])
+    | frozenset(LISTS["starts"])
+    | frozenset(LISTS["clause"])
+    | {
+        "any",
+        "ft",
+        "feat",
+        "who",
+        "for",
+        "in",
+        "from",
+        "style",
+        "type",
+        "or",
+        "what",
+        "does",
+        "do",
+        "would",
+        "could",
+        "help",
+        "on",
+        "etc",
+    }
+)
 _SEPARATORS = frozenset(("and", "or", "by", ",", "/", "+", "&", "nor", "from"))
 
 
@@ -198,8 +224,13 @@ def _denied(plain: Sequence[str], cues: Sequence[str], mine: Sequence[bool], voc
     return [
         Mention(w, KIND.get(w, "instrument" if w in VOICES else "tag"), "-", n, n, vocabulary.tag(w))
         for n, w in enumerate(plain)
-        if cues[n] in (WITHOUT, QUALITY) and w in _DENIABLE and not mine[n]
+        if cues[n] in (WITHOUT, QUALITY) and w in _DENIABLE and not mine[n] and _is_bare(plain, cues, n)
     ]
+
+
+def _is_bare(plain: Sequence[str], cues: Sequence[str], n: int) -> bool:
+    """Whether nothing says which of them: "no lyrics", but not "no explicit lyrics"."""
+    return n == 0 or cues[n - 1].startswith("cue:") or plain[n - 1] in _SEPARATORS or plain[n - 1] in _ARTICLES
 
 
 def _sign_of(cue: str) -> str:
@@ -214,7 +245,9 @@ def _number_sign(at: int, cues: Sequence[str], known: Sequence[Mention]) -> str:
     return "+" if any(m.kind in NAMES and begun < m.first < at for m in known) else "-"
 
 
-def _judged(m: Mention, plain: Sequence[str], cues: Sequence[str]) -> Mention | None:
+def _judged(  # noqa: PLR0911
+    m: Mention, plain: Sequence[str], cues: Sequence[str]
+) -> Mention | None:
     """A mention with its sign; None where it turns out to be part of a cue."""
     cue = cues[m.first]
     if m.sign:
@@ -244,7 +277,13 @@ def _by_chance(m: Mention, plain: Sequence[str], cues: Sequence[str]) -> bool:
     liked = any(c in ("like", "cue:like") for c in cues[: m.first])
     if plain[m.first - 1] in _BEFORE_PLAIN and (m.first == m.last or (m.kind == "track" and not liked)):
         return True
-    return m.kind == "track" and m.first == m.last and not liked and len(plain) > 4 and plain[m.first - 1] not in _BEFORE_TITLES
+    return (
+        m.kind == "track"
+        and m.first == m.last
+        and not liked
+        and len(plain) > 4
+        and plain[m.first - 1] not in _BEFORE_TITLES
+    )
 
 
 def _unknown(
@@ -264,7 +303,7 @@ def _unknown(
         while stop < len(plain) and cues[stop] == cues[n] and not taken[stop] and plain[stop] not in _SEPARATORS:
             stop += 1
         first, last = n, stop - 1
-        while first <= last and _says_nothing(plain[first]):
+        while first <= last and (_says_nothing(plain[first]) or (first < last and plain[first] in _DEGREES)):
             first += 1
         while last >= first and _says_nothing(plain[last]):
             last -= 1
@@ -276,7 +315,12 @@ def _unknown(
             out.append(_title(plain, n, last, vocabulary, "~"))
             n = stop
             continue
-        if first and plain[first - 1] in _BEFORE_PLAIN and not cues[first - 1].startswith("cue:") and not cues[n].endswith(WITHOUT):
+        if (
+            first
+            and plain[first - 1] in _BEFORE_PLAIN
+            and not cues[first - 1].startswith("cue:")
+            and not cues[n].endswith(WITHOUT)
+        ):
             first = last + 1  # "like this entrance"
         begins = n == 0 or plain[n - 1] in _SEPARATORS or cues[n - 1].startswith("cue:")
         if begins and first <= last and last - first < LONGEST_NAME and len(text) > 1:

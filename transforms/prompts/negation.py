@@ -40,13 +40,19 @@ _CLASS = {
     )
 }  # fmt: skip
 _FIRST = frozenset((*_NEGATED, *_STEMS, *_AUXILIARIES, "not", "no", "too"))
-_POINTING = frozenset(("there", "it", "this", "these", "those", "they", "you", "we", "i", "anyone", "anybody", "someone"))
+_POINTING = frozenset(
+    ("there", "it", "this", "these", "those", "they", "you", "we", "i", "anyone", "anybody", "someone")
+)
 _ASKING = frozenset(("there", "it", "this", "that", "these", "those", "they"))
 _PAST = frozenset(("enough", "tired", "sick", "bored", "old", "over", "wrong", "past"))
 _INTO = frozenset(("into", "looking", "interested", "keen", "fond", "feeling", "after", "big", "crazy"))
-_HEARD = frozenset(("hear", "listen", "have", "be", "get", "include", "use", "see", "feel", "play", "add", "it", "them"))
+_HEARD = frozenset(
+    ("hear", "listen", "have", "be", "get", "include", "use", "see", "feel", "play", "add", "it", "them")
+)
 _INTENDED = frozenset(("meant", "supposed", "intended", "going"))
-_ABOUT = frozenset(("not", "never", "how", "someone", "somebody", "people", "when", "why", "that", "you", "i", "what", "who"))
+_ABOUT = frozenset(
+    ("not", "never", "how", "someone", "somebody", "people", "when", "why", "that", "you", "i", "what", "who")
+)
 _AFTER_ABOUT = 7
 
 
@@ -66,14 +72,16 @@ class Cue:
     quality: bool = False
 
 
-def composed(words: Sequence[str], n: int) -> Cue | None:
+def composed(words: Sequence[str], n: int) -> Cue | None:  # noqa: PLR0911
     """The negation that is composed at a word; None where none begins."""
     word = words[n]
     if word not in _FIRST:
         return None
     then = words[n + 1] if n + 1 < len(words) else ""
     if word == "too":  # a complaint: "too much rap"
-        return Cue("without", 2, quality=True) if then in ("much", "many") and (n == 0 or words[n - 1] in BREAKS) else None
+        return (
+            Cue("without", 2, quality=True) if then in ("much", "many") and (n == 0 or words[n - 1] in BREAKS) else None
+        )
     if word in ("not", "no"):
         return _plain(words, n, word, then)
     if word in _NEGATED:
@@ -157,7 +165,7 @@ def _me(words: Sequence[str], n: int) -> bool:
     return back >= 0 and words[back] in _CLASS["personal"]
 
 
-def _be(words: Sequence[str], at: int, me: bool) -> Cue:
+def _be(words: Sequence[str], at: int, me: bool) -> Cue:  # noqa: PLR0911
     """What follows "isnt"; lengths are counted from there."""
     n = at + 2 if words[at : at + 2] == ["all", "that"] else at
     while n < len(words) and words[n] in _CLASS["degrees"]:
@@ -181,7 +189,7 @@ def _be(words: Sequence[str], at: int, me: bool) -> Cue:
     return Cue("without", n - at, n == at, True)
 
 
-def _verb(words: Sequence[str], at: int, family: str, me: bool) -> Cue:
+def _verb(words: Sequence[str], at: int, family: str, me: bool) -> Cue:  # noqa: PLR0911
     """What follows "dont", "cant", "wont", "never"; lengths are counted from there."""
     n = at
     while n < len(words) and words[n] in _CLASS["adverbs"]:
@@ -205,7 +213,11 @@ def _verb(words: Sequence[str], at: int, family: str, me: bool) -> Cue:
     known = _CLASS["enduring"] if family == "can" else _CLASS["wanting"] if me else _CLASS["having"]
     if then in known:
         return Cue("without", _behind(words, n + 1) - at, True, then in ("sound", "feel", "seem", "look"))
-    if family == "never" and then.endswith("d") and then.removesuffix("d") in _CLASS["wanting"] | {"want", "lik", "car"}:
+    if (
+        family == "never"
+        and then.endswith("d")
+        and then.removesuffix("d") in _CLASS["wanting"] | {"want", "lik", "car"}
+    ):
         return Cue("without", _behind(words, n + 1) - at, True)
     if family == "never" and (n > at or then in KIND):
         return Cue("without", n - at, quality=True)

@@ -11,6 +11,7 @@ clause, since titles hold years too, and a bare "10" means nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,7 @@ _DECADES = {
 _COUNT = r"(?:\d{1,3}|" + "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True)) + ")"
 _PART = r"(?:(?P<part>early|mid|middle|late)(?: to (?P<part2>mid|late))?[ -](?:the )?)?"
 _CENTURY = r"(?:(?P<nth>1[5-9]|2[01])(?:th|st) century)"
-_DECADE = rf"(?:(?P<four>(?:1[5-9]|20)\d0)(?:s|ies)|(?P<two>\d0)(?:s|ies)|(?P<word>{'|'.join(_DECADES)}))"
+_DECADE = rf"(?:(?P<four>(?:1[5-9]|20)\d0)(?:s|ies)|(?P<two>\d0)(?: ?s|ies)|(?P<word>{'|'.join(_DECADES)}))"
 _YEAR = r"(?:1[5-9]\d\d|20\d\d)"
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(rf"(?<![\w:.$]){pattern}(?![\w:])"))
@@ -45,7 +46,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (
             "size",
             rf"(?:(?:top|first|best|my|give me|exactly|around|about|only|just) )?(?P<n>{_COUNT})(?: |"
-            rf"-)(?:[\w-]+ ){{0,3}}?"
+            rf"-)(?:(?:r and b|drum and bass|rock and roll|[\w-]+) ){{0,3}}?"
             r"(?:songs?|tracks?|tunes?|bangers|titles|pieces|hits)(?! (?:about|from|by) (?:this|that))",
         ),
         (
@@ -53,9 +54,20 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             rf"(?:from|between|years?|in|of)?\s*\b(?P<a>{_YEAR})\s*(?:-|–|to|and|until|till|through|"
             rf"up to)\s*(?P<b>{_YEAR}|\d\d(?!s))",
         ),
+        ("centuries", r"(?:the )?(?P<hundreds>1[5-8]00)s"),
+        ("roaring", r"(?:the )?(?:roaring|1920s roaring) (?:twenties|20s)"),
+        ("tens", r"(?P<from4>(?:19|20)\d0) ?(?:-|–|/|to|and) ?(?P<to2>\d0)s"),
+        (
+            "apostrophe",
+            r"(?:from|in|since|circa|summer of|back in) (?P<yy>[5-9]\d)(?=$| ?[,.;|!?]| (?:and|or|but|to|until)\b)",
+        ),
         ("pair", r"(?P<tens>[3-9]0)(?=[ /-]+(?:the )?\d0s)"),
         ("short", r"(?:between|from) (?P<a>[5-9]\d) ?(?:-|and|to) ?(?P<b>[5-9]\d)(?! ?(?:songs|tracks|min))"),
-        ("open", rf"(?P<y>{_YEAR})\s*(?:-|–|to|until|till) ?(?:now|present|today|the present|this year)"),
+        (
+            "open",
+            rf"(?:(?P<y>{_YEAR})|{_DECADE})(?:\s*(?:-|–|to|until|till|through|up to) ?"
+            r"(?:now|present|today|the present|this year)\b|\+)",
+        ),
         (
             "decades",
             rf"{_PART}{_DECADE}\s*(?:-|–|to|until|through)\s*(?:the )?(?:early |mid |late )?"
@@ -164,12 +176,18 @@ def _read(name: str, m: re.Match[str], plain: str) -> Any:
     return _span(name, m)
 
 
-def _span(name: str, m: re.Match[str]) -> tuple[int | None, int | None] | None:
+def _span(  # noqa: PLR0911
+    name: str, m: re.Match[str]
+) -> tuple[int | None, int | None] | None:
     """First and last year of a span; None: open, or no span at all."""
     said = m.groupdict()
-    if name in ("short", "open", "pair"):
-        first = int(said.get("y") or 1900 + int(said.get("a") or m["tens"]))
-        return first, {"short": 1900 + int(said.get("b") or 0), "open": None, "pair": first + 9}[name]
+    if name == "open":
+        return int(said["y"]) if said.get("y") else decade_of(m), None
+    if name in ("short", "pair"):
+        first = 1900 + int(said.get("a") or m["tens"])
+        return first, {"short": 1900 + int(said.get("b") or 0), "pair": first + 9}[name]
+    if name in _SINGLE:
+        return _SINGLE[name](m)
     if name == "span":
         first = int(m["a"])
         last = int(m["b"]) if len(m["b"]) == 4 else first // 100 * 100 + int(m["b"])
@@ -188,6 +206,21 @@ def _span(name: str, m: re.Match[str]) -> tuple[int | None, int | None] | None:
         high = {"early": 4, "mid": 6, "middle": 6}.get(part2 or part or "", 9)
         return start + low, start + high if second is None else second + 9
     return _open(name, m, start, last)
+
+
+def _tens(m: re.Match[str]) -> tuple[int, int] | None:
+    """ "1950-60s": both decades."""
+    first = int(m["from4"])
+    last = first // 100 * 100 + int(m["to2"])
+    return (first, last + 9) if last > first else None
+
+
+_SINGLE: dict[str, Callable[[re.Match[str]], tuple[int, int] | None]] = {
+    "centuries": lambda m: (int(m["hundreds"]), int(m["hundreds"]) + 99),  # "the 1800s"
+    "roaring": lambda m: (1920, 1929),
+    "tens": _tens,
+    "apostrophe": lambda m: (1900 + int(m["yy"]), 1900 + int(m["yy"])),  # "from '94"
+}
 
 
 def _open(name: str, m: re.Match[str], start: int, last: int) -> tuple[int | None, int | None]:

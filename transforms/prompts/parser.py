@@ -39,7 +39,8 @@ _KNOWN = re.compile(
 )
 _RECENT = re.compile(
     r"\b(?:recent(?:ly)?(?: released)?|modern|new releases?|newly released|latest|newest|contemporary|current|"
-    r"this year|brand new|"
+    r"this year|brand new|(?:last|past) (?:(?:few|couple(?: of)?|two|three|five|ten|\d{1,2}) )?(?:years?|months|weeks|"
+    r"decade)|"
     r"fresh|up to date|the more recent|nowadays|todays)\b"
 )
 _OLD = re.compile(r"\b(?:old|older|old ?school|oldies|old time|olden|throwbacks?|vintage|back in the day)\b")

@@ -45,9 +45,7 @@ def _first(plain: Sequence[str], behind: int, by: int, vocabulary: Vocabulary, b
         elif (cue := cue_at(plain, n)).kind == "like" and n + cue.length < by:
             n += cue.length - 1
             first, liked = n + 1, True
-        elif cue.kind in ("like", "without") and first is None:
-            return None
-        elif plain[n] == "but":
+        elif (cue.kind in ("like", "without") and first is None) or plain[n] == "but":
             return None
         elif plain[n] in _JOINS and liked and (first is None or _stands_alone(plain[first:n], vocabulary)):
             first = n + 1
@@ -87,6 +85,6 @@ def _alone(plain: Sequence[str], behind: int, by: int, vocabulary: Vocabulary) -
 
 def _is_title(parts: Sequence[str], vocabulary: Vocabulary) -> bool:
     said = " ".join(parts)
-    if len(parts) > LONGEST_TITLE or any(w.isdigit() and len(w) == 4 or w.endswith("0s") for w in parts):
+    if len(parts) > LONGEST_TITLE or any((w.isdigit() and len(w) == 4) or w.endswith("0s") for w in parts):
         return bool(vocabulary.track(said))
     return KIND.get(said) not in ("genre", "instrument", "country") or bool(vocabulary.track(said))

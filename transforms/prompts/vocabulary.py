@@ -84,7 +84,13 @@ class Vocabulary:
     def tag(self, text: str) -> Ids:
         """The catalog's tags that a word means: of that spelling, its alias, or another form of it."""
         meant = FORMS.get(text, "")
-        for said in (text, ALIASES.get(text, ""), meant, ALIASES.get(meant, ""), text.removesuffix("s") if len(text) > 4 else ""):
+        for said in (
+            text,
+            ALIASES.get(text, ""),
+            meant,
+            ALIASES.get(meant, ""),
+            text.removesuffix("s") if len(text) > 4 else "",
+        ):
             found = self.tags.get(said) if said else None
             if found:
                 return found
