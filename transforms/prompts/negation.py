@@ -10,7 +10,7 @@
     a theme                         nothing is left out: "songs about not being loved"
 
 >>> composed("songs that do not really sound like rap".split(), 2)
-Cue(kind='without', length=5, strong=True, quality=False)
+Cue(kind='without', length=5, strong=True, quality=True)
 >>> composed("i cant get enough of rap".split(), 1).kind
 'neutral'
 """
