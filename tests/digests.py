@@ -74,6 +74,12 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+@cache
+def imported(path: Path) -> list[str]:
+    """Names that a file imports where it runs."""
+    return list(imports(parsed(path)))
+
+
 def closure(module: str, root: Path = ROOT) -> list[str]:
     """Our modules that a module needs in order to run, itself among them, in order of their names."""
     found: set[str] = set()
@@ -84,7 +90,7 @@ def closure(module: str, root: Path = ROOT) -> list[str]:
         if not one or one in found or one.startswith(LEFT_OUT) or one.split(".")[0] not in PACKAGES or path is None:
             continue
         found.add(one)
-        todo += [*imports(parsed(path)), one.rpartition(".")[0]]  # a package runs before what stands in it
+        todo += [*imported(path), one.rpartition(".")[0]]  # a package runs before what stands in it
     return sorted(found)
 
 

@@ -12,13 +12,20 @@ import pytest
 import yaml
 
 from dataflow_templates.launch import main
+from pipelines.ingest import ingest
+from pipelines.nightly import night
 from pipelines.runtime.config import Settings
 from pipelines.runtime.settings_file import to_yaml
 from tests.dataflow_templates.interpreter import Workflow
 from tests.dataflow_templates.service import Service
 from tests.emulators import PROJECT, Emulator
-from tests.pipelines.world import END, simulated
+from tests.once import once, shared
+from tests.pipelines.world import END, World, simulated
+from tests.quick_beam import keep
 from tests.storage_emulator import Storage, storage_emulator
+from transforms.simulation.files import log_of
+
+keep()
 
 WORKFLOW = Path(__file__).parent.parent.parent / "dataflow_templates" / "night" / "workflow.yaml"
 NIGHT = END
@@ -38,15 +45,23 @@ SETTINGS = Settings.model_validate(
 
 
 @dataclass(frozen=True)
-class Made:
-    """Folders of the log, of a warehouse with the log ingested, and of one with the night that the workflow made."""
+class Commanded:
+    """Folders of the log, of a warehouse with the log ingested, and of one with the night made by one command."""
 
     log: Path
     ingested: Path
     warehouse: Path
     config: Path
+
+
+@dataclass(frozen=True)
+class Made:
+    """Folders of a warehouse with the log ingested by the workflow, and of one with the night that it made."""
+
+    ingested: Path
+    warehouse: Path
+    config: Path
     dataset: str
-    service: Service
 
 
 def launched(template: str, parameters: Mapping[str, str]) -> None:
@@ -54,19 +69,32 @@ def launched(template: str, parameters: Mapping[str, str]) -> None:
     assert main([template, *(f"--{name}={value}" for name, value in parameters.items())]) == 0, template
 
 
+def command(folder: Path) -> None:
+    """The log of a small world, ingested, and its night."""
+    log = simulated(folder / "log", listeners=30, tracks=200, days=24)
+    ingest(str(folder / "ingested"), "csv", **log_of(log), end_date=NIGHT, settings=SETTINGS)
+    night(World.copy(folder / "ingested", folder / "warehouse").url, NIGHT, SETTINGS)
+    (folder / "settings.yaml").write_text(to_yaml(SETTINGS))
+
+
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory, emulator: Emulator) -> Made:
+def commanded(tmp_path_factory: pytest.TempPathFactory) -> Commanded:
+    """What one command makes of the log, made once for every process that tests; to be copied, not changed."""
+    folder = once(shared(tmp_path_factory) / "commanded", command)
+    return Commanded(*(folder / name for name in ("log", "ingested", "warehouse", "settings.yaml")))
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory, emulator: Emulator, commanded: Commanded) -> Made:
     """The workflow of a first night, walked from its file, every job launched from strings on this machine."""
     folder = tmp_path_factory.mktemp("workflow")
-    log = simulated(folder / "log", listeners=30, tracks=200, days=24)
-    config = folder / "settings.yaml"
-    config.write_text(to_yaml(SETTINGS))
-    warehouse, ingested, dataset = folder / "warehouse", folder / "ingested", emulator.dataset()
+    log, config = commanded.log, commanded.config
+    warehouse, copied, dataset = folder / "warehouse", folder / "ingested", emulator.dataset()
 
     def run(template: str, parameters: Mapping[str, str]) -> bool:
         launched(template, parameters)
         if template == "ingest":
-            shutil.copytree(warehouse, ingested)
+            shutil.copytree(warehouse, copied)
         return False
 
     service = Service(run=run)
@@ -91,7 +119,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, emulator: Emulator) -> Made:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BIGQUERY_EMULATOR_HOST", emulator.url)
         Workflow(yaml.safe_load(WORKFLOW.read_text()), service.calls, datetime.now(UTC), "music").run(argument)
-    return Made(log, ingested, warehouse, config, dataset, service)
+    return Made(copied, warehouse, config, dataset)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from apache_beam.portability.api import beam_runner_api_pb2
 
 from dataflow_templates.launch import IMAGE, main
 from dataflow_templates.templates import TEMPLATES
-from tests.dataflow_templates.conftest import NIGHT, Made
+from tests.dataflow_templates.conftest import NIGHT, Commanded
 from tests.storage_emulator import Storage
 
 WORKER = "europe-docker.pkg.dev/music/nightshelf/worker:1"
@@ -76,15 +76,15 @@ class Described:
 
 
 @pytest.fixture(scope="module")
-def bucket(made: Made, storage: Storage) -> dict[str, str]:
+def bucket(commanded: Commanded, storage: Storage) -> dict[str, str]:
     """URLs of what the launchers read: the log, and warehouses from which each job has something to make."""
     urls = {
-        "log": storage.upload(made.log, "log"),
-        "ingested": storage.upload(made.ingested, "ingested"),
-        "made": storage.upload(made.warehouse, "made"),
+        "log": storage.upload(commanded.log, "log"),
+        "ingested": storage.upload(commanded.ingested, "ingested"),
+        "made": storage.upload(commanded.warehouse, "made"),
     }
     client = storage.client().bucket(storage.bucket)
-    client.blob("settings.yaml").upload_from_filename(made.config)
+    client.blob("settings.yaml").upload_from_filename(commanded.config)
     client.blob("prompts.jsonl").upload_from_string('{"text": "rock"}')
     client.blob("forget.txt").upload_from_string("listener-that-wants-out\n")
     return urls

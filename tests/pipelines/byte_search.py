@@ -48,12 +48,18 @@ def encodings(listener: str) -> dict[str, bytes]:
 
 def found(folder: Path, listeners: Iterable[str]) -> list[str]:
     """`file: encoding` of every place where one of the ids stands."""
-    forms = [(name, form) for listener in listeners for name, form in encodings(listener).items()]
+    stems: dict[
+        bytes, list[tuple[str, bytes]]
+    ] = {}  # forms in base64 differ in their last letter: what is before is one search
+    for listener in listeners:
+        for name, form in encodings(listener).items():
+            stems.setdefault(form[:-1] if name.startswith("base64") else form, []).append((name, form))
     out = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         where = path.relative_to(folder).as_posix()
         for text in (where.encode(), *_contents(path)):
-            out += [f"{where}: {name}" for name, form in forms if form in text]
+            near = [one for stem, forms in stems.items() if stem in text for one in forms]
+            out += [f"{where}: {name}" for name, form in near if form in text]
     return sorted(set(out))
 
 

@@ -1,6 +1,6 @@
 """Makes a night or an ingest in this process and kills it, as a power cut would, at the n-th finished file of a kind.
 
-    python -m tests.pipelines.killer night WAREHOUSE "library/*/_current.json" 1
+    python -m tests.pipelines.killer night WAREHOUSE "library/*/_current.json" 1     # `light`: the night of LIGHT
 
 Every file of a warehouse comes to its name by a rename; the process dies right before one, its bytes already on disk.
 """
@@ -34,7 +34,7 @@ def kill_at(root: Path, pattern: str, n: int) -> None:
 def main(what: str, warehouse: str, pattern: str, n: str, log: str = "") -> None:
     """Run until killed."""
     from pipelines.nightly import night
-    from tests.pipelines.world import NIGHT, SETTINGS, ingested
+    from tests.pipelines.world import LIGHT, NIGHT, SETTINGS, ingested
 
     kill_at(Path(warehouse).resolve(), pattern, int(n))
     if what == "forget":
@@ -46,7 +46,8 @@ def main(what: str, warehouse: str, pattern: str, n: str, log: str = "") -> None
         ingested(Path(log), Path(warehouse))
     else:
         # in this process, which is the one that dies
-        night(warehouse, NIGHT, SETTINGS.model_copy(update={"processes": 1}))
+        settings = LIGHT if what == "light" else SETTINGS
+        night(warehouse, NIGHT, settings.model_copy(update={"processes": 1}))
 
 
 if __name__ == "__main__":

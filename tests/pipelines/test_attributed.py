@@ -16,14 +16,14 @@ from pipelines.recommender.artefacts import fetch
 from pipelines.recommender.ranker_examples import ATTRIBUTED, examples
 from pipelines.train_ranker import train_ranker
 from tests.pipelines.tiny import put
-from tests.pipelines.world import END, NIGHT, SETTINGS, World
+from tests.pipelines.world import END, LIGHT, NIGHT, World
 from transforms.common.hashing import uniform
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse, days
 
 HORIZON = (END - NIGHT).days
-RANKER = SETTINGS.ranker.model_copy(update={"kind": "cross", "promote_tolerance": 1.0})
-CROSS = SETTINGS.model_copy(update={"ranker": RANKER})
+RANKER = LIGHT.ranker.model_copy(update={"kind": "cross", "promote_tolerance": 1.0})
+CROSS = LIGHT.model_copy(update={"ranker": RANKER})
 
 
 def answer(warehouse: Warehouse) -> pl.DataFrame:
@@ -51,11 +51,11 @@ def answer(warehouse: Warehouse) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def answered(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, pl.DataFrame]:
-    warehouse = World.copy(world.made, tmp_path_factory.mktemp("answered") / "w")
+def answered(light: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, pl.DataFrame]:
+    warehouse = World.copy(light.made, tmp_path_factory.mktemp("answered") / "w")
     warehouse.store.delete(f"impressions/date={days(NIGHT, END)[1]}")
     played = answer(warehouse)
-    outcomes(warehouse.url, END, settings=SETTINGS, horizons=[HORIZON])
+    outcomes(warehouse.url, END, settings=LIGHT, horizons=[HORIZON])
     return warehouse, played
 
 
@@ -76,7 +76,7 @@ def test_examples_carry_what_was_shown_played_and_how_likely_it_was_drawn(answer
 
 
 def test_the_ranker_learns_a_head_of_them_and_stores_its_answer(
-    answered: Any, world: World, monkeypatch: pytest.MonkeyPatch
+    answered: Any, light: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warehouse, _ = answered
     # after one epoch it beats nothing; what is looked at is its heads, not whether it is used
@@ -88,11 +88,11 @@ def test_the_ranker_learns_a_head_of_them_and_stores_its_answer(
     p = ranker.heads(features)["p_attributed"]
     assert p.min() > 0 and p.max() < 1 and p.std() > 0
     # the world's own log plays nothing from these shelves, so its ranker has no such head
-    own = load(fetch(str(world.made), world.warehouse.need("rankers", NIGHT), NIGHT))
+    own = load(fetch(str(light.made), light.warehouse.need("rankers", NIGHT), NIGHT))
     assert "p_attributed" not in own.heads(np.zeros((1, len(own.names)), np.float32))
     assert (
-        world.warehouse.read("candidates", NIGHT)["p_attributed"].null_count()
-        == world.warehouse.need("candidates", NIGHT).rows
+        light.warehouse.read("candidates", NIGHT)["p_attributed"].null_count()
+        == light.warehouse.need("candidates", NIGHT).rows
     )
 
 

@@ -15,26 +15,26 @@ from pipelines.cli.main import cli
 from pipelines.evaluate import evaluate
 from pipelines.runtime.config import Settings
 from pipelines.runtime.settings_file import to_yaml
-from tests.pipelines.world import NIGHT, SETTINGS, World
+from tests.pipelines.world import LIGHT, NIGHT, World
 from transforms.common.errors import UserError
 
 
-def asked(world: World, **what: object) -> pl.DataFrame:
-    return compared(world.warehouse.url, NIGHT, SETTINGS, Against(**what))[0]  # type: ignore[arg-type]
+def asked(light: World, **what: object) -> pl.DataFrame:
+    return compared(light.warehouse.url, NIGHT, LIGHT, Against(**what))[0]  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
-def measured(world: World, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+def measured(light: World, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     """What `evaluate` says of everybody, in a copy: the world is other tests' too."""
-    warehouse = World.copy(world.made, tmp_path_factory.mktemp("measured") / "w")
-    evaluate(warehouse.url, NIGHT, 7, settings=SETTINGS)
+    warehouse = World.copy(light.made, tmp_path_factory.mktemp("measured") / "w")
+    evaluate(warehouse.url, NIGHT, 7, settings=LIGHT)
     return warehouse.read("evaluation", NIGHT).filter(segment="all")
 
 
 def test_a_night_beside_itself_differs_in_nothing_and_its_figures_are_those_of_the_evaluation(
-    world: World, measured: pl.DataFrame
+    light: World, measured: pl.DataFrame
 ) -> None:
-    found = asked(world, with_warehouse=world.warehouse.url)
+    found = asked(light, with_warehouse=light.warehouse.url)
     assert found["difference"].abs().max() == 0 and {"ranker", "blend", "shelf:discover-weekly"} <= set(found["model"])
     both = found.join(measured.filter(pl.col("versus").is_null()), on=["model", "target", "metric"])
     assert both.height == found.height
@@ -42,35 +42,35 @@ def test_a_night_beside_itself_differs_in_nothing_and_its_figures_are_those_of_t
 
 
 def test_a_ranker_beside_the_untrained_blend_differs_as_the_evaluation_says(
-    world: World, measured: pl.DataFrame
+    light: World, measured: pl.DataFrame
 ) -> None:
-    found = asked(world, ranker_of="blend").filter(target="unheard", metric="ndcg@50").row(0, named=True)
+    found = asked(light, ranker_of="blend").filter(target="unheard", metric="ndcg@50").row(0, named=True)
     versus = measured.filter(target="unheard", metric="ndcg@50", model="ranker", versus="blend").row(0, named=True)
     assert found["difference"] == pytest.approx(versus["value"], abs=1e-6)
     assert (found["low"], found["high"]) == pytest.approx((versus["low"], versus["high"]), abs=1e-6)
 
 
-def test_other_settings_make_other_shelves_of_the_same_models(world: World, tmp_path: Path) -> None:
+def test_other_settings_make_other_shelves_of_the_same_models(light: World, tmp_path: Path) -> None:
     same, tight = tmp_path / "same.yaml", tmp_path / "tight.yaml"
-    same.write_text(to_yaml(SETTINGS))
+    same.write_text(to_yaml(LIGHT))
     tight.write_text(to_yaml(_with_few_candidates()))
-    kept = asked(world, with_config=str(same), listeners=20)
+    kept = asked(light, with_config=str(same), listeners=20)
     assert kept["difference"].abs().max() == pytest.approx(0, abs=1e-9) and 0 < kept["n"].max() <= 60
-    cut = asked(world, with_config=str(tight), listeners=20).filter(
+    cut = asked(light, with_config=str(tight), listeners=20).filter(
         model="ranker", target="unheard", metric="recall@50"
     )
     assert cut["b"][0] < cut["a"][0]
 
 
 def _with_few_candidates() -> Settings:
-    candidates = SETTINGS.candidates.model_copy(update={"per_source": 1})
-    return SETTINGS.model_copy(update={"candidates": candidates})
+    candidates = LIGHT.candidates.model_copy(update={"per_source": 1})
+    return LIGHT.model_copy(update={"candidates": candidates})
 
 
-def test_what_cannot_be_compared_is_refused_with_what_to_do(world: World, tmp_path: Path) -> None:
+def test_what_cannot_be_compared_is_refused_with_what_to_do(light: World, tmp_path: Path) -> None:
     other = tmp_path / "models.yaml"
-    als = SETTINGS.models.als.model_copy(update={"factors": SETTINGS.models.als.factors + 1})
-    other.write_text(to_yaml(SETTINGS.model_copy(update={"models": SETTINGS.models.model_copy(update={"als": als})})))
+    als = LIGHT.models.als.model_copy(update={"factors": LIGHT.models.als.factors + 1})
+    other.write_text(to_yaml(LIGHT.model_copy(update={"models": LIGHT.models.model_copy(update={"als": als})})))
     later = (NIGHT + timedelta(1)).isoformat()
     for what, message in (
         ({}, "say what the night is compared with"),
@@ -82,11 +82,11 @@ def test_what_cannot_be_compared_is_refused_with_what_to_do(world: World, tmp_pa
         ({"other": NIGHT - timedelta(300)}, "has no data for"),
     ):
         with pytest.raises(UserError, match=message):
-            asked(world, **what)
+            asked(light, **what)
 
 
-def test_the_command_prints_lines_of_80_columns_or_json(world: World) -> None:
-    given = ["compare", "--date", NIGHT.isoformat(), "--ranker-of", "blend", "--warehouse", world.warehouse.url]
+def test_the_command_prints_lines_of_80_columns_or_json(light: World) -> None:
+    given = ["compare", "--date", NIGHT.isoformat(), "--ranker-of", "blend", "--warehouse", light.warehouse.url]
     told = CliRunner().invoke(cli, given)
     assert told.exit_code == 0, told.output
     lines = told.output.splitlines()

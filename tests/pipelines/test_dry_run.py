@@ -19,14 +19,14 @@ from pipelines.nightly import night
 from pipelines.runtime.night_ahead import expected, planned, prepared
 from pipelines.runtime.schedule import Night
 from pipelines.runtime.settings_file import to_yaml
-from tests.pipelines.world import NIGHT, SETTINGS, World
+from tests.pipelines.world import LIGHT, NIGHT, World
 from transforms.common.errors import GateFailed
 from transforms.tables.store_dry import dry
 from transforms.tables.warehouse import Warehouse
 
 
 def asked(folder: Path | str, **over: object) -> Night:
-    return replace(Night(dry(str(folder)), NIGHT, NIGHT, SETTINGS, 0), **over)  # type: ignore[arg-type]
+    return replace(Night(dry(str(folder)), NIGHT, NIGHT, LIGHT, 0), **over)  # type: ignore[arg-type]
 
 
 def everything(folder: Path) -> dict[str, tuple[int, int]]:
@@ -37,10 +37,10 @@ def by_name(lines: list[Line]) -> dict[str, str]:
     return {line.stage: line.why if line.makes else "current" for line in lines}
 
 
-def test_a_fresh_log_is_to_be_folded_first_and_everything_else_after_it(world: World) -> None:
-    before = everything(world.ingested)
-    lines, seconds = dry_run(asked(world.ingested))
-    assert everything(world.ingested) == before, "nothing is written"
+def test_a_fresh_log_is_to_be_folded_first_and_everything_else_after_it(light: World) -> None:
+    before = everything(light.ingested)
+    lines, seconds = dry_run(asked(light.ingested))
+    assert everything(light.ingested) == before, "nothing is written"
     assert all(line.makes for line in lines) and seconds is None, "no such stage has run here"
     assert lines[0].stage.startswith("features ") and lines[0].why == FIRST
     assert all(line.why.startswith("after ") for line in lines[1:])
@@ -52,25 +52,25 @@ def test_a_fresh_log_is_to_be_folded_first_and_everything_else_after_it(world: W
     ]
 
 
-def test_a_night_that_stands_is_current(world: World) -> None:
-    before = everything(world.made)
-    lines, _ = dry_run(asked(world.made))
-    assert everything(world.made) == before
+def test_a_night_that_stands_is_current(light: World) -> None:
+    before = everything(light.made)
+    lines, _ = dry_run(asked(light.made))
+    assert everything(light.made) == before
     assert set(by_name(lines).values()) == {"current"} and [line.job for line in lines][-1] == "blend"
-    head = dry_lines(asked(world.made), lines, None)[0]
+    head = dry_lines(asked(light.made), lines, None)[0]
     assert head == f"night {NIGHT}: 0 of {len(lines)} stages would be made; nothing is written"
 
 
-def test_settings_that_changed_remake_what_reads_them_and_what_reads_that(world: World) -> None:
-    models = SETTINGS.models.model_copy(update={"sample_listeners": 70})
-    lines, seconds = dry_run(asked(world.made, settings=SETTINGS.model_copy(update={"models": models})))
+def test_settings_that_changed_remake_what_reads_them_and_what_reads_that(light: World) -> None:
+    models = LIGHT.models.model_copy(update={"sample_listeners": 70})
+    lines, seconds = dry_run(asked(light.made, settings=LIGHT.model_copy(update={"models": models})))
     found = by_name(lines)
     assert found[f"models {NIGHT}"] == CHANGED and found[f"score {NIGHT}"] == f"after models {NIGHT}"
     assert found[f"ranker {NIGHT}"] == "current" and seconds is not None and seconds > 0
 
 
-def test_an_input_that_moved_is_named(world: World, tmp_path: Path) -> None:
-    warehouse = World.copy(world.made, tmp_path / "w")
+def test_an_input_that_moved_is_named(light: World, tmp_path: Path) -> None:
+    warehouse = World.copy(light.made, tmp_path / "w")
     path = Path(warehouse.url) / f"rankers/date={NIGHT}/_current.json"
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps({**manifest, "version": "another"}))
@@ -79,14 +79,14 @@ def test_an_input_that_moved_is_named(world: World, tmp_path: Path) -> None:
     assert found[f"ranker {NIGHT}"] == CHANGED and found[f"score {NIGHT}"] == f"after ranker {NIGHT}"
 
 
-def test_a_log_that_fails_its_checks_would_begin_nothing(world: World) -> None:
+def test_a_log_that_fails_its_checks_would_begin_nothing(light: World) -> None:
     with pytest.raises(GateFailed, match="freshness"):
-        dry_run(asked(world.made, day=NIGHT + timedelta(400), fit=NIGHT + timedelta(400)))
+        dry_run(asked(light.made, day=NIGHT + timedelta(400), fit=NIGHT + timedelta(400)))
 
 
-def test_the_command_prints_it_and_refuses_what_makes_no_sense(world: World, tmp_path: Path) -> None:
-    (tmp_path / "settings.yaml").write_text(to_yaml(SETTINGS))
-    run = ["run", "--date", str(NIGHT), "--warehouse", str(world.made), "--config", str(tmp_path / "settings.yaml")]
+def test_the_command_prints_it_and_refuses_what_makes_no_sense(light: World, tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text(to_yaml(LIGHT))
+    run = ["run", "--date", str(NIGHT), "--warehouse", str(light.made), "--config", str(tmp_path / "settings.yaml")]
     done = CliRunner().invoke(cli, [*run, "--dry-run"])
     assert done.exit_code == 0 and "nothing is written" in done.output, done.output
     told = json.loads(CliRunner().invoke(cli, [*run, "--dry-run", "--json"]).output)
@@ -96,15 +96,15 @@ def test_the_command_prints_it_and_refuses_what_makes_no_sense(world: World, tmp
 
 
 def test_stages_are_shown_with_the_numbers_that_were_foreseen(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    light: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    warehouse = World.copy(world.made, tmp_path / "w")
+    warehouse = World.copy(light.made, tmp_path / "w")
     warehouse.store.delete(f"shelves/date={NIGHT}")
-    names, seconds = expected(planned(STEPS, *prepared(Night(warehouse.url, NIGHT, NIGHT, SETTINGS, 0))))
+    names, seconds = expected(planned(STEPS, *prepared(Night(warehouse.url, NIGHT, NIGHT, LIGHT, 0))))
     assert len(seconds) == len(names)
     told = io.StringIO()
     monkeypatch.setattr("sys.stderr", told)
-    night(warehouse.url, NIGHT, SETTINGS)
+    night(warehouse.url, NIGHT, LIGHT)
     shown = re.findall(rf"^(\d+) of {len(names)} (.*?):", told.getvalue(), re.MULTILINE)
     assert [names[int(n) - 1] for n, _ in shown] == [name for _, name in shown] and shown, told.getvalue()
     assert {name for _, name in shown} == set(names), "every stage that was foreseen is shown"

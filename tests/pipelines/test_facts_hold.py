@@ -22,7 +22,7 @@ NIGHT = FIRST + timedelta(7)
 SETTINGS = Settings.model_validate(
     {
         "shards": 1,
-        "models": {"als": {"factors": 8, "iterations": 2}, "use_two_tower": False},
+        "models": {"als": {"factors": 8, "iterations": 2}, "use_two_tower": False, "use_sequence": False},
         "candidates": {"per_source": 60},
         "bootstrap": {"nights": 1, "days_apart": 2},
         "outcomes": {"horizons": [2]},

@@ -19,7 +19,7 @@ from pipelines.publish import publish
 from pipelines.recommender.scoring import Scorer
 from pipelines.runtime import check
 from tests.pipelines.test_ingest import MAPPING, log, run
-from tests.pipelines.world import NIGHT, SETTINGS, World, manifests
+from tests.pipelines.world import LIGHT, NIGHT, World, manifests
 from transforms.common.errors import GateFailed
 from transforms.gates import measure
 from transforms.gates.check import failed
@@ -32,7 +32,7 @@ from transforms.tables.warehouse import Warehouse
 from transforms.tables.writing import write_frame
 
 NEXT = NIGHT + timedelta(1)
-STRICT = SETTINGS.model_copy(update={"gates": GateSettings(min_rows=100)})
+STRICT = LIGHT.model_copy(update={"gates": GateSettings(min_rows=100)})
 MADE = ("candidates", "draws", "listener_embeddings", "removed", "carried", "shelves")
 
 
@@ -51,8 +51,8 @@ def tonight(warehouse: Warehouse, **more: object) -> None:
 
 
 @pytest.fixture
-def warehouse(world: World, tmp_path: Path) -> Warehouse:
-    return World.copy(world.made, tmp_path / "w")
+def warehouse(light: World, tmp_path: Path) -> Warehouse:
+    return World.copy(light.made, tmp_path / "w")
 
 
 def test_a_night_without_half_of_its_listens_is_not_begun_until_somebody_accepts_it(warehouse: Warehouse) -> None:
@@ -168,7 +168,7 @@ def test_a_date_before_any_listens_is_told_in_words(warehouse: Warehouse) -> Non
 def test_gates_that_are_not_enforced_are_recorded(warehouse: Warehouse) -> None:
     warehouse.store.delete(f"listens/date={NEXT}")
     gates = GateSettings(min_rows=100, enforce=False)
-    night(warehouse.url, NEXT, SETTINGS.model_copy(update={"gates": gates}), fit_date=NIGHT)
+    night(warehouse.url, NEXT, LIGHT.model_copy(update={"gates": gates}), fit_date=NIGHT)
     assert warehouse.need("shelves", NEXT).extra["accepted"] == ["volume", "freshness"]
 
 
@@ -203,7 +203,7 @@ def test_a_night_of_before_a_column_was_declared_passes(warehouse: Warehouse) ->
 
 def test_a_sick_batch_is_not_ingested_until_somebody_accepts_it(tmp_path: Path) -> None:
     (tmp_path / "mapping.yaml").write_text(MAPPING)
-    strict = SETTINGS.model_copy(update={"gates": GateSettings(min_rows=5)})
+    strict = LIGHT.model_copy(update={"gates": GateSettings(min_rows=5)})
     sick = log(tmp_path / "a.csv", *[("ann", f"t{n}", n) for n in range(6)], broken=4)
     with pytest.raises(GateFailed, match="rejects: 40.0% of 10 lines were refused") as held:
         run(tmp_path, sick, settings=strict)

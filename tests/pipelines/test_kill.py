@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipelines.nightly import night
 from tests.pipelines.kill_points import FIVE
-from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, ingested, manifests, without
+from tests.pipelines.world import LIGHT, NIGHT, World, hashes, ingested, manifests, without
 from transforms.tables.upkeep import check_table, states
 from transforms.tables.warehouse import Warehouse
 
@@ -45,13 +45,13 @@ def assert_equal(warehouse: Warehouse, other: Warehouse) -> None:
     assert versions[0] == versions[1]
 
 
-def test_a_night_killed_again_and_again_ends_with_the_bytes_of_one_that_was_not(world, tmp_path):
-    """`python -m tests.benchmarks.survival --night` kills at all twenty points, in a world of 200 listeners."""
-    warehouse = World.copy(world.made, tmp_path / "killed")
+def test_a_night_killed_again_and_again_ends_with_the_bytes_of_one_that_was_not(light, tmp_path):
+    """`python -m tests.benchmarks.survival --night` kills at all twenty points, with every model and 200 listeners."""
+    warehouse = World.copy(light.made, tmp_path / "killed")
     without(warehouse, NIGHT)
     seen = [set(manifests(warehouse))]
     for pattern, n, _ in FIVE:
-        killed("night", warehouse, pattern, n)
+        killed("light", warehouse, pattern, n)
         assert_readable(warehouse)
         seen.append(set(manifests(warehouse)))
         assert seen[-1] >= seen[-2]
@@ -60,11 +60,11 @@ def test_a_night_killed_again_and_again_ends_with_the_bytes_of_one_that_was_not(
             pattern == "runs/*"
         )  # readers enter at the shelves: they come last, and all of a night with them
     assert {f"rankers@{NIGHT}", f"candidates@{NIGHT}"} == seen[-2] - seen[-3], "a night half committed"
-    night(warehouse.url, NIGHT, SETTINGS)
-    assert_equal(warehouse, world.warehouse)
+    night(warehouse.url, NIGHT, LIGHT)
+    assert_equal(warehouse, light.warehouse)
 
 
-def test_an_ingest_killed_again_and_again(world, tmp_path):
+def test_an_ingest_killed_again_and_again(unmade, tmp_path):
     warehouse = Warehouse(str(tmp_path / "killed"))
     reached = []
     for pattern, n in (
@@ -73,10 +73,10 @@ def test_an_ingest_killed_again_and_again(world, tmp_path):
         ("tracks/*/_current.json", 1),
         ("rejects/*/_current.json", 1),
     ):
-        killed("ingest", warehouse, pattern, n, world.log)
+        killed("ingest", warehouse, pattern, n, unmade.log)
         assert_readable(warehouse)
         reached.append(len(manifests(warehouse)))
         assert warehouse.dates("rejects") == []  # the ledger comes last: the files do not count as ingested
     assert reached == sorted(set(reached)) and reached[0] == 0
-    assert ingested(world.log, Path(warehouse.url)).url == warehouse.url
-    assert_equal(warehouse, Warehouse(str(world.ingested)))
+    assert ingested(unmade.log, Path(warehouse.url)).url == warehouse.url
+    assert_equal(warehouse, Warehouse(str(unmade.ingested)))

@@ -8,23 +8,17 @@ import polars as pl
 import pytest
 
 from pipelines.live import END, Plan, live
-from tests.pipelines.world import SETTINGS
+from tests.pipelines.world import LIGHT
 from transforms.common.errors import UserError
 from transforms.tables.warehouse import Warehouse, days
 
 PLAN = Plan(listeners=80, tracks=600, days=3, history=21, fit_every=7, seed=3)
-SMALL = SETTINGS.model_copy(
-    update={
-        "models": SETTINGS.models.model_copy(update={"use_two_tower": False, "use_sequence": False}),
-        "ranker": SETTINGS.ranker.model_copy(update={"kind": "linear"}),
-    }
-)
 
 
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pl.DataFrame]:
     out = tmp_path_factory.mktemp("live") / "world"
-    return out, live(PLAN, str(out), settings=SMALL)
+    return out, live(PLAN, str(out), settings=LIGHT)
 
 
 def test_ours_please_more_than_luck_and_less_than_the_truth_would(
@@ -34,7 +28,7 @@ def test_ours_please_more_than_luck_and_less_than_the_truth_would(
 
     finished = {}
     for shows in ("random", "oracle"):
-        outcome = live(replace(PLAN, shows=shows), str(tmp_path / shows), settings=SMALL)  # type: ignore[arg-type]
+        outcome = live(replace(PLAN, shows=shows), str(tmp_path / shows), settings=LIGHT)  # type: ignore[arg-type]
         finished[shows] = outcome["finished"].sum() / outcome["sessions"].sum()
     mine = ours[1]["finished"].sum() / ours[1]["sessions"].sum()
     assert finished["random"] < mine < finished["oracle"]
@@ -68,9 +62,9 @@ def test_the_same_command_again_goes_on_and_another_world_is_refused(
 
     out, outcome = ours
     luck = replace(PLAN, shows="random")
-    first = live(luck, str(tmp_path / "w"), settings=SMALL)
+    first = live(luck, str(tmp_path / "w"), settings=LIGHT)
     (tmp_path / "w" / "state" / f"date={END}.npz").unlink()  # as if it had been killed on the last day
-    assert live(luck, str(tmp_path / "w"), settings=SMALL).equals(first)
+    assert live(luck, str(tmp_path / "w"), settings=LIGHT).equals(first)
     with pytest.raises(UserError, match="different: seed"):
-        live(replace(luck, seed=4), str(tmp_path / "w"), settings=SMALL)
-    assert live(PLAN, str(out), settings=SMALL).equals(outcome), "every day was lived"
+        live(replace(luck, seed=4), str(tmp_path / "w"), settings=LIGHT)
+    assert live(PLAN, str(out), settings=LIGHT).equals(outcome), "every day was lived"

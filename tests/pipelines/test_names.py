@@ -135,7 +135,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> str:
     settings = Settings.model_validate(
         {
             "shards": 1,
-            "models": {"als": {"factors": 8, "iterations": 2}, "use_two_tower": False},
+            "models": {"als": {"factors": 8, "iterations": 2}, "use_two_tower": False, "use_sequence": False},
             "bootstrap": {"nights": 1, "days_apart": 1},
             "outcomes": {"horizons": [1]},
             "ranker": {"kind": "blend"},

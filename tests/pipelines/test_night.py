@@ -21,7 +21,7 @@ from pipelines.recommender.registry import read_by
 from pipelines.recommender.scoring import Scorer
 from pipelines.recommender.scoring_plan import Plan
 from tests.pipelines.tiny import put
-from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, manifests, without
+from tests.pipelines.world import LIGHT, NIGHT, SETTINGS, World, hashes, manifests, without
 from transforms.common.errors import UserError
 from transforms.reporting.models import table as models_took
 from transforms.shelves.home_learning import DAYS
@@ -234,20 +234,20 @@ def test_previews_commit_nothing(world, tmp_path, capsys):
         preview(warehouse.url, NIGHT, NIGHT, SETTINGS, shelves=["nosuch"])
 
 
-def test_a_fit_date_scores_a_later_night_with_the_models_as_of_then(world, tmp_path):
-    warehouse = World.copy(world.made, tmp_path / "fit")
+def test_a_fit_date_scores_a_later_night_with_the_models_as_of_then(light, tmp_path):
+    warehouse = World.copy(light.made, tmp_path / "fit")
     later = NIGHT + timedelta(1)
-    night(warehouse.url, later, SETTINGS, fit_date=NIGHT)
+    night(warehouse.url, later, LIGHT, fit_date=NIGHT)
     inputs = warehouse.need("shelves", later).inputs
     assert {inputs[f"{t}@{NIGHT}"] for t in ("models", "rankers")} == {
-        world.warehouse.need(t, NIGHT).version for t in ("models", "rankers")
+        light.warehouse.need(t, NIGHT).version for t in ("models", "rankers")
     }
     assert f"library@{later}" in inputs
     assert f"models@{later}" not in inputs
     assert warehouse.current("models", later) is None
     assert set(warehouse.read("shelves", later)["run_date"]) == {later}
     with pytest.raises(UserError, match="later than the night"):
-        night(warehouse.url, NIGHT, SETTINGS, fit_date=later)
+        night(warehouse.url, NIGHT, LIGHT, fit_date=later)
 
 
 def test_the_night_equals_a_direct_computation_in_memory(world):

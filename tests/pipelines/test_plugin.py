@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 from pipelines.runtime.settings_file import to_yaml
-from tests.pipelines.world import NIGHT, SETTINGS, simulated
+from tests.pipelines.world import LIGHT, NIGHT, simulated
 from transforms.tables.warehouse import Warehouse
 
 ROOT = Path(__file__).parents[2]
@@ -78,7 +78,7 @@ def night_with_it(environment: dict[str, str], tmp_path_factory: pytest.TempPath
     world = simulated(folder / "world", listeners=30, tracks=300, days=20)
     log, tracks = piped(world)
     (settings,) = code("yaml", "# settings.yaml")
-    (folder / "settings.yaml").write_text(settings + to_yaml(SETTINGS).partition("\nshelves:")[0])
+    (folder / "settings.yaml").write_text(settings + to_yaml(LIGHT).partition("\nshelves:")[0])
     warehouse, end = folder / "warehouse", NIGHT + timedelta(3)
     who = log.read_text().partition("|")[0]
     options = f"--warehouse {warehouse} --config {folder / 'settings.yaml'}"

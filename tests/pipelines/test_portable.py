@@ -13,7 +13,7 @@ from apache_beam.coders import coders
 from pipelines import features, ingest, outcomes, score, train, train_ranker
 from pipelines.nightly import night
 from pipelines.runtime import jobs
-from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, ingested, manifests, without
+from tests.pipelines.world import LIGHT, NIGHT, World, hashes, ingested, manifests, without
 from tests.portable import portable_args
 from transforms.tables.beam import ChunkCoder
 from transforms.tables.warehouse import Warehouse
@@ -22,21 +22,24 @@ GROUP_BY_KEY = "beam:transform:group_by_key:v1"
 KEYS = (coders.VarIntCoder, coders.StrUtf8Coder)
 
 
-def test_fresh_workers_make_the_tables_of_the_local_runner(world, tmp_path):
-    """Ingest, features, outcomes, train, ranker and score, each in a worker process that has only the installed package."""
+def test_fresh_workers_make_the_tables_of_the_local_runner(light, tmp_path):
+    """Ingest, features, outcomes, train, ranker and score, each in a worker process that has only the installed package.
+
+    The models make no difference to the graphs; those of TensorFlow are fitted in such workers by `make flink`.
+    """
     with portable_args(tmp_path) as args:
-        fresh = ingested(world.log, tmp_path / "ingested", beam_args=tuple(args))
-        warehouse = World.copy(world.made, tmp_path / "made")
+        fresh = ingested(light.log, tmp_path / "ingested", beam_args=tuple(args))
+        warehouse = World.copy(light.made, tmp_path / "made")
         without(warehouse, NIGHT)
         assert f"shelves@{NIGHT}" not in manifests(warehouse)
-        night(warehouse.url, NIGHT, SETTINGS, beam_args=args)
+        night(warehouse.url, NIGHT, LIGHT, beam_args=args)
     log = (tmp_path / "portable.log").read_text()
     assert log.count("Starting worker with command") >= 6  # one a job, and one more where a step asks for memory
-    assert hashes(fresh) == hashes(Warehouse(str(world.ingested)))
+    assert hashes(fresh) == hashes(Warehouse(str(light.ingested)))
     assert {k: m.version for k, m in manifests(warehouse).items()} == {
-        k: m.version for k, m in manifests(world.warehouse).items()
+        k: m.version for k, m in manifests(light.warehouse).items()
     }
-    made, local = hashes(warehouse), hashes(world.warehouse)
+    made, local = hashes(warehouse), hashes(light.warehouse)
     assert [key for key in local if made[key] != local[key]] == []
 
 
@@ -71,13 +74,13 @@ def grouped(pipeline: beam.Pipeline) -> dict[str, coders.Coder]:
     }
 
 
-def test_no_key_is_pickled(world, tmp_path, monkeypatch):
+def test_no_key_is_pickled(light, tmp_path, monkeypatch):
     """Keys are int or str; what is grouped by them is Arrow bytes."""
-    warehouse = World.copy(world.made, tmp_path / "made")
-    other = SETTINGS.model_copy(update={"seed": 1, "co_listens": SETTINGS.co_listens.model_copy(update={"cap": 3})})
-    wider = SETTINGS.model_copy(update={"shards": 4})
+    warehouse = World.copy(light.made, tmp_path / "made")
+    other = LIGHT.model_copy(update={"seed": 1, "co_listens": LIGHT.co_listens.model_copy(update={"cap": 3})})
+    wider = LIGHT.model_copy(update={"shards": 4})
     pipelines = {
-        "ingest": graph(monkeypatch, ingest, lambda: ingested(world.log, tmp_path / "empty")),
+        "ingest": graph(monkeypatch, ingest, lambda: ingested(light.log, tmp_path / "empty")),
         "features": graph(monkeypatch, features, lambda: features.features(warehouse.url, NIGHT, NIGHT, other)),
         "train": graph(monkeypatch, train, lambda: train.train(warehouse.url, NIGHT, settings=other)),
         "ranker": graph(

@@ -16,14 +16,14 @@ from pipelines.cli.main import cli
 from pipelines.cli.preview import preview
 from pipelines.runtime.settings_file import to_yaml
 from tests.pipelines.test_kill import assert_readable
-from tests.pipelines.world import END, NIGHT, SETTINGS, World, hashes, manifests
+from tests.pipelines.world import END, LIGHT, NIGHT, World, hashes, manifests
 from transforms.common.errors import UserError
 from transforms.tables.warehouse import Warehouse
 
 
 @pytest.fixture(scope="module")
-def warehouse(world: World, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    return World.copy(world.made, tmp_path_factory.mktemp("preview") / "w")
+def warehouse(light: World, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    return World.copy(light.made, tmp_path_factory.mktemp("preview") / "w")
 
 
 def listeners(warehouse: Warehouse, count: int) -> list[str]:
@@ -38,21 +38,21 @@ def test_a_date_that_is_not_folded_is_neither_folded_nor_fitted_for_a_preview(
     with pytest.raises(
         UserError, match=rf"is not folded; make it with `nightshelf run --date {END}`, or preview {NIGHT}"
     ):
-        preview(warehouse.url, END, END, SETTINGS, shelves=["on-repeat"], listeners_file=str(tmp_path / "one.txt"))
+        preview(warehouse.url, END, END, LIGHT, shelves=["on-repeat"], listeners_file=str(tmp_path / "one.txt"))
     assert manifests(warehouse) == before
     assert sorted(warehouse.dates("library"))[-1] == NIGHT
 
 
-def test_without_models_of_its_fit_date_a_preview_names_a_night_that_has_some(world: World, tmp_path: Path) -> None:
-    warehouse = World.copy(world.made, tmp_path / "w")
+def test_without_models_of_its_fit_date_a_preview_names_a_night_that_has_some(light: World, tmp_path: Path) -> None:
+    warehouse = World.copy(light.made, tmp_path / "w")
     bootstrap = NIGHT - timedelta(3)
     assert warehouse.current("models", bootstrap) is not None  # fitted for the first ranker, and not for shelves
     with pytest.raises(
         UserError, match=f"no models of {bootstrap}; make them with `nightshelf run --date {bootstrap}`$"
     ):
-        preview(warehouse.url, bootstrap, bootstrap, SETTINGS, shelves=["on-repeat"])
+        preview(warehouse.url, bootstrap, bootstrap, LIGHT, shelves=["on-repeat"])
     with pytest.raises(UserError, match=f"no models of {bootstrap}; .* --fit-date {NIGHT}$"):
-        preview(warehouse.url, NIGHT, bootstrap, SETTINGS, shelves=["on-repeat"])
+        preview(warehouse.url, NIGHT, bootstrap, LIGHT, shelves=["on-repeat"])
 
 
 def test_a_shelf_that_is_added_to_the_settings_is_previewed_without_remaking_the_night(
@@ -61,10 +61,10 @@ def test_a_shelf_that_is_added_to_the_settings_is_previewed_without_remaking_the
     before = manifests(warehouse)
     who = [*listeners(warehouse, 2), "nobody-of-that-name"]
     (tmp_path / "ids.txt").write_text("\n".join(who))
-    changed = SETTINGS.model_dump(mode="json")
+    changed = LIGHT.model_dump(mode="json")
     changed["shelves"]["shelves"].append({"shelf_id": "mine", "title": "Mine"})
     changed["models"]["als"]["iterations"] = 2  # a night would fit its models again
-    added = type(SETTINGS).model_validate(changed)
+    added = type(LIGHT).model_validate(changed)
     (tmp_path / "settings.yaml").write_text(to_yaml(added))
     words = ["run", "--date", str(NIGHT), "--warehouse", warehouse.url, "--config", str(tmp_path / "settings.yaml")]
     cli([*words, "--shelf", "mine", "--listeners", str(tmp_path / "ids.txt")], standalone_mode=False)
@@ -87,10 +87,10 @@ def test_against_the_stored_night_it_says_what_changed_for_whom(
     words += ["--listeners", str(tmp_path / "ids.txt")]
     printed = []
     for size in (20, 5):
-        changed = SETTINGS.model_dump(mode="json")
+        changed = LIGHT.model_dump(mode="json")
         for shelf in changed["shelves"]["shelves"]:
             shelf["size"] = size if shelf["shelf_id"] == "on-repeat" else shelf["size"]
-        (tmp_path / "settings.yaml").write_text(to_yaml(type(SETTINGS).model_validate(changed)))
+        (tmp_path / "settings.yaml").write_text(to_yaml(type(LIGHT).model_validate(changed)))
         cli([*words, "--config", str(tmp_path / "settings.yaml")], standalone_mode=False)
         printed.append(capsys.readouterr().out)
     stored = warehouse.read("shelves", NIGHT).filter(
@@ -109,7 +109,7 @@ def test_a_file_that_names_nobody_who_is_known_is_refused(
 ) -> None:
     (tmp_path / "ids.txt").write_text("nobody-of-that-name\n")
     with pytest.raises(UserError, match=f"^0 of 1 listeners are known on {NIGHT}") as refused:
-        preview(warehouse.url, NIGHT, NIGHT, SETTINGS, listeners_file=str(tmp_path / "ids.txt"))
+        preview(warehouse.url, NIGHT, NIGHT, LIGHT, listeners_file=str(tmp_path / "ids.txt"))
     assert "nobody-of-that-name" not in str(refused.value) + "".join(capsys.readouterr())
 
 
@@ -133,17 +133,17 @@ ALLOWED = subprocess.run([*OWN_MOUNTS, "mount", "-t", "tmpfs", "none", "/mnt"], 
 @pytest.mark.skipif(not ALLOWED, reason="a disk of one's own takes the right to mount")
 @pytest.mark.parametrize("left", [0, 40_960])
 def test_on_a_full_disk_a_preview_ends_in_a_sentence_and_leaves_the_night_alone(
-    left: int, world: World, tmp_path: Path
+    left: int, light: World, tmp_path: Path
 ) -> None:
-    (tmp_path / "settings.yaml").write_text(to_yaml(SETTINGS))
+    (tmp_path / "settings.yaml").write_text(to_yaml(LIGHT))
     (tmp_path / "room").mkdir()
     words = ["run", "--date", str(NIGHT), "--warehouse", str(tmp_path / "room/w"), "--shelf", "on-repeat"]
     command = [sys.executable, "-m", "pipelines.cli.main", *words, "--config", str(tmp_path / "settings.yaml")]
-    own = {"ROOM": str(tmp_path / "room"), "MADE": str(world.made), "KEPT": str(tmp_path / "kept"), "LEFT": str(left)}
+    own = {"ROOM": str(tmp_path / "room"), "MADE": str(light.made), "KEPT": str(tmp_path / "kept"), "LEFT": str(left)}
     line = [*OWN_MOUNTS, "bash", "-c", SMALL_DISK, "bash", *command]
     done = subprocess.run(line, cwd=ROOT, env={**os.environ, **own}, capture_output=True, text=True)
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 2 and last.startswith("nightshelf: "), done.stderr[-2000:]
     assert "No space left on device" in last and "make room" in last and "same command again" in last
-    assert hashes(Warehouse(str(tmp_path / "kept"))) == hashes(world.warehouse)
+    assert hashes(Warehouse(str(tmp_path / "kept"))) == hashes(light.warehouse)
     assert_readable(Warehouse(str(tmp_path / "kept")))

@@ -19,6 +19,7 @@ from transforms.tables.warehouse import Warehouse
 SHELVES = tuple(shelf for shelf in MADE.shelves.shelves if not shelf.shelf_id.startswith("next-session-"))
 OFF = MADE.model_copy(
     update={
+        "bootstrap": MADE.bootstrap.model_copy(update={"nights": 1}),
         "signals": MADE.signals.model_copy(update={"stored": ()}),
         "shelves": MADE.shelves.model_copy(update={"shelves": SHELVES}),
     }

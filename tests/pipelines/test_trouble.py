@@ -24,7 +24,7 @@ from pipelines.recommender import artefacts
 from pipelines.runtime.settings_file import to_yaml
 from tests.pipelines.test_kill import assert_equal, assert_readable
 from tests.pipelines.tiny import put
-from tests.pipelines.world import NIGHT, SETTINGS, World, hashes, manifests
+from tests.pipelines.world import LIGHT, NIGHT, World, hashes, manifests
 from transforms.common.errors import LostRace, UserError
 from transforms.listening.fold import OUTPUTS
 from transforms.signals.fold import LISTENER, TRACK
@@ -35,9 +35,9 @@ SCORED = ("candidates", "draws", "listener_embeddings", "removed", "carried", "s
 
 
 @pytest.fixture
-def warehouse(world: World, tmp_path: Path) -> Warehouse:
+def warehouse(light: World, tmp_path: Path) -> Warehouse:
     """The night is made."""
-    return World.copy(world.made, tmp_path / "w")
+    return World.copy(light.made, tmp_path / "w")
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def unscored(warehouse: Warehouse) -> Warehouse:
 @pytest.fixture
 def settings(tmp_path: Path) -> str:
     path = tmp_path / "settings.yaml"
-    path.write_text(to_yaml(SETTINGS))
+    path.write_text(to_yaml(LIGHT))
     return str(path)
 
 
@@ -87,7 +87,7 @@ class Reader:
 
 
 def test_a_disk_that_is_full_says_so_and_with_room_the_night_goes_on(
-    unscored: Warehouse, world: World, settings: str
+    unscored: Warehouse, light: World, settings: str
 ) -> None:
     before = manifests(unscored)
     done = subprocess.run(troubled("full", unscored, settings, "20000"), capture_output=True, text=True)
@@ -95,17 +95,17 @@ def test_a_disk_that_is_full_says_so_and_with_room_the_night_goes_on(
     assert "make room" in done.stderr and "same command again" in done.stderr and "Traceback" not in done.stderr
     assert manifests(unscored) == before
     assert_readable(unscored)
-    night(unscored.url, NIGHT, SETTINGS)
-    assert_equal(unscored, world.warehouse)
+    night(unscored.url, NIGHT, LIGHT)
+    assert_equal(unscored, light.warehouse)
 
 
-def test_a_clock_that_jumps_changes_nothing(unscored: Warehouse, world: World, settings: str) -> None:
+def test_a_clock_that_jumps_changes_nothing(unscored: Warehouse, light: World, settings: str) -> None:
     done = subprocess.run(troubled("clock", unscored, settings, "86400"), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert_equal(unscored, world.warehouse)
+    assert_equal(unscored, light.warehouse)
 
 
-def test_of_two_runs_at_once_one_wins_and_the_other_says_so(unscored: Warehouse, world: World, settings: str) -> None:
+def test_of_two_runs_at_once_one_wins_and_the_other_says_so(unscored: Warehouse, light: World, settings: str) -> None:
     with subprocess.Popen(
         troubled("wait", unscored, settings, "shelves/*.parquet"),
         stdin=subprocess.PIPE,
@@ -116,15 +116,15 @@ def test_of_two_runs_at_once_one_wins_and_the_other_says_so(unscored: Warehouse,
         assert late.stdout is not None
         assert late.stdout.readline() == "reached\n"
         with Reader(unscored) as reader:
-            night(unscored.url, NIGHT, SETTINGS)
+            night(unscored.url, NIGHT, LIGHT)
             winner = unscored.need("shelves", NIGHT)
             _, said = late.communicate("go on\n")
         assert late.returncode == LostRace.exit_code, said[-2000:]
     assert f"was committed by run {unscored.need('candidates', NIGHT).run_id}" in said and "Traceback" not in said
     assert unscored.need("shelves", NIGHT) == winner
     assert reader.whole and not reader.wrong
-    assert_equal(unscored, world.warehouse)
-    night(unscored.url, NIGHT, SETTINGS)  # the loser's command again: there is nothing left to do
+    assert_equal(unscored, light.warehouse)
+    night(unscored.url, NIGHT, LIGHT)  # the loser's command again: there is nothing left to do
     assert unscored.need("shelves", NIGHT) == winner
 
 
@@ -151,16 +151,16 @@ def test_damage_is_never_read_as_data(warehouse: Warehouse, damage: Callable[[Pa
         assert [f.table for f in faults(warehouse, NIGHT) if entry.path in f.words[0]] == [table]
 
 
-def test_a_damaged_shard_is_named_and_made_again(unscored: Warehouse, world: World) -> None:
+def test_a_damaged_shard_is_named_and_made_again(unscored: Warehouse, light: World) -> None:
     entry = unscored.need("sessions", NIGHT).files[0]
     flip(Path(unscored.url) / entry.path)
     with pytest.raises(UserError, match=rf"{entry.path} is missing or damaged.*nightshelf repair --date {NIGHT}"):
-        night(unscored.url, NIGHT, SETTINGS)
+        night(unscored.url, NIGHT, LIGHT)
     lines = list(repair(unscored.url, NIGHT))
     assert entry.path in lines[0] and f"features --from {NIGHT} --to {NIGHT}" in lines[-1]
     assert is_marked(unscored.need("sessions", NIGHT))
-    night(unscored.url, NIGHT, SETTINGS)
-    assert_equal(unscored, world.warehouse)
+    night(unscored.url, NIGHT, LIGHT)
+    assert_equal(unscored, light.warehouse)
     assert list(repair(unscored.url)) == ["nothing is damaged"]
 
 
@@ -168,7 +168,7 @@ def test_repair_knows_what_the_fold_makes() -> None:
     assert {*OUTPUTS, LISTENER, TRACK} == FOLDED
 
 
-def test_a_damaged_library_is_made_again_with_those_that_build_on_it(warehouse: Warehouse, world: World) -> None:
+def test_a_damaged_library_is_made_again_with_those_that_build_on_it(warehouse: Warehouse, light: World) -> None:
     first = warehouse.dates("library")[0]
     flip(Path(warehouse.url) / warehouse.need("library", first).files[0].path)
     list(repair(warehouse.url))
@@ -178,8 +178,8 @@ def test_a_damaged_library_is_made_again_with_those_that_build_on_it(warehouse: 
     }
     chained = {d for d, dates in chains.items() if str(first) in dates}
     assert marked == chained and first in marked
-    features(warehouse.url, first, NIGHT, settings=SETTINGS)
-    assert hashes(warehouse) == hashes(world.warehouse) and not list(faults(warehouse))
+    features(warehouse.url, first, NIGHT, settings=LIGHT)
+    assert hashes(warehouse) == hashes(light.warehouse) and not list(faults(warehouse))
 
 
 @pytest.mark.parametrize("how", ["features", "run", "backfill of the damaged date alone"])
@@ -200,7 +200,7 @@ def test_a_night_on_top_of_a_damaged_library_is_made_once_it_was_marked(warehous
     with pytest.raises(
         UserError, match=rf"library/date={first}.* is missing or damaged.*nightshelf repair --date {first}"
     ):
-        night(warehouse.url, after, SETTINGS, fit_date=NIGHT)
+        night(warehouse.url, after, LIGHT, fit_date=NIGHT)
     said = list(repair(warehouse.url, first))
     assert f"library of {first} is marked to be made again, and so are those built on it: {last}, {after}" in said[1]
     named = f"library of {first}, {last}, {after}; make it with `nightshelf features --from {first} --to {after}`"
@@ -209,18 +209,18 @@ def test_a_night_on_top_of_a_damaged_library_is_made_once_it_was_marked(warehous
     assert named in status and "waiting to be made" in status
 
     if how.startswith("backfill"):
-        backfill(warehouse.url, first, first, SETTINGS)
+        backfill(warehouse.url, first, first, LIGHT)
         left = f"library of {last}, {after}; make it with `nightshelf features --from {last} --to {after}`"
         assert left in list(repair(warehouse.url, dry_run=True))[-1], "the later ones still build on what was damaged"
     if how == "features":
         command = re.search(r"`nightshelf (features .*)`", said[-1])
         assert command is not None
         path = Path(warehouse.url).parent / "settings.yaml"
-        path.write_text(to_yaml(SETTINGS))
+        path.write_text(to_yaml(LIGHT))
         done = CliRunner().invoke(cli, [*command[1].split(), "--warehouse", warehouse.url, "--config", str(path)])
         assert done.exception is None
         assert list(repair(warehouse.url, dry_run=True)) == ["nothing is damaged"]
-    night(warehouse.url, after, SETTINGS, fit_date=NIGHT)
+    night(warehouse.url, after, LIGHT, fit_date=NIGHT)
     assert list(repair(warehouse.url, dry_run=True)) == ["nothing is damaged"]
     assert {k: v for k, v in hashes(warehouse).items() if k in whole} == whole, "also with a catalog that came since"
     assert warehouse.read("shelves", after).height
@@ -236,7 +236,7 @@ def test_what_was_ingested_cannot_be_made_again_and_is_asked_for_by_its_hash(war
     assert list(repair(warehouse.url, NIGHT)) == ["nothing is damaged"]
 
 
-def test_a_model_that_is_not_what_was_committed_is_not_loaded(unscored: Warehouse, world: World) -> None:
+def test_a_model_that_is_not_what_was_committed_is_not_loaded(unscored: Warehouse, light: World) -> None:
     entry = next(f for f in unscored.need("models", NIGHT).files if f.path.endswith(".npy"))
     file = Path(unscored.url) / entry.path
     data = file.read_bytes()
@@ -247,15 +247,15 @@ def test_a_model_that_is_not_what_was_committed_is_not_loaded(unscored: Warehous
     file.write_bytes(data)
     flip(file)
     with pytest.raises(UserError, match=rf"model file {entry.path} is not what was.*nightshelf repair --date {NIGHT}"):
-        night(unscored.url, NIGHT, SETTINGS)
+        night(unscored.url, NIGHT, LIGHT)
     assert unscored.current("shelves", NIGHT) is None
     list(repair(unscored.url))
-    backfill(unscored.url, NIGHT, NIGHT, SETTINGS)
-    assert_equal(unscored, world.warehouse)
+    backfill(unscored.url, NIGHT, NIGHT, LIGHT)
+    assert_equal(unscored, light.warehouse)
 
 
 @pytest.mark.parametrize("table", ["shelves", "listens"])
-def test_half_a_manifest_is_named_and_put_back(warehouse: Warehouse, world: World, table: str) -> None:
+def test_half_a_manifest_is_named_and_put_back(warehouse: Warehouse, light: World, table: str) -> None:
     path, whole = f"{table}/date={NIGHT}/_current.json", warehouse.need(table, NIGHT)
     cut(Path(warehouse.url) / path)
     with pytest.raises(UserError, match=rf"{path} is not a manifest.*nightshelf repair --date {NIGHT}"):
@@ -266,8 +266,8 @@ def test_half_a_manifest_is_named_and_put_back(warehouse: Warehouse, world: Worl
         assert warehouse.need(table, NIGHT) == whole
         return
     assert warehouse.read(table, NIGHT).height == whole.rows, "readers have it again before it is made again"
-    backfill(warehouse.url, NIGHT, NIGHT, SETTINGS)
-    assert_equal(warehouse, world.warehouse)
+    backfill(warehouse.url, NIGHT, NIGHT, LIGHT)
+    assert_equal(warehouse, light.warehouse)
 
 
 def test_a_date_of_listens_that_is_missing_is_made_when_it_comes(warehouse: Warehouse, tmp_path: Path) -> None:
@@ -277,9 +277,9 @@ def test_a_date_of_listens_that_is_missing_is_made_when_it_comes(warehouse: Ware
     folder.rename(tmp_path / "kept")
     before = manifests(warehouse)
     with pytest.raises(UserError, match="freshness.*ingest what is missing and run again"):
-        night(warehouse.url, day, SETTINGS, fit_date=NIGHT)
+        night(warehouse.url, day, LIGHT, fit_date=NIGHT)
     assert manifests(warehouse) == before
     (tmp_path / "kept").rename(folder)
     for one in (warehouse, whole):
-        night(one.url, day, SETTINGS, fit_date=NIGHT)
+        night(one.url, day, LIGHT, fit_date=NIGHT)
     assert_equal(warehouse, whole)

@@ -13,7 +13,8 @@ from pipelines.cli.main import cli
 from pipelines.cli.why_not import answer
 from pipelines.recommender.night import Asked, plan_scoring
 from pipelines.recommender.why_not import WhyNot, _fates, _on_shelf, said, why_not
-from tests.pipelines.world import NIGHT, SETTINGS, World
+from pipelines.runtime.config import Settings
+from tests.pipelines.world import LIGHT, NIGHT, SETTINGS, World
 from transforms.common.errors import UserError
 from transforms.shelves.judging import SAYS
 from transforms.shelves.rules.registry import every_rule
@@ -24,8 +25,8 @@ from transforms.tables.schema import TABLES
 REMOVED = pl.DataFrame({"listener_id": ["ann"], "shelf_id": ["discover-weekly"], "removed": [1], "tracks": [["t1"]]})
 
 
-def asked(world: World, listener: str, track: str) -> WhyNot:
-    plan = plan_scoring(as_of(world.warehouse.url, NIGHT), SETTINGS, Asked(only=(listener,)), "why-not")
+def asked(world: World, listener: str, track: str, settings: Settings = SETTINGS) -> WhyNot:
+    plan = plan_scoring(as_of(world.warehouse.url, NIGHT), settings, Asked(only=(listener,)), "why-not")
     assert plan is not None
     found = why_not(plan, listener, track)
     assert found is not None
@@ -67,13 +68,13 @@ def test_a_rule_that_removed_a_track_is_named_as_in_the_stored_table(world: Worl
         assert f"discover-weekly: removed by {rule}: " in "\n".join(said(found))
 
 
-def test_every_rule_that_removed_anything_answers_for_a_track_that_it_removed(world: World) -> None:
+def test_every_rule_that_removed_anything_answers_for_a_track_that_it_removed(light: World) -> None:
     """Each rule of the stored night once, on the shelf where it stands; the answers of one listener come of one scoring."""
-    stored = world.warehouse.read("removed", NIGHT).filter(pl.col("tracks").list.len() > 0)
+    stored = light.warehouse.read("removed", NIGHT).filter(pl.col("tracks").list.len() > 0)
     one_each = stored.sort("listener_id", "shelf_id").unique("rule", keep="first", maintain_order=True)
     assert {"unheard", "heard", "market", "explicit", "artist_cap", "on_surface"} <= set(one_each["rule"])
     for row in one_each.iter_rows(named=True):
-        found = asked(world, row["listener_id"], row["tracks"][0])
+        found = asked(light, row["listener_id"], row["tracks"][0], LIGHT)
         assert {one.shelf_id: one.fate for one in found.shelves}[row["shelf_id"]] == row["rule"], row["rule"]
 
 

@@ -1,4 +1,8 @@
-"""A small simulated world and the night made of it: what the whole-night tests share."""
+"""A small simulated world and the nights made of it: what the whole-night tests share.
+
+SETTINGS  a night with every model and the choice between rankers: where their bytes, or what only they make, is looked at
+LIGHT     the same night without the models that TensorFlow fits: where something else is, such as a kill, a table or a command
+"""
 
 from __future__ import annotations
 
@@ -55,6 +59,16 @@ SETTINGS = Settings.model_validate(
         "ranker": {"kind": "best", "cross": {"epochs": 1}},
     }
 )
+LIGHT = Settings.model_validate(
+    {
+        **SETTINGS.model_dump(),
+        "models": {
+            **SETTINGS.models.model_dump(),
+            **dict.fromkeys(("use_two_tower", "use_sequence", "use_generative", "use_adjacent_artists"), False),
+        },
+        "ranker": {"kind": "linear"},
+    }
+)
 
 
 def simulated(out: Path, listeners: int = 80, tracks: int = 600, days: int = 24) -> Path:
@@ -100,13 +114,23 @@ class World:
         return Warehouse(str(to))
 
 
-def build(folder: Path, listeners: int = 80) -> World:
-    """Simulate, ingest, make the night."""
+def begun(folder: Path, listeners: int = 80) -> World:
+    """Simulate and ingest; the night is still to be made."""
     world = World(simulated(folder / "world", listeners), folder / "ingested", folder / "made")
     ingested(world.log, world.ingested)
-    shutil.copytree(world.ingested, world.made)
-    night(str(world.made), NIGHT, SETTINGS)
     return world
+
+
+def build(folder: Path, listeners: int = 80) -> World:
+    """Simulate, ingest, make the night."""
+    world = begun(folder, listeners)
+    make(world.ingested, world.made, SETTINGS)
+    return world
+
+
+def make(start: Path, to: Path, settings: Settings) -> None:
+    """The night, in a copy of a warehouse that holds the log."""
+    night(World.copy(start, to).url, NIGHT, settings)
 
 
 def manifests(warehouse: Warehouse) -> dict[str, Manifest]:

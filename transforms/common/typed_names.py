@@ -11,8 +11,9 @@ Beam's keys and counters are strings, and so are the counts that a manifest hold
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import date
+from functools import cache
 from typing import Any, ClassVar, Self
 
 _READ: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "date": date.fromisoformat}
@@ -25,14 +26,14 @@ class TypedName:
     BETWEEN: ClassVar[str] = " "
 
     def __str__(self) -> str:
-        return self.WORD + self.BETWEEN.join(map(str, astuple(self)))  # type: ignore[call-overload]
+        return self.WORD + self.BETWEEN.join([str(getattr(self, name)) for name in _fields(type(self))])
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """The record that a string says; None where it says something else."""
         if not text.startswith(cls.WORD):
             return None
-        types = [str(f.type) for f in fields(cls)]  # type: ignore[arg-type]
+        types = _fields(cls).values()
         parts = text.removeprefix(cls.WORD).rsplit(cls.BETWEEN, len(types) - 1)
         if len(parts) != len(types) or not parts[0]:
             return None
@@ -45,6 +46,12 @@ class TypedName:
     def among(cls, counts: Mapping[str, int]) -> dict[Self, int]:
         """Those of some counts whose names say such a record."""
         return {found: n for name, n in counts.items() if (found := cls.parse(name)) is not None}
+
+
+@cache
+def _fields(kind: type[TypedName]) -> dict[str, str]:
+    """Names of a record's fields, and of their types."""
+    return {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

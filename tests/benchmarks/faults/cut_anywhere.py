@@ -20,14 +20,12 @@ from tests.benchmarks.faults.case import FIRST, LAST, Case, Fault
 from tests.benchmarks.faults.damage import emptied, file_of
 from tests.pipelines import test_exclusions, test_experiment, tiny, world
 from tests.pipelines.test_kill import assert_readable
-from tests.pipelines.test_live import SMALL
-from tests.pipelines.world import hashes, manifests
+from tests.pipelines.world import LIGHT, hashes, manifests
 from transforms.tables.upkeep import check_table
 from transforms.tables.warehouse import Warehouse
 
 PERCENT = (10, 30, 50, 70, 90)
-# Without what TensorFlow fits: that goes on after its last epoch (`tests/pipelines/test_checkpoints.py`).
-LIGHT = SMALL.model_copy(update={"models": SMALL.models.model_copy(update={"use_generative": False})})
+# Settings are LIGHT: what TensorFlow fits goes on after its last epoch (`tests/pipelines/test_checkpoints.py`).
 LOOSE = Settings.model_validate({"gates": {"enforce": False}})
 READ = test_experiment.START + timedelta(10)
 LIVED = ["--days", "2", "--listeners", "20", "--tracks", "120", "--history", "8", "--fit-every", "2"]
