@@ -126,6 +126,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, emulator: Emulator, commanded
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
     """Storage, emulated, reached with anonymous credentials by every client of this process."""
     import google.auth
+    import requests
     from google.auth.credentials import AnonymousCredentials
 
     with (
@@ -136,4 +137,6 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
             patch.setenv(name, value)
         # There are no credentials here to find, and looking for them waits for a machine's metadata service.
         patch.setattr(google.auth, "default", lambda *_, **__: (AnonymousCredentials(), "nightshelf-test"))
+        # Nor is there a proxy, for which each of thousands of requests would go through the environment anew.
+        patch.setattr(requests.sessions, "get_environ_proxies", lambda *_, **__: {})
         yield running

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
+from subprocess import check_output
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.runners.portability import stager
 
 from dataflow_templates.launch import IMAGE, main
 from dataflow_templates.templates import TEMPLATES
@@ -174,10 +178,13 @@ def jobs(bucket: dict[str, str], storage: Storage) -> dict[str, Described]:
     }
     found = {}
     client = storage.client().bucket(storage.bucket)
-    for template, tables in taken.items():
-        for table in tables:
-            _gone(client, f"made/{table}/date={night_of(template)}/")
-        found[template] = described(template, arguments(template, bucket), storage)
+    installed = cache(lambda *command: check_output(command))  # what `pip freeze` says is the same for every job
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stager, "subprocess", SimpleNamespace(check_output=lambda command: installed(*command)))
+        for template, tables in taken.items():
+            for table in tables:
+                _gone(client, f"made/{table}/date={night_of(template)}/")
+            found[template] = described(template, arguments(template, bucket), storage)
     return found
 
 

@@ -1,15 +1,20 @@
-"""Makes a night or an ingest in this process and kills it, as a power cut would, at the n-th finished file of a kind.
+"""Makes a night or an ingest in a process that is killed, as a power cut would, at the n-th finished file of a kind.
 
-    python -m tests.pipelines.killer night WAREHOUSE "library/*/_current.json" 1     # `light`: the night of LIGHT
+    python -m tests.pipelines.killer
+    ["night", "WAREHOUSE", "library/*/_current.json", "1"]        # `light`: the night of LIGHT; `ingest`: with a log's folder
+    -9
 
-Every file of a warehouse comes to its name by a rename; the process dies right before one, its bytes already on disk.
+Every file of a warehouse comes to its name by a rename; the process dies right before one, its bytes already on disk. Each line
+is done by a fork of one process that has loaded the program and done nothing yet; what is answered is how the fork ended.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
+import traceback
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -50,5 +55,24 @@ def main(what: str, warehouse: str, pattern: str, n: str, log: str = "") -> None
         night(warehouse, NIGHT, settings.model_copy(update={"processes": 1}))
 
 
+def serve() -> None:
+    """Do what each line says in a fork of its own."""
+    import tests.benchmarks.faults.loaded  # noqa: F401
+    from tests.quick_beam import keep
+
+    keep()
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            try:
+                os.dup2(2, 1)  # what it prints is no answer
+                main(*json.loads(line))
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    serve()

@@ -18,7 +18,7 @@ TAKEN = LIGHT.model_copy(
     update={
         "models": LIGHT.models.model_copy(update={"use_generative": True, "use_adjacent_artists": True}),
         "gates": LIGHT.gates.model_copy(update={"enforce": False}),
-        "bootstrap": LIGHT.bootstrap.model_copy(update={"nights": 1}),
+        "bootstrap": LIGHT.bootstrap.model_copy(update={"nights": 1, "days_apart": 2}),
     }
 )
 HEADER = "u,t,at,ms"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 from pipelines.nightly import night
@@ -14,20 +17,23 @@ from transforms.tables.upkeep import check_table, states
 from transforms.tables.warehouse import Warehouse
 
 
+@cache
+def killer() -> tuple[subprocess.Popen[str], Path]:
+    """The process whose forks are killed, and the file of what they say; it ends with this one, whose pipe it reads."""
+    said = Path(tempfile.mkdtemp()) / "said"
+    with open(said, "w") as err:
+        command = [sys.executable, "-m", "tests.pipelines.killer"]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err, text=True), said
+
+
 def killed(what: str, warehouse: Warehouse, pattern: str, n: int, log: Path | None = None) -> None:
     """Run in a process of its own that dies at the point."""
-    command = [
-        sys.executable,
-        "-m",
-        "tests.pipelines.killer",
-        what,
-        warehouse.url,
-        pattern,
-        str(n),
-        *([str(log)] if log else []),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, (pattern, done.stderr[-2000:])
+    process, said = killer()
+    assert process.stdin is not None and process.stdout is not None
+    asked = [what, warehouse.url, pattern, str(n), *([str(log)] if log else [])]
+    print(json.dumps(asked), file=process.stdin, flush=True)
+    ended = process.stdout.readline()
+    assert ended == f"{-signal.SIGKILL}\n", (pattern, ended, said.read_text()[-2000:])
 
 
 def assert_readable(warehouse: Warehouse) -> None:

@@ -29,7 +29,7 @@ SMALL = Settings.model_validate(
             "use_next_in_session": False,
         },
         "candidates": {"per_source": 20},
-        "bootstrap": {"nights": 1},
+        "bootstrap": {"nights": 1, "days_apart": 2},
         "ranker": {"kind": "blend"},
     }
 )

@@ -26,14 +26,14 @@ class TypedName:
     BETWEEN: ClassVar[str] = " "
 
     def __str__(self) -> str:
-        return self.WORD + self.BETWEEN.join([str(getattr(self, name)) for name in _fields(type(self))])
+        return self.WORD + self.BETWEEN.join([str(getattr(self, name)) for name in _fields(type(self))])  # type: ignore[arg-type]
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """The record that a string says; None where it says something else."""
         if not text.startswith(cls.WORD):
             return None
-        types = _fields(cls).values()
+        types = _fields(cls).values()  # type: ignore[arg-type]
         parts = text.removeprefix(cls.WORD).rsplit(cls.BETWEEN, len(types) - 1)
         if len(parts) != len(types) or not parts[0]:
             return None
