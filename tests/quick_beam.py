@@ -1,8 +1,8 @@
 """Beam builds hundreds of small graphs in these tests, and for each it looks the same things up anew: here they are kept.
 
-What a step's method takes is read by `inspect` some thirty times a step, and a view of the options builds a parser of all of
-them each time it is asked for: nearly half of what a small job costs. Neither answer can change, since a function's signature is
-its own and the views of some options share their values.
+What the methods of a step take is read by `inspect` some thirty times a step, and a view of the options builds a parser of all of
+them each time it is asked for: nearly half of what a small job costs. No answer can change, since a function's signature is its
+own, steps of one class have its methods, and the views of some options share their values.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ MOST = 1000  # views kept at once: a job asks for some ten, and no job comes bac
 def keep() -> None:
     """Let this process look each of them up once."""
     from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.transforms import core
+    from apache_beam.transforms import core, userstate
 
-    read, view_as = core.get_signature, PipelineOptions.view_as
+    read, view_as, read_specs = core.get_signature, PipelineOptions.view_as, userstate.get_dofn_specs
     signatures: dict[FunctionType, Signature] = {}
     views: dict[tuple[int, type], Any] = {}
+    kinds: dict[type, tuple[set[Any], set[Any]]] = {}
 
     def get_signature(function: Any) -> Signature:
         own = getattr(function, "__func__", None)
@@ -43,5 +44,15 @@ def keep() -> None:
             found = views[id(values), cls] = view_as(self, cls)
         return found
 
-    core.get_signature = get_signature
+    def get_dofn_specs(step: Any) -> tuple[set[Any], set[Any]]:
+        kind = type(step)
+        # one made of a function takes what the function takes; all else stands in its class
+        if any(isinstance(default, core._DoFnParam) for default in core.get_function_arguments(step, "process")[1]):
+            return read_specs(step)
+        if kind not in kinds:
+            kinds[kind] = read_specs(step)
+        states, timers = kinds[kind]
+        return set(states), set(timers)
+
+    core.get_signature, userstate.get_dofn_specs = get_signature, get_dofn_specs
     PipelineOptions.view_as = view
