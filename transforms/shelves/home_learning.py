@@ -59,7 +59,7 @@ class HomeSettings(BaseModel, frozen=True, extra="forbid"):
         "shelf was on the screen, so each was looked at",
     )
     exploration: float = Field(
-        default=1.0,
+        default=0.25,
         ge=0,
         le=1,
         description="share of what is not known that the samples show: 1 = all of it, 0 = the best guess",
