@@ -77,7 +77,7 @@ def test_the_order_is_ones_own() -> None:
     looks = pl.DataFrame(
         {"listener_id": ["l0"], "shelf_id": ["c"], "night": [MONDAY - dt.timedelta(days=3)], "played": [True]}
     )
-    found = placed(rates, HomeSettings(epsilon=0.0), looks=looks).filter(shelf_id="c")
+    found = placed(rates, HomeSettings(epsilon=0.0, exploration=1.0), looks=looks).filter(shelf_id="c")
     assert found.filter(listener_id="l0")["home_position"].item() == 1
     assert found["home_position"].mean() > 2
 
