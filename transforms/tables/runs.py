@@ -133,10 +133,21 @@ def claim(warehouse: Warehouse, table: str, day: date, version: str, current: Ma
     while True:
         run_id = f"{version}-{attempt}"
         path = f"{folder(table, day)}/run={run_id}/{CLAIM}"
-        data, token = warehouse.store.read_with_token(path)
-        if run_id not in named and data is None and warehouse.store.replace(path, text.encode(), token):
+        if run_id not in named and _claimed(warehouse, path, text):
             return run_id
         attempt += 1
+
+
+def _claimed(warehouse: Warehouse, path: str, text: str) -> bool:
+    """Write a claim where there is none."""
+    for last in (False, True):
+        data, token = warehouse.store.read_with_token(path)
+        try:
+            return data is None and warehouse.store.replace(path, text.encode(), token)
+        except FileNotFoundError:  # `clean` took the folder for an abandoned one, before the claim stood in it
+            if last:
+                raise
+    return False
 
 
 def run_of(entry: FileEntry) -> str:

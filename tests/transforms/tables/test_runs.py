@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from transforms.common.errors import LostRace, UserError
 from transforms.tables import upkeep
 from transforms.tables.manifest import Manifest
-from transforms.tables.runs import Run, Written, finish, plan
+from transforms.tables.runs import CLAIM, Run, Written, claim, finish, plan
 from transforms.tables.schema import TABLES
 from transforms.tables.store import LocalStore, Token
 from transforms.tables.upkeep import RetentionSettings
@@ -69,6 +71,23 @@ def test_of_two_runs_at_once_the_loser_names_the_winner(warehouse: Warehouse) ->
     with pytest.raises(LostRace, match=one.run_id):
         finish(other, written(other, ["ann"]))
     assert read(warehouse) == ["ann"]
+
+
+def test_a_claim_whose_folder_is_cleaned_away_while_it_is_written_is_written_again(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename, cleaned = os.replace, list[Path]()
+
+    def replace(source: str, target: str) -> None:
+        if not cleaned and Path(target).name == CLAIM:
+            cleaned.append(Path(target).parent)
+            shutil.rmtree(cleaned[0])
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    assert claim(warehouse, "listens", DAY, "v") == "v-1" and cleaned
+    assert (cleaned[0] / CLAIM).read_text().startswith("claimed")
+    assert claim(warehouse, "listens", DAY, "v") == "v-2"
 
 
 def test_a_retried_commit_of_the_same_run_is_no_race(warehouse: Warehouse) -> None:
