@@ -31,9 +31,9 @@ def answer(warehouse: str, listener: str, track: str, day: date | None, settings
         when = f"of {day}" if day else "yet"
         raise UserError(f"there are no shelves {when}; make a night with `nightshelf run --date D`")
     fit = date.fromisoformat(manifest.settings.get("fit_date") or night.isoformat())
-    require_made(opened, night, made_with(manifest))
-    greedy = bool(manifest.settings.get("greedy"))
-    asked = Asked(fit_date=fit, greedy=greedy, only=(listener,), models_of=made_with(manifest))
+    models, greedy = made_with(manifest), bool(manifest.settings.get("greedy"))
+    require_made(opened, night, models)
+    asked = Asked(fit_date=fit, greedy=greedy, only=(listener,), models_of=models)
     plan = plan_scoring(as_of(warehouse, night), settings, asked, "why-not")
     found = why_not(plan, listener, track) if plan else None
     if found is None:

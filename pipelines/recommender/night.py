@@ -241,6 +241,7 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
     read = Read.of(past, settings, asked)
     if read.earlier.newest and (before_this := read.earlier.newest.settings.get("experiments")):
         refuse_changes(before_this, settings.experiments, past.day)
+    inputs = read.inputs
     runs = [
         run
         for table in asked.tables
@@ -250,7 +251,7 @@ def plan_scoring(past: AsOf, settings: NightSettings, asked: Asked, step_version
                 table,
                 past.day,
                 shards=settings.shards,
-                inputs=read.inputs,
+                inputs=inputs,
                 settings=described(table, settings, asked, read.fit, past.day, read.signals),
                 step_version=step_version,
                 seed=settings.seed,

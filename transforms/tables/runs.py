@@ -140,14 +140,15 @@ def claim(warehouse: Warehouse, table: str, day: date, version: str, current: Ma
 
 def _claimed(warehouse: Warehouse, path: str, text: str) -> bool:
     """Write a claim where there is none."""
-    for last in (False, True):
+
+    def written() -> bool:
         data, token = warehouse.store.read_with_token(path)
-        try:
-            return data is None and warehouse.store.replace(path, text.encode(), token)
-        except FileNotFoundError:  # `clean` took the folder for an abandoned one, before the claim stood in it
-            if last:
-                raise
-    return False
+        return data is None and warehouse.store.replace(path, text.encode(), token)
+
+    try:
+        return written()
+    except FileNotFoundError:  # `clean` took the folder for an abandoned one, before the claim stood in it
+        return written()
 
 
 def run_of(entry: FileEntry) -> str:
