@@ -110,30 +110,37 @@ class Makers:
             free[who, best[who, at]] = False
         return out
 
-    def chances(self, state: State, chosen: np.ndarray, day: date) -> np.ndarray:
-        """float64 [listeners, shelves]: the true chance that whoever looks at a shelf plays from it."""
-        live, who = self.who.live, self.who
-        row = np.broadcast_to(np.arange(len(chosen))[:, None, None], chosen.shape).ravel()
-        track = np.maximum(chosen.ravel(), 0)
-        fit, tired = who.fit(row, track, self.number(day)), state.tired.of(row * who.tracks + track)
-        play = sigmoid(
-            live.play + live.play_fit * fit + live.play_catch * who.worth.catch[track] - live.play_fatigue * tired
-        )
-        play = np.where(chosen.ravel() >= 0, play, 0.0).reshape(chosen.shape)
-        seen = np.arange(1, SIZE + 1) ** -live.position_bias
-        none = np.cumprod(1 - seen * play, axis=2)
-        on = live.item_depth / (1 + live.item_depth)  # the chance to go on to the next item
-        ends = (1 - on) * on ** np.arange(SIZE)
-        ends[-1] = on ** (SIZE - 1)
-        return 1 - (none * ends).sum(axis=2)
 
-    def any_play(self, chance: np.ndarray, place: np.ndarray) -> np.ndarray:
-        """float64 [listeners]: the chance that a visit plays from Home."""
-        by_place = np.take_along_axis(chance, np.argsort(place, axis=1), axis=1)
-        on = self.who.live.shelf_depth / (1 + self.who.live.shelf_depth)
-        ends = (1 - on) * on ** np.arange(by_place.shape[1])
-        ends[-1] = on ** (by_place.shape[1] - 1)
-        return 1 - (np.cumprod(1 - by_place, axis=1) * ends).sum(axis=1)
+def chances_of(world: LiveWorld, state: State, chosen: np.ndarray, day: date) -> np.ndarray:
+    """float64 [listeners, shelves]: the true chance that whoever looks at a shelf plays from it.
+
+    Args:
+        chosen: int64 [listeners, shelves, size]: tracks of each shelf in order, -1 after the last.
+    """
+    live, who, size = world.who.live, world.who, chosen.shape[2]
+    row = np.broadcast_to(np.arange(len(chosen))[:, None, None], chosen.shape).ravel()
+    track = np.maximum(chosen.ravel(), 0)
+    fit = who.fit(row, track, (day - EPOCH).days - who.settings.first_day)
+    tired = state.tired.of(row * who.tracks + track)
+    play = sigmoid(
+        live.play + live.play_fit * fit + live.play_catch * who.worth.catch[track] - live.play_fatigue * tired
+    )
+    play = np.where(chosen.ravel() >= 0, play, 0.0).reshape(chosen.shape)
+    seen = np.arange(1, size + 1) ** -live.position_bias
+    none = np.cumprod(1 - seen * play, axis=2)
+    on = live.item_depth / (1 + live.item_depth)  # the chance to go on to the next item
+    ends = (1 - on) * on ** np.arange(size)
+    ends[-1] = on ** (size - 1)
+    return np.asarray(1 - (none * ends).sum(axis=2))
+
+
+def any_play(world: LiveWorld, chance: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """float64 [listeners]: the chance that a visit plays from Home, from that of each shelf and where it stands."""
+    by_place = np.take_along_axis(chance, np.argsort(place, axis=1, kind="stable"), axis=1)
+    on = world.who.live.shelf_depth / (1 + world.who.live.shelf_depth)
+    ends = (1 - on) * on ** np.arange(by_place.shape[1])
+    ends[-1] = on ** (by_place.shape[1] - 1)
+    return np.asarray(1 - (np.cumprod(1 - by_place, axis=1) * ends).sum(axis=1))
 
 
 class Heard:
@@ -218,7 +225,7 @@ def lived(
         day, eve = world.first_live + timedelta(n), world.first_live + timedelta(n - 1)
         chosen = makers.chosen(state)
         there = (chosen >= 0).any(axis=2)
-        chance = makers.chances(state, chosen, day)
+        chance = chances_of(world, state, chosen, day)
         known = contexts(ids, IDS, heard.frame, pl.concat(own[-28:]) if own else None, eve)
         beliefs = believed(*counted(told, IDS), settings)
         if how == "learned":
@@ -235,7 +242,7 @@ def lived(
             order = orders(np.broadcast_to(by, there.shape).astype(float), there)
             place = np.argsort(order, axis=1)
         shelves = shelves_frame(world, chosen, place, known, day)
-        out["any"].append(makers.any_play(chance, place))
+        out["any"].append(any_play(world, chance, place))
         out["chances"].append(np.where(there, chance, np.nan))
         state, logged, truth = world.day(state, day, shelves)
         done = truth.items.filter("completed").group_by("listener_id").len().rows()

@@ -1,91 +1,103 @@
-"""What variety costs and brings: relevance against variety of Discover on stored nights, a setting a line.
+"""What variety costs and brings: relevance against variety of every shelf on stored nights, a setting a line.
 
-    .venv/bin/python -m tests.benchmarks.variety_curve --warehouse W [--listeners 600]
+    .venv/bin/python -m tests.benchmarks.variety_curve --warehouse W [--listeners 600] [--shelf discover-weekly ...]
 
 Each stored night with candidates and outcomes of 7 days is assembled again from its candidates, in the order of the untrained
-blend, as Discover of 30 without draws. Relevance is NDCG@30 of what was listened to in the 7 days after, among unheard tracks.
-Variety is the mean distance of pairs on a shelf (1 - cosine of iALS vectors), the share of recommendable tracks shown to anybody
-(coverage), the Gini coefficient of how often tracks are shown, and the divergence of the shelf's tags from the listener's own.
+blend, without draws, each shelf as if it stood alone. Shelves that are the same for everybody are left out. Relevance is NDCG
+at the shelf's size of what was listened to in the 7 days after, among the tracks that the shelf may hold. Variety is the mean
+distance of pairs on a shelf (1 - cosine of iALS vectors), the share of recommendable tracks shown to anybody (coverage), the
+Gini coefficient of how often tracks are shown, and the divergence of the shelf's tags from the listener's own.
 
-Settings are chosen on all nights but the last, by the rule: of one family the strongest that costs less than 2% of NDCG. The last
-night then says what the choice costs, with a 95% interval of the paired difference over listeners (10,000 bootstrap draws).
+Settings are chosen on all nights but the last, by the rule: of one family the strongest that costs less than 2% of NDCG. The
+last night then says what the choice costs, with a 95% interval of the paired difference over listeners.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 
-from transforms.evaluation.variety import HORIZON, ReassembledNight
+from transforms.evaluation.variety import HORIZON, PAID, ReassembledNight, reassembled_shelves
+from transforms.metrics.intervals import interval
+from transforms.shelves.defaults import DEFAULT
 from transforms.shelves.shelf import ShelfSettings
 from transforms.tables.warehouse import Warehouse
 
-SIZE, MOST_PAID = 30, 0.02
-FAMILIES: dict[str, list[dict[str, float]]] = {
+Setting = dict[str, float]
+FAMILIES: dict[str, list[Setting]] = {
     "none": [{}],
     "mmr": [{"mmr": w} for w in (0.05, 0.1, 0.2, 0.4)],
     "calibration": [{"calibration": w} for w in (0.05, 0.1, 0.2, 0.4)],
     "popularity": [{"popularity": w} for w in (0.05, 0.1, 0.2, 0.4)],
     "artist_decay": [{"artist_decay": w} for w in (0.95, 0.9, 0.8, 0.6)],
 }
+SHELVES = {shelf.shelf_id: shelf for shelf in reassembled_shelves(DEFAULT)}
 
 
-DISCOVER = ShelfSettings(shelf_id="discover", title="Discover", size=SIZE)
-
-
-def chosen(validation: dict[str, list[tuple[dict[str, float], float]]], plain: float) -> dict[str, dict[str, float]]:
+def chosen(validation: dict[str, list[tuple[Setting, float]]], plain: float) -> dict[str, Setting]:
     """Of each family the last (strongest) setting that costs less than 2% of the plain order's NDCG."""
     out = {}
     for family, found in validation.items():
-        cheap = [setting for setting, ndcg in found if ndcg >= (1 - MOST_PAID) * plain]
+        cheap = [setting for setting, ndcg in found if ndcg >= (1 - PAID) * plain]
         if cheap and family != "none":
             out[family] = cheap[-1]
     return out
 
 
-def interval(differences: np.ndarray) -> tuple[float, float]:
-    """95% bootstrap interval of the mean over listeners."""
-    rng = np.random.default_rng(0)
-    means = [differences[rng.integers(0, len(differences), len(differences))].mean() for _ in range(10_000)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
+def rounded(found: dict[str, float]) -> dict[str, float]:
+    """Four digits each."""
+    return {name: round(value, 4) for name, value in found.items()}
 
 
-def main(url: str, listeners: int) -> None:
-    """Print a JSON line a setting and night, the choice, and what it costs on the last night."""
-    warehouse = Warehouse(url)
-    dates = [d for d in warehouse.dates("candidates") if warehouse.current("outcomes", d + timedelta(HORIZON))]
-    *earlier, last = [ReassembledNight(warehouse, d, listeners) for d in dates]
-    validation: dict[str, list[tuple[dict[str, float], float]]] = {}
+def tried(nights: Sequence[ReassembledNight], shelves: Sequence[ShelfSettings]) -> dict[str, dict[str, Setting]]:
+    """The choice of each shelf and family on some nights; prints a line a shelf and setting."""
+    validation: dict[str, dict[str, list[tuple[Setting, float]]]] = {shelf.shelf_id: {} for shelf in shelves}
     for family, settings in FAMILIES.items():
         for setting in settings:
-            found = [night.measure(DISCOVER, setting)[0] for night in earlier]
-            mean = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
-            validation.setdefault(family, []).append((setting, mean["ndcg"]))
-            print(
-                json.dumps({"nights": "validation", "setting": setting, **{k: round(v, 4) for k, v in mean.items()}}),
-                flush=True,
-            )
-    choice = chosen(validation, validation["none"][0][1])
-    together = {name: value for setting in choice.values() for name, value in setting.items()}
-    plain, plain_by_listener = last.measure(DISCOVER, {})
-    print(json.dumps({"nights": "last", "setting": {}, **{k: round(v, 4) for k, v in plain.items()}}))
-    for setting in [*choice.values(), together]:
-        found, by_listener = last.measure(DISCOVER, setting)
-        low, high = interval(by_listener - plain_by_listener)
-        paid = {"paid": round(1 - found["ndcg"] / plain["ndcg"], 4), "difference": [round(low, 5), round(high, 5)]}
-        print(
-            json.dumps({"nights": "last", "setting": setting, **{k: round(v, 4) for k, v in found.items()}, **paid}),
-            flush=True,
-        )
+            by_night = [night.measure_each([(shelf, setting) for shelf in shelves]) for night in nights]
+            for shelf, found in zip(shelves, zip(*by_night, strict=True), strict=True):
+                mean = {name: float(np.mean([one[name] for one, _ in found])) for name in found[0][0]}
+                validation[shelf.shelf_id].setdefault(family, []).append((setting, mean["ndcg"]))
+                say(shelf, "validation", setting, mean)
+    return {shelf: chosen(found, found["none"][0][1]) for shelf, found in validation.items()}
+
+
+def say(shelf: ShelfSettings, nights: str, setting: Setting, found: dict[str, float], **more: Any) -> None:
+    """Print a JSON line."""
+    print(
+        json.dumps({"shelf": shelf.shelf_id, "nights": nights, "setting": setting, **rounded(found), **more}),
+        flush=True,
+    )
+
+
+def main(url: str, listeners: int, asked: Sequence[str]) -> None:
+    """Print a JSON line a shelf, setting and night, and what each choice costs on the last night."""
+    shelves = [SHELVES[name] for name in asked]
+    warehouse = Warehouse(url)
+    dates = [d for d in warehouse.dates("candidates") if warehouse.current("outcomes", d + timedelta(HORIZON))]
+    *earlier, last = [ReassembledNight(warehouse, d, listeners, shelves) for d in dates]
+    choices = tried(earlier, shelves)
+    for shelf in shelves:
+        plain, plain_by_listener = last.measure(shelf, {})
+        say(shelf, "last", {}, plain, listeners=len(plain_by_listener))
+        choice = list(choices[shelf.shelf_id].values())
+        together = {name: value for setting in choice for name, value in setting.items()}
+        for setting in [*choice, *([together] if len(choice) > 1 else [])]:
+            found, by_listener = last.measure(shelf, setting)
+            gap = interval([str(n) for n in range(len(by_listener))], by_listener - plain_by_listener)
+            paid = {"paid": round(1 - found["ndcg"] / plain["ndcg"], 4)} if plain["ndcg"] else {}
+            say(shelf, "last", setting, found, **paid, difference=[round(gap.low, 5), round(gap.high, 5)])
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--warehouse", required=True)
     parser.add_argument("--listeners", type=int, default=600)
-    arguments = parser.parse_args()
-    main(arguments.warehouse, arguments.listeners)
+    parser.add_argument("--shelf", choices=tuple(SHELVES), nargs="+", default=tuple(SHELVES))
+    given = parser.parse_args()
+    main(given.warehouse, given.listeners, given.shelf)

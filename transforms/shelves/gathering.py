@@ -99,6 +99,7 @@ class Rows:
         texts: source, reason and reason_ref of the candidates' rows and of the carried rows.
         popular_market: the market ("" = everywhere) whose popular tracks each listener has.
         carried: of each carried row `shelf` (number), `refresh_date`, `spare`, `position`, `score`, `propensity`.
+        given: names of the columns that came with the candidates or were worked out for the whole block.
     """
 
     listener_ids: list[str]
@@ -113,6 +114,7 @@ class Rows:
     popular_market: list[str]
     carried: pl.DataFrame
     times: dict[str, np.ndarray] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.listener)
@@ -231,6 +233,7 @@ def gather(
         [market for market, *_ in popular],
         carried,
         {name: _times(candidates, name) for name in TIMES if name in candidates.columns},
+        frozenset(columns),
     )
 
 

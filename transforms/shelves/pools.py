@@ -3,7 +3,8 @@
 A shelf ordered by one column takes it as it is: Discover stands in the ranker's order. Several columns have different
 units, so each is standardised within the listener's pool and their weighted sum orders it (counts are logged first:
 a hundred plays are not fifty times two). Rows that are `preferred` stand before the others, by that column alone. Among
-equals the hash of the track decides; a track without a score is last.
+equals the hash of the track decides. A track of which the order knows nothing is left out: what followed artists released is a row
+of every shelf, and where a small catalog is used up it would else end up on shelves that it was never ranked for.
 
 Example, order {plays: 1, ranker_score: 1}: plays 1, 1, 7 and scores .3, .9, .6 give 0 - 1.2, 0 - .7 + 1.2, 1.4 + 0
 in standard deviations, so the third track comes first, then the second.
@@ -76,9 +77,11 @@ def in_order_of(rows: Rows, chosen: np.ndarray, shelf: ShelfSettings | None) -> 
         chosen: int64, ascending rows of one section.
         shelf: whose order; None = by popularity.
     """
+    names = BY_POPULARITY if shelf is None else shelf.order
+    chosen = chosen[_known(rows, chosen, names, None if shelf is None else shelf.preferred)]
     listener = rows.listener[chosen]
     bounds = np.searchsorted(listener, np.arange(len(rows.listener_ids) + 1))
-    score = scores(rows, chosen, bounds, BY_POPULARITY if shelf is None else shelf.order)
+    score = scores(rows, chosen, bounds, names)
     if shelf is not None and shelf.preferred is not None:
         score = _preferred(score, rows.column(shelf.preferred)[chosen], bounds)
     score = score.astype(np.float32)
@@ -91,6 +94,17 @@ def in_order_of(rows: Rows, chosen: np.ndarray, shelf: ShelfSettings | None) -> 
         score[order[kept]],
         chosen[order[versions]],
     )
+
+
+def _known(rows: Rows, chosen: np.ndarray, order: dict[str, float], preferred: str | None) -> np.ndarray:
+    """bool by place in `chosen`: rows of which an order knows anything, or that stand before it; all, if nobody gave its columns."""
+    given = [name for name in order if name in rows.given]
+    if not given:
+        return np.ones(len(chosen), np.bool_)
+    known = np.zeros(len(chosen), np.bool_) if preferred is None else rows.column(preferred)[chosen] > 0
+    for name in given:
+        known |= ~np.isnan(rows.column(name)[chosen])
+    return known
 
 
 def scores(rows: Rows, chosen: np.ndarray, bounds: np.ndarray, order: dict[str, float]) -> np.ndarray:

@@ -157,7 +157,7 @@ class LiveWorld:
         )
         logged = Logged(
             listens=listens_of(who, self.visits, menu, played),
-            impressions=impressions_of(self.visits, menu, visits, played),
+            impressions=impressions_of(self.visits, menu, visits, played, who.live.logs),
             feedback=feedback_of(who, menu, visits, played, number),
         )
         return state, logged, _truth(who, menu, visits, state, row, possible)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -151,15 +152,26 @@ def listens_of(who: Listeners, visits: Visits, menu: Menu, played: Played) -> pl
 
 
 def impressions_of(
-    visits: Visits, menu: Menu, rounds: Sequence[tuple[int, np.ndarray, Looked]], played: Played
+    visits: Visits,
+    menu: Menu,
+    rounds: Sequence[tuple[int, np.ndarray, Looked]],
+    played: Played,
+    logs: Literal["displayed", "page"] = "displayed",
 ) -> pl.DataFrame:
-    """Table `impressions`: everything that was displayed, shown a few seconds before the session's first play."""
+    """Table `impressions`: everything that was displayed, shown a few seconds before the session's first play.
+
+    Args:
+        logs: `page`: all that stood on the surface, displayed or not, as an app does that logs what it sent.
+    """
     start = dict(zip(*_first(played.session, played.started), strict=True))
     parts = []
-    for _, sessions, looked in rounds:
+    for surface, sessions, looked in rounds:
         own = [start.get(s, visits.session_start[s]) for s in sessions.tolist()]
-        at = np.array(own, dtype=np.int64)[looked.visit] - 3000
-        parts.append(menu.rows[looked.entry].with_columns(shown_at=_times(at)))
+        visit, entry = looked.visit, looked.entry
+        if logs == "page":
+            visit, entry = menu.of(visits.session_row[sessions], surface)
+        at = np.array(own, dtype=np.int64)[visit] - 3000
+        parts.append(menu.rows[entry].with_columns(shown_at=_times(at)))
     shown = pl.concat(parts) if parts else menu.rows.clear().with_columns(shown_at=_times(np.zeros(0, dtype=np.int64)))
     return shown.select(
         "listener_id",

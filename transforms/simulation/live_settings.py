@@ -9,6 +9,8 @@ standard deviations (see `transforms.simulation.listening`).
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 
@@ -26,6 +28,10 @@ class LiveSettings(BaseModel, frozen=True, extra="forbid"):
         ge=0,
         le=1,
         description="chance that a shelf which was played from is the last that is looked at; 1 = a cascade",
+    )
+    logs: Literal["displayed", "page"] = Field(
+        default="displayed",
+        description="what the app logs as impressions of a visit: what was on the screen, or the whole page that it sent",
     )
     item_depth: float = Field(
         default=8.0, gt=0, description="mean number of items of a shelf displayed beyond the first"

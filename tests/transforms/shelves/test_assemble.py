@@ -250,10 +250,14 @@ def test_greedy_is_the_rankers_order_without_caps() -> None:
 
 
 def test_candidates_may_come_without_optional_columns() -> None:
-    bare = pl.DataFrame({"listener_id": ["ann"] * 2, "track_id": ["a", "b"], "ranker_score": [0.1, float("nan")]})
-    made = make(bare, settings=one_shelf())
-    assert tracks(made) == ["a", "b"]
-    assert shelf(made)["items"][1]["score"] is None
+    bare = pl.DataFrame({"listener_id": ["ann"] * 2, "track_id": ["a", "b"], "ranker_score": [0.1, 0.05]})
+    assert tracks(make(bare, settings=one_shelf())) == ["a", "b"]
+
+
+def test_what_a_shelfs_order_knows_nothing_of_does_not_stand_on_it() -> None:
+    block = frame(candidate("a", 0.1, plays=None), candidate("b", float("nan"), plays=None), candidate("c", float("nan"), plays=2))
+    assert tracks(make(block, settings=one_shelf())) == ["a"]
+    assert set(tracks(make(block, settings=one_shelf(order={"plays": 1, "ranker_score": 1})))) == {"a", "c"}
 
 
 def test_candidates_of_people_off_the_roster_are_left_out() -> None:

@@ -117,6 +117,19 @@ def test_a_new_track_of_a_followed_artist_stands_there_though_no_source_found_it
     assert (item["track_id"], item["reason"]) == ("flo-3", "new_from_followed")
 
 
+def test_a_track_that_no_source_found_stands_on_no_shelf_that_it_has_no_score_of() -> None:
+    """Where a small catalog is used up, a followed artist's new track was the last of Discover's pool, and drawn without a score."""
+    found = world().filter(pl.col("track_id") != "flo-3")
+    few = pl.concat([found.filter("heard_before"), found.filter(~pl.col("heard_before")).head(2)])
+    catalog = world()
+    known = Tracks.build(catalog_of(catalog), catalog["track_id"])
+    given = Given(known, blocks=blocks(("follow_artist", "flo")), library=found.filter("heard_before"))
+    made = assemble(few, roster("ann"), given, night=NightContext(MONDAY, "v1"))
+    assert "flo-3" in tracks(made, "release-radar")
+    for row in made.shelves.iter_rows(named=True):
+        assert all(item["score"] is not None for item in row["items"] + row["spares"]), row["shelf_id"]
+
+
 def test_without_anything_new_release_radar_is_empty_and_says_why() -> None:
     old = world().with_columns(released_on=pl.lit(MONDAY - 900 * DAY))
     row = shelf(made(old), "release-radar")

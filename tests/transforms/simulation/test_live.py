@@ -130,6 +130,22 @@ def test_whoever_leaves_after_a_play_is_shown_no_later_shelf(world: LiveWorld) -
     assert cut["played"].sum() < whole["played"].sum()
 
 
+def test_an_app_that_logs_the_page_logs_all_of_it_and_nothing_else_changes(world: LiveWorld) -> None:
+    page = LiveWorld.build(SIZE, LiveSettings(logs="page"), DAYS)
+    day, state = world.first_live, world.morning()
+    shelves = policy_shelves(world, state, day, "oracle")
+    (_, displayed, truth), (_, whole, same) = (one.day(state, day, shelves) for one in (world, page))
+    assert displayed.listens.equals(whole.listens) and truth.items.equals(same.items)
+    key = ["listener_id", "surface", "shelf_id", "track_id", "position", "shown_at"]
+    assert displayed.impressions.join(whole.impressions, on=key, how="anti").is_empty()
+    assert whole.impressions.height > displayed.impressions.height
+    visited = whole.impressions.select("listener_id", "surface").unique()
+    stood = shelves.join(visited, on=["listener_id", "surface"]).select("listener_id", "surface", "shelf_id", "items")
+    stood = stood.explode("items").unnest("items").drop("position")
+    logged = whole.impressions.select(stood.columns).unique()
+    assert logged.sort(stood.columns).equals(stood.unique().sort(stood.columns))
+
+
 def test_the_same_shelf_day_after_day_tires(world: LiveWorld) -> None:
     state = world.morning()
     shelves = policy_shelves(world, state, world.first_live, "oracle")
