@@ -27,7 +27,7 @@ from transforms.tables.runs import Run
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "30"
+STEP = "31"
 
 
 def score(

@@ -7,6 +7,8 @@ from transforms.shelves.columns import MIXES, NEXT
 from transforms.shelves.shelf import ShelfSettings
 
 FOR_NEWCOMERS = ("popular-without-history",)
+# The strongest that cost nothing on earlier nights of a simulated world: docs/benchmarks/shelves.md
+CALIBRATED = {"calibration": 0.4}
 
 _DISCOVER = ShelfSettings(
     shelf_id="discover-weekly",
@@ -57,6 +59,7 @@ _RADIO = ShelfSettings(
     requires=("score_radio",),
     order={"score_radio": 1.0, "ranker_score": 0.5},
     rules={"artist_cap": {"most": 5}},
+    variety=CALIBRATED,
     fallback=FOR_NEWCOMERS,
     named_by="radio",
     why_empty="no artist is played often enough",
@@ -97,6 +100,7 @@ _DAYPARTS = tuple(
         requires=(f"score_{part}",),
         order={f"score_{part}": 1.0, "ranker_score": 0.25},
         rules={"artist_cap": {"most": 3}},
+        variety=CALIBRATED,
         fallback=FOR_NEWCOMERS,
         why_empty=f"no session lately began in the {part}" if part != "night" else "no session lately began at night",
     )
@@ -145,6 +149,7 @@ _NEXT = tuple(
         requires=(f"score_next_{k + 1}",),
         order={f"score_next_{k + 1}": 1.0, "ranker_score": 0.25},
         rules={"artist_cap": {"most": 3}},
+        variety=CALIBRATED,
         fallback=FOR_NEWCOMERS if k == 0 else (),
         named_by=f"next_{k + 1}",
         why_empty="no session lately" if k == 0 else "their sessions lately have fewer contexts",
