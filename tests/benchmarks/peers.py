@@ -23,11 +23,11 @@ from transforms.evaluation.baselines import (
     Training,
     faded_history,
     item_similarity,
-    keep_best,
     most_popular,
     recommend,
     weighted_rows,
 )
+from transforms.evaluation.best_places import keep_best
 
 PLACES = 50
 EVERY = 10**6  # more neighbours than there are

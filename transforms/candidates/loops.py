@@ -198,13 +198,13 @@ def stored_top(
     """The k best positive entries of each row, without the places of the second matrix and column 0.
 
     Returns:
-        items int32 and scores float32, one after the other, best first, equals by item; counts int64 [B].
+        items int32 and scores (as `data`), one after the other, best first, equals by item; counts int64 [B].
     """
     size = len(indptr) - 1
     room = 0
     for row in range(size):
         room += min(k, indptr[row + 1] - indptr[row])
-    items, scores = np.empty(room, np.int32), np.empty(room, np.float32)
+    items, scores = np.empty(room, np.int32), np.empty(room, data.dtype)
     counts, hidden = np.zeros(size, np.int64), np.zeros(n, np.bool_)
     start = 0
     for row in range(size):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import get_args
 
+import numpy as np
 import polars as pl
 
 from transforms.common.hashing import stable_hash
@@ -25,12 +26,13 @@ from transforms.evaluation.baselines import (
     all_baselines,
     candidates_to_tune,
     item_knn,
-    recommend,
+    recommended,
 )
+from transforms.evaluation.lists import METRICS, TOP, Judge
 from transforms.listening.plays import with_length
-from transforms.metrics.ranking import score_lists
 
-METRIC, PLACES = "ndcg@50", 50
+PLACES = TOP
+METRIC = f"ndcg@{PLACES}"
 
 
 @dataclass(frozen=True)
@@ -79,20 +81,23 @@ def choose(plays: pl.DataFrame, night: date, days: int, settings: BaselineSettin
         "repeat": asked.join(heard, on=key),
         "all": asked,
     }
+    judge = Judge.of_relevance({target: training.coded(rows) for target, rows in targets.items()}, training.shape)
     known: Similarities = {}  # variants differ in what is made of them
     if tune and targets["unheard"].height:
         variants = [settings, *(v for v in candidates_to_tune(settings) if v != settings)]
-        gains = [_gain(item_knn(training, v, known), training, "unheard", targets["unheard"]) for v in variants]
+        gains = [_gain(item_knn(training, v, known), training, "unheard", judge) for v in variants]
         settings = variants[gains.index(max(gains))]
     best: dict[str, str] = {}
     fitted = all_baselines(training, settings, known)
     for target in get_args(Target):
         if targets[target].height:
-            ranked = {b.name: _gain(b, training, target, targets[target]) for b in fitted}
+            ranked = {b.name: _gain(b, training, target, judge) for b in fitted}
             best[target] = max(ranked, key=lambda name: (ranked[name], name))
     return Choice(settings, best)
 
 
-def _gain(baseline: Baseline, training: Training, target: Target, wanted: pl.DataFrame) -> float:
-    listed = recommend(baseline, training, wanted["listener_id"], target, PLACES)
-    return float(score_lists(listed, wanted, cutoffs=(PLACES,))[METRIC].sum())
+def _gain(baseline: Baseline, training: Training, target: Target, judge: Judge) -> float:
+    asked = judge.asked(target)
+    listed = recommended(baseline, training, asked.astype(np.int32), target, PLACES)
+    found, _ = judge.measured(listed.rename({"row": "listener_id", "column": "item"}), target)
+    return float(pl.Series(found[asked, METRICS.index(METRIC)]).sum())

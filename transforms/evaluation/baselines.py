@@ -34,12 +34,11 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
-from transforms.candidates.base import ProductScores, row_numbers
 from transforms.common.hashing import stable_hash
+from transforms.evaluation.best_places import Scored, best_of, best_places, keep_best
 
 Target = Literal["unheard", "repeat", "all"]
 Similarities = dict[tuple[str, int, float], sparse.csr_matrix]  # by what `item_similarity` is asked for
-BLOCK = 256
 
 
 class BaselineSettings(BaseModel):
@@ -78,6 +77,11 @@ class Training:
     def shape(self) -> tuple[int, int]:
         """(listeners, items)."""
         return len(self.listener_ids), len(self.items)
+
+    def coded(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """row, column of those rows of a frame whose listener_id and item are known, in no order."""
+        rows = frame.join(_codes("listener_id", self.listener_ids, "row"), on="listener_id")
+        return rows.join(_codes("item", self.items, "column"), on="item").select("row", "column")
 
     @classmethod
     def build(cls, plays: pl.DataFrame, as_of: date) -> Training:
@@ -124,10 +128,11 @@ def _codes(name: str, values: pl.Series, code: str) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A name and `scores(rows int32[B], k)`: a matrix [B, items] that is positive where there is evidence, or two to multiply."""
+    """A name and `scores(rows int32[B], k)`: a matrix [B, items] that is positive where there is evidence, two to multiply, or
+    items best first, the same for everyone."""
 
     name: str
-    scores: Callable[[np.ndarray, int], sparse.csr_matrix | tuple[sparse.csr_matrix, sparse.csr_matrix]]
+    scores: Callable[[np.ndarray, int], Scored]
 
 
 def _matrix(training: Training, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> sparse.csr_matrix:
@@ -141,13 +146,9 @@ def _global(name: str, training: Training, values: np.ndarray) -> Baseline:
     order = np.lexsort((np.arange(len(values)), -values))
     longest = int(np.diff(training.heard.indptr).max(initial=0))
 
-    def scores(rows: np.ndarray, k: int) -> sparse.csr_matrix:
-        head = np.sort(order[: k + longest])
-        head = head[values[head] > 0]
-        block = np.broadcast_to(values[head], (len(rows), len(head)))
-        indptr = np.arange(len(rows) + 1) * len(head)
-        shape = (len(rows), len(values))
-        return sparse.csr_matrix((block.ravel().copy(), np.tile(head, len(rows)), indptr), shape=shape)
+    def scores(rows: np.ndarray, k: int) -> np.ndarray:
+        head = order[: k + longest]
+        return head[values[head] > 0]
 
     return Baseline(name, scores)
 
@@ -211,27 +212,6 @@ def weighted_rows(training: Training, over: str) -> sparse.csr_matrix:
     power = 1.5 if over == "session" else 0.5
     weight = np.sqrt(lengths[owners] ** -power)  # the root, since a pair meets it twice
     return sparse.csr_matrix((weight, (owners, items)), shape=(len(lengths), training.shape[1]))
-
-
-def keep_best(matrix: sparse.csr_matrix, k: int) -> sparse.csr_matrix:
-    """The k largest positive entries of every row; equal ones by column."""
-    keep = np.zeros(matrix.nnz, dtype=bool)
-    for start, stop in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True):
-        keep[start:stop] = _best(matrix.data[start:stop], matrix.indices[start:stop], k)
-    keep &= matrix.data > 0
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[keep]
-    return sparse.csr_matrix((matrix.data[keep], (rows, matrix.indices[keep])), shape=matrix.shape)
-
-
-def _best(values: np.ndarray, columns: np.ndarray, k: int) -> np.ndarray:
-    """Mask of the k largest; at the last value's ties, those of the first columns, which may come in any order."""
-    if len(values) <= k:
-        return np.ones(len(values), dtype=bool)
-    last = np.partition(values, len(values) - k)[len(values) - k]
-    above = values > last
-    ties = np.flatnonzero(values == last)
-    above[ties[np.argsort(columns[ties])][: k - int(above.sum())]] = True
-    return above
 
 
 def item_knn(training: Training, settings: BaselineSettings, known: Similarities | None = None) -> Baseline:
@@ -307,71 +287,20 @@ def recommend(
     """
     wanted = pl.DataFrame({"listener_id": pl.Series(listener_ids, dtype=pl.String).unique().sort()})
     rows = wanted.join(_codes("listener_id", training.listener_ids, "row"), on="listener_id")["row"].to_numpy()
-    out = []
-    for start in range(0, len(rows), BLOCK):
-        block = rows[start : start + BLOCK]
-        best = _best_scores(baseline.scores(block, k), training.heard[block], target, k)
-        local = np.repeat(np.arange(best.shape[0]), np.diff(best.indptr))
-        order = np.lexsort((best.indices, -best.data, local))
-        places = np.arange(best.nnz) - best.indptr[local]
-        out.append(
-            pl.DataFrame(
-                {
-                    "listener_id": training.listener_ids.gather(block[local[order]]),
-                    "item": training.items.gather(best.indices[order]),
-                    "rank": (places + 1).astype(np.int32),
-                }
-            )
-        )
-    empty = pl.DataFrame(schema={"listener_id": pl.String, "item": pl.String, "rank": pl.Int32})
-    return pl.concat(out) if out else empty
-
-
-def _best_scores(
-    scores: sparse.csr_matrix | tuple[sparse.csr_matrix, sparse.csr_matrix],
-    heard: sparse.csr_matrix,
-    target: Target,
-    k: int,
-) -> sparse.csr_matrix:
-    """The k best of each row that the target allows, CSR [B, items]."""
-    if isinstance(scores, tuple):
-        weights, matrix = scores
-        if target != "repeat":
-            return best_of(weights, matrix, k, heard if target == "unheard" else None)
-        values = ProductScores(_float32(weights), _float32(matrix)).of(row_numbers(heard), heard.indices)
-        return keep_best(sparse.csr_matrix((values, heard.indices, heard.indptr), shape=heard.shape), k)
-    scores = sparse.csr_matrix(scores)
-    if target != "all":
-        both = scores.multiply(heard)
-        scores = sparse.csr_matrix(both if target == "repeat" else scores - both)
-    return keep_best(scores, k)
-
-
-def best_of(
-    weights: sparse.csr_matrix, matrix: sparse.csr_matrix, k: int, without: sparse.csr_matrix | None
-) -> sparse.csr_matrix:
-    """The k largest positive entries of every row of a product, equals by column, without the places of a third matrix.
-
-    The product is never stored; sums are of float32.
-    """
-    shifted = None if without is None else _shifted(without)
-    found = ProductScores(_float32(weights), _shifted(matrix)).top(k, shifted)
-    shape = (weights.shape[0], matrix.shape[1])
-    best = sparse.csr_matrix((found.scores, (found.rows, found.items - 1)), shape=shape)
-    best.sort_indices()
-    return best
-
-
-def _float32(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
-    return sparse.csr_matrix(matrix, dtype=np.float32)
-
-
-def _shifted(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
-    """With an empty column before the first, which stands for no item."""
-    matrix = _float32(matrix)
-    return sparse.csr_matrix(
-        (matrix.data, matrix.indices + 1, matrix.indptr), shape=(matrix.shape[0], matrix.shape[1] + 1)
+    found = recommended(baseline, training, rows, target, k)
+    return found.select(
+        training.listener_ids.gather(found["row"]).alias("listener_id"),
+        training.items.gather(found["column"]).alias("item"),
+        "rank",
     )
+
+
+def recommended(baseline: Baseline, training: Training, rows: np.ndarray, target: Target, k: int) -> pl.DataFrame:
+    """As `recommend`, for rows of the training: row, column, rank."""
+    local, columns = best_places(baseline.scores(rows, k), training.heard[rows], target, k)
+    first = np.searchsorted(local, np.arange(len(rows)))
+    ranks = np.arange(len(local)) - first[local] + 1
+    return pl.DataFrame({"row": rows[local], "column": columns, "rank": ranks.astype(np.int32)})
 
 
 def candidates_to_tune(settings: BaselineSettings) -> list[BaselineSettings]:

@@ -1,8 +1,9 @@
-"""Listeners and items as numbers for as long as lists are measured: strings are looked up once a list, and compared never.
+"""Listeners and items as numbers for as long as lists are measured: strings are looked up once a chunk, and compared never.
 
-codes = Codes.of(listeners, lists, facts)
+codes = Codes.of(listeners, facts, tracks=[candidates["track_id"]])
 codes.coded(listed)             listener_id, item as numbers; tracks as their recordings, other listeners left out
-codes.named(rows)               the names again
+
+An item that is known by the night has the same number in every chunk (`MeasureFacts.items`), so counts add up as numbers.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from transforms.evaluation.facts import MeasureFacts
-from transforms.outcomes.join import with_recording
+from transforms.common.hashing import stable_hash
+from transforms.evaluation.facts import MeasureFacts, numbered
 
 
 @dataclass(frozen=True)
 class Codes:
-    """Numbers of listeners and items, both in order of their names.
+    """Numbers of listeners and items.
 
     Attributes:
-        listeners: listener_id, row.
-        items: item, code.
-        tracks: track_id, code of its recording; a track that the catalog does not know stands for itself.
+        listeners: listener_id, row; in order of their names.
+        items: item, code; those of the facts and, after them, others.
+        tracks: track_id, code of its recording, hash; a track that the catalog does not know stands for itself.
     """
 
     listeners: pl.DataFrame
@@ -31,41 +32,34 @@ class Codes:
     tracks: pl.DataFrame
 
     @classmethod
-    def of(cls, listeners: pl.Series, lists: Iterable[pl.DataFrame], facts: MeasureFacts, *items: pl.Series) -> Codes:
-        """Of these listeners, and of every item that lists, facts or `items` hold.
-
-        Args:
-            lists: with `item` or `track_id`.
-        """
-        every = list(lists)
-        tracks = pl.concat([facts.recordings["track_id"], *(f["track_id"] for f in every if "item" not in f.columns)])
-        recorded = with_recording(pl.DataFrame({"track_id": tracks.unique()}), facts.recordings)
-        held = (f["item"] for f in every if "item" in f.columns)
-        known = (facts.popularity["item"], facts.credits["item"], recorded["recording_id"])
-        coded = _numbered("item", pl.concat([*known, *items, *held]), "code")
-        by_track = recorded.join(coded, left_on="recording_id", right_on="item").select("track_id", "code")
-        return cls(_numbered("listener_id", listeners, "row"), coded, by_track)
+    def of(
+        cls,
+        listeners: pl.Series,
+        facts: MeasureFacts,
+        *,
+        items: Iterable[pl.Series] = (),
+        tracks: Iterable[pl.Series] = (),
+    ) -> Codes:
+        """Of these listeners, and of every item and track that is known by the facts or given."""
+        known = numbered(listeners.alias("listener_id"), "row")
+        other = _others("track_id", tracks, facts.tracks)
+        more = _others("item", (*items, other.to_series()), facts.items)
+        more = more.sort("item").with_row_index("code", facts.items.height).select("item", "code")
+        every = pl.concat([facts.items, more])
+        alone = other.join(every, left_on="track_id", right_on="item")
+        alone = alone.with_columns(hash=stable_hash(alone["track_id"]))
+        return cls(known, every, pl.concat([facts.tracks, alone]))
 
     def coded(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Rows of the known listeners with numbers for `listener_id` and `item` (or `track_id`), in their given order."""
-        item = "item" if "item" in frame.columns else "track_id"
-        found = frame.join(self.listeners, on="listener_id", maintain_order="left")
-        found = found.join(self.items if item == "item" else self.tracks, on=item, maintain_order="left")
-        return found.drop("listener_id", item).rename({"row": "listener_id", "code": "item"})
-
-    def items_of(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Rows with a number for `item`."""
-        found = frame.join(self.items, on="item", maintain_order="left")
-        return found.drop("item").rename({"code": "item"})
-
-    def named(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Rows with names for the numbers in `listener_id` and `item`."""
-        names = {"listener_id": self.listeners["listener_id"], "item": self.items["item"]}
-        return frame.with_columns(
-            names[column].gather(frame[column]).alias(column) for column in names if column in frame.columns
-        )
+        """Rows of the known listeners with numbers for `listener_id` and `item` (or `track_id`, which adds `hash`), in their
+        given order."""
+        found = frame.join(self.listeners, on="listener_id", maintain_order="left").drop("listener_id")
+        by, of = ("item", self.items) if "item" in frame.columns else ("track_id", self.tracks)
+        found = found.join(of, on=by, maintain_order="left").drop(by)
+        return found.rename({"row": "listener_id", "code": "item"})
 
 
-def _numbered(name: str, values: pl.Series, number: str) -> pl.DataFrame:
-    distinct = values.unique().sort().alias(name)
-    return pl.DataFrame({name: distinct, number: pl.int_range(len(distinct), dtype=pl.UInt32, eager=True)})
+def _others(name: str, values: Iterable[pl.Series], known: pl.DataFrame) -> pl.DataFrame:
+    """Distinct values that are not known, as a column of this name."""
+    every = pl.concat([pl.Series(name, [], dtype=pl.String), *(v.unique().alias(name) for v in values)])
+    return every.unique().to_frame().join(known, on=name, how="anti")

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
-from functools import reduce
+from functools import partial, reduce
 from itertools import pairwise
 from typing import get_args
 
@@ -36,21 +36,16 @@ from transforms.common.hashing import stable_hash
 from transforms.evaluation.baselines import BaselineSettings, Target
 from transforms.evaluation.coding import Codes
 from transforms.evaluation.facts import MeasureFacts
+from transforms.evaluation.lists import BEYOND, METRICS, TOP, Judge
 from transforms.evaluation.places import lister
-from transforms.metrics import beyond
-from transforms.metrics.intervals import DRAWS, intervals
+from transforms.metrics.intervals import DRAWS
 from transforms.metrics.policies import DEFAULT_POLICIES, PolicySettings
-from transforms.metrics.ranking import CUTOFFS, metric_names, score_lists
 from transforms.outcomes.join import labels, with_recording
-from transforms.tables.schema import TABLES
 
 TARGETS: tuple[Target, ...] = get_args(Target)
 PRIMARY = "ranker"
 SHELF_TARGETS: dict[str, Target] = {"discover-weekly": "unheard", "on-repeat": "repeat", "rediscover": "repeat"}
-COMPARED = ("ndcg@50", "recall@50")
-IN_SEGMENTS = ("ndcg@50", "recall@50", "hit@10")
 HISTORY = (1, 50, 250, 1000)
-TOP = max(CUTOFFS)
 Lists = dict[tuple[str, Target], pl.DataFrame]
 
 
@@ -159,7 +154,11 @@ def standardised_sum(candidates: pl.DataFrame, unranked: Collection[str] = ()) -
 
 
 def night_lists(
-    candidates: pl.DataFrame, shelves: pl.DataFrame | None, top: int = TOP, unranked: Collection[str] = ()
+    candidates: pl.DataFrame,
+    shelves: pl.DataFrame | None,
+    top: int = TOP,
+    unranked: Collection[str] = (),
+    codes: Codes | None = None,
 ) -> Lists:
     """Every list that a night can be asked for, best first, at most `top` a listener.
 
@@ -167,15 +166,19 @@ def night_lists(
         candidates: listener_id, track_id, heard_before, and any of ranker_score, p_listened, f_blend, rank_*, score_*.
         shelves: listener_id, shelf_id, items, spares; None for a night without.
         unranked: sources whose scores no ranker weighs.
+        codes: numbers that the lists are made of instead of names, of the listeners that it knows.
 
     Returns:
-        (model, target) -> listener_id, track_id, rank. Models are `ranker`, `blend`, `source:<name>`, `shelf:<id>`. A
-        list without rows is there too: these listeners may have none where others do, and score 0 (`summarise` leaves
-        out a model that lists nothing for anyone).
+        (model, target) -> listener_id, track_id (with `codes`: item), rank. Models are `ranker`, `blend`, `source:<name>`,
+        `shelf:<id>`. A list without rows is there too: these listeners may have none where others do, and score 0
+        (`summarise` leaves out a model that lists nothing for anyone).
     """
-    candidates = candidates.with_columns(_hash=stable_hash(candidates["track_id"]))
-    # sorted once by what breaks ties
-    listed = lister(candidates.sort("listener_id", "_hash", "track_id"), top)
+    if codes is None:
+        candidates = candidates.with_columns(hash=stable_hash(candidates["track_id"])).sort("track_id")
+    else:
+        candidates = codes.coded(candidates)
+    # sorted once by what breaks ties; equal hashes stay in the order of the track's name
+    listed = lister(candidates.sort("listener_id", "hash", maintain_order=True), top)
     orders: dict[str, pl.Expr] = {}
     if "ranker_score" in candidates.columns:
         orders[PRIMARY] = -pl.col("ranker_score")
@@ -194,8 +197,9 @@ def night_lists(
         lists[PRIMARY, "all"] = listed(-pl.col("p_listened"))["all"]
     if shelves is not None:
         for shelf, rows in sorted(shelves.partition_by("shelf_id", as_dict=True).items()):
-            stood = shelf_list(rows)
-            lists[f"shelf:{shelf[0]}", SHELF_TARGETS.get(str(shelf[0]), "all")] = stood.filter(pl.col("rank") <= top)
+            stood = shelf_list(rows).filter(pl.col("rank") <= top)
+            made_of = stood if codes is None else codes.coded(stood).drop("hash")
+            lists[f"shelf:{shelf[0]}", SHELF_TARGETS.get(str(shelf[0]), "all")] = made_of
     return lists
 
 
@@ -216,38 +220,54 @@ def measure(
     heard: pl.DataFrame,
     segments: pl.DataFrame,
     facts: MeasureFacts,
+    codes: Codes | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Score lists for some listeners.
 
     Args:
-        lists: (model, target) -> listener_id, rank, and item or track_id.
+        lists: (model, target) -> listener_id, rank, and item or track_id; with `codes`, numbers of listeners and items.
         targets: from `wanted`.
         heard: listener_id, item heard by the night.
         segments: listener_id, segment; a listener without a row is `history 0`.
+        codes: of the targets' listeners, and of every item of lists, targets and what was heard; made here where none are given.
 
     Returns:
-        One row a listener, model and target with its metrics; and model, target, item, exposures.
+        One row a listener, model and target with its metrics; and model, target, item, exposures, items by their number in
+        `facts.items` (one number after them stands for all that they do not know).
     """
-    codes = Codes.of(targets["listener_id"], lists.values(), facts, heard["item"], targets["item"])
-    relevant = {target: codes.coded(of_target(targets, target)) for target in TARGETS}
-    popularity, credits = codes.items_of(facts.popularity), codes.items_of(facts.credits)
-    played = beyond.played_artists(codes.coded(heard), credits)
-    rows, shown = [], []
-    for (model, target), listed in lists.items():
-        mine = codes.coded(listed).join(relevant[target], on="listener_id", how="semi")
-        scored = score_lists(mine, relevant[target])
-        first = beyond.first_places(mine, TOP)
-        novelty = beyond.novelty(first, popularity, facts.listeners, TOP)
-        new = beyond.new_artist_share(first, credits, played, TOP)
-        scored = scored.join(novelty, on="listener_id", how="left").join(new, on="listener_id", how="left")
-        named = (pl.lit(model).alias("model"), pl.lit(target).alias("target"))
-        rows.append(codes.named(scored.drop("relevant")).with_columns(*named))
-        shown.append(codes.named(beyond.exposures(first)).with_columns(*named))
-    rows += [_about_targets(targets, target) for target in TARGETS]
-    frame = pl.concat(rows, how="diagonal_relaxed").join(segments, on="listener_id", how="left")
-    empty = pl.DataFrame(schema={"item": pl.String, "exposures": pl.Int64, "model": pl.String, "target": pl.String})
-    return frame.with_columns(pl.col("segment").fill_null("history 0")), pl.concat(
-        [empty, *shown], how="diagonal_relaxed"
+    if codes is None:
+        by_name = {kind: [f[kind] for f in lists.values() if kind in f.columns] for kind in ("item", "track_id")}
+        items = [*by_name["item"], targets["item"], heard["item"]]
+        codes = Codes.of(targets["listener_id"], facts, items=items, tracks=by_name["track_id"])
+        lists = {which: codes.coded(listed) for which, listed in lists.items()}
+    judge = Judge.of(codes, targets, heard, facts, {kind: partial(of_target, target=kind) for kind in TARGETS})
+    of_list, who, values, shown = [], [], [], []
+    for number, ((_, target), listed) in enumerate(lists.items()):
+        measured, exposures = judge.measured(listed, target)
+        asked = judge.asked(target)
+        of_list.append(np.full(len(asked), number))
+        who.append(asked)
+        values.append(measured[asked])
+        known = np.append(exposures[: facts.items.height], exposures[facts.items.height :].sum())
+        at = np.flatnonzero(known)
+        shown.append(
+            pl.DataFrame({"list": np.full(len(at), number), "item": at.astype(np.int32), "exposures": known[at]})
+        )
+    names = pl.DataFrame(list(lists), schema={"model": pl.String, "target": pl.String}, orient="row")
+    empty = {"list": pl.Int64, "item": pl.Int32, "exposures": pl.Int64}
+    every = pl.concat([pl.DataFrame(schema=empty), *shown])
+    listener = np.concatenate([np.zeros(0, np.int64), *who])
+    of_row = np.concatenate([np.zeros(0, np.int64), *of_list])
+    rows = pl.DataFrame(
+        np.concatenate([np.zeros((0, len(METRICS))), *values]), schema=dict.fromkeys(METRICS, pl.Float64)
+    )
+    rows = rows.with_columns(
+        codes.listeners["listener_id"].gather(listener), *names[of_row], *(pl.col(m).fill_nan(None) for m in BEYOND)
+    )
+    frame = pl.concat([rows, *(_about_targets(targets, target) for target in TARGETS)], how="diagonal_relaxed")
+    frame = frame.join(segments, on="listener_id", how="left")
+    return frame.with_columns(pl.col("segment").fill_null("history 0")), every.with_columns(*names[every["list"]]).drop(
+        "list"
     )
 
 
@@ -262,96 +282,3 @@ def _about_targets(targets: pl.DataFrame, target: Target) -> pl.DataFrame:
         )
         .with_columns(model=pl.lit("targets"), target=pl.lit(target))
     )
-
-
-def summarise(
-    rows: pl.DataFrame,
-    exposures: pl.DataFrame,
-    chosen: Mapping[str, str],
-    facts: MeasureFacts,
-    *,
-    draws: int = DRAWS,
-    seed: int = 0,
-) -> pl.DataFrame:
-    """Everything measured, as rows of table `evaluation`.
-
-    Args:
-        rows: of `measure`, all shards and models.
-        exposures: likewise.
-        chosen: target -> the baseline chosen on an earlier origin, which the others are compared with.
-        facts: of the night.
-
-    Returns:
-        Rows of the table, sorted by its key, differences after the value they belong to.
-    """
-    out: list[dict[str, object]] = []
-    for target in TARGETS:
-        listing = exposures.filter(pl.col("target") == target)["model"].unique().to_list()
-        here = rows.filter((pl.col("target") == target) & pl.col("model").is_in(["targets", *listing]))
-        if here.is_empty():
-            continue
-        segments = ["all", *here["segment"].unique().sort()]
-        for segment in segments:
-            part = here if segment == "all" else here.filter(pl.col("segment") == segment)
-            out += _means(part, target, segment, chosen.get(target), draws=draws, seed=seed)
-        out += _of_the_whole(exposures.filter(pl.col("target") == target), here, target, facts)
-    schema = TABLES["evaluation"].polars
-    return pl.DataFrame(out, schema=schema).sort(*TABLES["evaluation"].key, "versus", nulls_last=False)
-
-
-def _means(
-    part: pl.DataFrame, target: str, segment: str, chosen: str | None, *, draws: int, seed: int
-) -> list[dict[str, object]]:
-    """Mean, interval and paired differences of every model for one target and segment."""
-    ids = part["listener_id"].unique().sort()
-    beyond_names = [f"novelty@{TOP}", f"new_artist_share@{TOP}"]
-    metrics = [*metric_names(), *beyond_names] if segment == "all" else list(IN_SEGMENTS)
-    models = part.partition_by("model", as_dict=True)
-    labels_, columns, by_model = [], [], {}
-    for (model,), own in sorted(models.items()):
-        kept = ["targets", "unknown_share"] if model == "targets" else metrics
-        aligned = pl.DataFrame({"listener_id": ids}).join(own, on="listener_id", how="left", maintain_order="left")
-        values = {m: aligned[m].cast(pl.Float64).fill_null(np.nan).to_numpy() for m in kept if m in own.columns}
-        by_model[str(model)] = values
-        for metric, column in values.items():
-            labels_.append((str(model), metric, None))
-            columns.append(column)
-    pairs = [(m, chosen) for m in by_model if chosen in by_model and m not in (chosen, "targets")]
-    pairs += [(PRIMARY, m) for m in by_model if PRIMARY in by_model and m not in (PRIMARY, "targets", chosen)]
-    for model, other in pairs if segment == "all" else []:
-        for metric in COMPARED:
-            labels_.append((model, metric, other))  # type: ignore[arg-type]
-            columns.append(by_model[model][metric] - by_model[other][metric])  # type: ignore[index]
-    found = intervals(ids, np.column_stack(columns), draws, seed)
-    named = {"target": target, "segment": segment}
-    return [
-        {
-            "model": model,
-            **named,
-            "metric": metric,
-            "value": i.value,
-            "low": i.low,
-            "high": i.high,
-            "n": i.n,
-            "versus": vs,
-        }
-        for (model, metric, vs), i in zip(labels_, found, strict=True)
-        if i.n
-    ]
-
-
-def _of_the_whole(shown: pl.DataFrame, rows: pl.DataFrame, target: str, facts: MeasureFacts) -> list[dict[str, object]]:
-    """Coverage and artist Gini of every model: properties of all lists together, without an interval."""
-    out: list[dict[str, object]] = []
-    catalog = facts.popularity.select("item")
-    credits = facts.credits.join(catalog, on="item", how="semi")
-    for (model,), own in sorted(shown.partition_by("model", as_dict=True).items()):
-        n = rows.filter(pl.col("model") == model)["listener_id"].n_unique()
-        values = {f"coverage@{TOP}": beyond.coverage(own.join(catalog, on="item", how="semi"), catalog.height)}
-        if credits.height:
-            values[f"artist_gini@{TOP}"] = beyond.artist_gini(own, credits)
-        out += [
-            {"model": model, "target": target, "segment": "all", "metric": metric, "value": value, "n": n}
-            for metric, value in values.items()
-        ]
-    return out

@@ -49,15 +49,15 @@ def lister(candidates: pl.DataFrame, top: int) -> Callable[[pl.Expr], dict[str, 
     """What makes lists of candidates that are sorted by listener and, within one, by what breaks ties.
 
     Args:
-        candidates: listener_id, track_id, heard_before, and whatever orders are made of.
+        candidates: listener_id, track_id or item, heard_before, and whatever orders are made of.
 
     Returns:
-        a function of an expression, less is better and null = in no list: by kind, listener_id, track_id, rank.
+        a function of an expression, less is better and null = in no list: by kind, listener_id, track_id or item, rank.
     """
     runs = candidates["listener_id"].rle().struct.field("len").to_numpy()
     bounds = np.concatenate([[0], np.cumsum(runs, dtype=np.int64)])
     heard = candidates["heard_before"].to_numpy()
-    names = candidates.select("listener_id", "track_id")
+    names = candidates.select("listener_id", "item" if "item" in candidates.columns else "track_id")
 
     def listed(order: pl.Expr) -> dict[str, pl.DataFrame]:
         values = candidates.select(order.cast(pl.Float64)).to_series()

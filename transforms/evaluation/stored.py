@@ -15,14 +15,16 @@ from dataclasses import dataclass
 from datetime import date
 from typing import get_args
 
+import numpy as np
 import polars as pl
 
 from transforms.common.sample import in_sample
 from transforms.evaluation.baseline_tuning import choose, with_sessions
-from transforms.evaluation.baselines import Target, Training, all_baselines, recommend
+from transforms.evaluation.baselines import Target, Training, all_baselines, recommended
+from transforms.evaluation.coding import Codes
 from transforms.evaluation.facts import MeasureFacts
+from transforms.evaluation.lists import TOP
 from transforms.evaluation.measure import (
-    TOP,
     EvaluationSettings,
     add_popularity,
     credits_of,
@@ -30,9 +32,9 @@ from transforms.evaluation.measure import (
     measure,
     night_lists,
     popularity_partial,
-    summarise,
     wanted,
 )
+from transforms.evaluation.summary import summarise
 from transforms.listening.plays import is_heard
 from transforms.metrics import policies
 from transforms.metrics.experiments import arm_rows
@@ -53,10 +55,12 @@ _SHELF = (
 
 
 def columns_of(warehouse: Warehouse, candidates: Manifest) -> dict[str, Sequence[str]]:
-    """Columns to read, by table; of candidates also the rank and score of each source, which no schema declares."""
+    """Columns to read, by table; of candidates also the rank of each source, which no schema declares, and
+    its score where their blend is not stored."""
     names = warehouse.open_parquet(candidates.files[0].path).schema_arrow.names if candidates.files else []
+    open_columns = ("rank_",) if "f_blend" in names else ("rank_", "score_")
     return {
-        "candidates": [n for n in names if n.startswith(("rank_", "score_")) or n in _CANDIDATE],
+        "candidates": [n for n in names if n.startswith(open_columns) or n in _CANDIDATE],
         "shelves": _SHELF,
         "library": ("listener_id", "track_id", "plays", "heard", "saved"),
         "listens": LISTENS,
@@ -117,6 +121,8 @@ class StoredNight:
         return self._of_share(listener_ids, facts, most)
 
     def _of_share(self, listener_ids: pl.Series, facts: MeasureFacts, most: int) -> pl.Series:
+        if most >= facts.listeners:
+            return pl.repeat(True, len(listener_ids), eager=True)
         return in_sample(listener_ids, min(1.0, most / max(1, facts.listeners)), self.seed)
 
 
@@ -156,8 +162,16 @@ def measure_chunk(night: StoredNight, chunk: Chunk, columns: Sequence[str], fact
     heard = heard.select("listener_id", item="recording_id").unique()
     segments = ours(library).group_by("listener_id").agg(segment=history_segment(pl.col("plays").sum()))
     targets = wanted(ours(chunk["listens"]), heard, facts, night.day, night.ahead)
-    lists = night_lists(ours(candidates), ours(shelves) if shelves.height else None, unranked=night.unranked)
-    rows, shown = measure(lists, targets, heard, segments, facts)
+    placed = [shelves[c].explode().drop_nulls().struct.field("track_id") for c in ("items", "spares")]
+    codes = Codes.of(
+        targets["listener_id"],
+        facts,
+        items=[targets["item"], heard["item"]],
+        tracks=[candidates["track_id"], *placed],
+    )
+    standing = ours(shelves) if shelves.height else None
+    lists = night_lists(ours(candidates), standing, unranked=night.unranked, codes=codes)
+    rows, shown = measure(lists, targets, heard, segments, facts, codes)
     made = {"rows": rows, "exposures": shown, "targets": targets, "segments": segments}
     if "draws" in chunk.tables:
         # everyone on a shelf answers, also those of whom only what was placed is stored
@@ -215,20 +229,24 @@ def measure_baselines(
     plays = plays.select("listener_id", "started_at", "session_id", "heard", item="recording_id")
     choice = choose(plays, night.day, night.ahead, night.settings.baselines, night.settings.tune)
     training = Training.build(plays, night.day)
-    everyone = targets["listener_id"].unique()
-    lists = {
-        (baseline.name, target): recommend(baseline, training, everyone, target, TOP)
-        for baseline in all_baselines(training, choice.settings)
-        for target in get_args(Target)
-    }
     heard = plays.filter("heard").select("listener_id", "item").unique()
-    rows, shown = measure(lists, targets, heard, segments, facts)
+    codes = Codes.of(targets["listener_id"], facts, items=[targets["item"], plays["item"].unique()])
+    people = training.listener_ids.to_frame().join(codes.listeners, on="listener_id", how="left", maintain_order="left")
+    items = pl.DataFrame({"item": training.items}).join(codes.items, on="item", maintain_order="left")["code"]
+    rows = np.flatnonzero(people["row"].is_not_null().to_numpy()).astype(np.int32)
+    lists = {}
+    for baseline in all_baselines(training, choice.settings):
+        for target in get_args(Target):
+            found = recommended(baseline, training, rows, target, TOP)
+            who, what = people["row"].gather(found["row"]), items.gather(found["column"])
+            lists[baseline.name, target] = pl.DataFrame({"listener_id": who, "item": what, "rank": found["rank"]})
+    measured_rows, shown = measure(lists, targets, heard, segments, facts, codes)
     best = pl.DataFrame(
         {"target": list(choice.best), "model": list(choice.best.values())},
         schema={"target": pl.String, "model": pl.String},
     )
-    # the night's own rows say already what the targets are like
-    return Chunk(0, {"rows": rows.filter(pl.col("model") != "targets"), "exposures": shown, "best": best})
+    made = measured_rows.filter(pl.col("model") != "targets")  # the night's own rows say what the targets are like
+    return Chunk(0, {"rows": made, "exposures": shown, "best": best})
 
 
 def summary_of(night: StoredNight, parts: Sequence[Chunk], facts: MeasureFacts) -> Chunk | None:

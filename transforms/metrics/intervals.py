@@ -59,50 +59,92 @@ def poisson_weights(listener_hashes: np.ndarray, replicates: np.ndarray, seed: i
     return np.searchsorted(_CUMULATIVE, u, side="right").astype(np.float64)
 
 
+@dataclass(frozen=True)
+class Bootstrap:
+    """Replicates of some listeners whose weights are drawn once, for whatever is measured of them or of some of them.
+
+    Attributes:
+        order: int64[n], the listeners in order of their hash, in which they are summed.
+        weights: uint8[n, draws], by place in that order.
+    """
+
+    order: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, listener_ids: Sequence[str] | pl.Series, draws: int = DRAWS, seed: int = 0) -> Bootstrap:
+        """Of n distinct listeners."""
+        ids = pl.Series("listener_id", listener_ids, dtype=pl.String)
+        hashes = stable_hash(ids) if len(ids) else np.zeros(0, dtype=np.uint64)
+        order = np.argsort(hashes, kind="stable")
+        weights = np.empty((len(order), draws), np.uint8)
+        step = max(1, _BLOCK // max(1, len(order)))
+        for start in range(0, draws, step):
+            replicates = np.arange(start, min(start + step, draws))
+            weights[:, replicates] = poisson_weights(hashes[order], replicates, seed)
+        return cls(order, weights)
+
+    def means(self, values: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
+        """Means of every column in every replicate.
+
+        Args:
+            values: float[n, m]; NaN = the listener has no value in that column and does not count in it.
+            among: places of the listeners that the rows are of, ascending; None = all.
+
+        Returns:
+            float64[draws, m]; NaN where a replicate drew no listener.
+        """
+        row = np.full(len(self.order), -1)
+        row[np.arange(len(self.order)) if among is None else among] = np.arange(len(values))
+        row = row[self.order]
+        here = np.flatnonzero(row >= 0)
+        values = np.asarray(values, dtype=np.float64)[row[here]]
+        present = ~np.isnan(values)
+        filled = np.where(present, values, 0.0)
+        # most columns know the same listeners
+        patterns, pattern = np.unique(np.packbits(present, axis=0), axis=1, return_index=True, return_inverse=True)[1:]
+        there = present[:, patterns].astype(np.float64)
+        draws = self.weights.shape[1]
+        means = np.empty((draws, values.shape[1]))
+        step = max(1, _BLOCK // max(1, len(here)))
+        for start in range(0, draws, step):
+            weights = self.weights[here, start : start + step].astype(np.float64).T
+            with np.errstate(invalid="ignore", divide="ignore"):
+                means[start : start + step] = (weights @ filled) / (weights @ there)[:, pattern.ravel()]
+        return means
+
+    def intervals(self, values: np.ndarray, among: np.ndarray | None = None) -> list[Interval]:
+        """One `Interval` a column of `values`, as `means` takes them; percentile ends; NaN for an empty column."""
+        values = np.asarray(values, dtype=np.float64)
+        known = ~np.isnan(values)
+        means = self.means(values, among)
+        whole = ~np.isnan(means).any(axis=0)
+        low, high = np.full((2, values.shape[1]), np.nan)
+        low[whole], high[whole] = np.quantile(means[:, whole], [0.025, 0.975], axis=0)
+        out = []
+        for j in range(values.shape[1]):
+            column = values[known[:, j], j]
+            if not len(column):
+                out.append(Interval(float("nan"), float("nan"), float("nan"), 0))
+                continue
+            if not whole[j]:
+                low[j], high[j] = np.nanquantile(means[:, j], [0.025, 0.975])
+            out.append(Interval(float(np.sort(column).mean()), float(low[j]), float(high[j]), len(column)))
+        return out
+
+
 def bootstrap_means(
     listener_ids: Sequence[str] | pl.Series, values: np.ndarray, draws: int = DRAWS, seed: int = 0
 ) -> np.ndarray:
-    """Means of every column in every replicate.
-
-    Args:
-        listener_ids: n distinct listeners.
-        values: float[n, m]; NaN = the listener has no value in that column and does not count in it.
-
-    Returns:
-        float64[draws, m]; NaN where a replicate drew no listener.
-    """
-    ids = pl.Series("listener_id", listener_ids, dtype=pl.String)
-    hashes = stable_hash(ids) if len(ids) else np.zeros(0, dtype=np.uint64)
-    order = np.argsort(hashes, kind="stable")
-    hashes, values = hashes[order], np.asarray(values, dtype=np.float64)[order]
-    present = ~np.isnan(values)
-    filled = np.where(present, values, 0.0)
-    means = np.empty((draws, values.shape[1]))
-    step = max(1, _BLOCK // max(1, len(hashes)))
-    for start in range(0, draws, step):
-        replicates = np.arange(start, min(start + step, draws))
-        weights = poisson_weights(hashes, replicates, seed).T
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means[replicates] = (weights @ filled) / (weights @ present.astype(np.float64))
-    return means
+    """`Bootstrap.means` of listeners who are measured once."""
+    return Bootstrap.of(listener_ids, draws, seed).means(values)
 
 
 def intervals(
     listener_ids: Sequence[str] | pl.Series, values: np.ndarray, draws: int = DRAWS, seed: int = 0
 ) -> list[Interval]:
-    """One `Interval` a column of `values` (float[n, m], NaN = no value), percentile ends; NaN for an empty column."""
-    values = np.asarray(values, dtype=np.float64)
-    counts = (~np.isnan(values)).sum(axis=0)
-    means = bootstrap_means(listener_ids, values, draws, seed)
-    out = []
-    for j in range(values.shape[1]):
-        column = values[:, j][~np.isnan(values[:, j])]
-        if not counts[j]:
-            out.append(Interval(float("nan"), float("nan"), float("nan"), 0))
-            continue
-        low, high = np.nanquantile(means[:, j], [0.025, 0.975])
-        out.append(Interval(float(np.sort(column).mean()), float(low), float(high), int(counts[j])))
-    return out
+    """`Bootstrap.intervals` of listeners who are measured once."""
+    return Bootstrap.of(listener_ids, draws, seed).intervals(values)
 
 
 def interval(

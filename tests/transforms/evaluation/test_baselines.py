@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from transforms.evaluation.baselines import (
     BaselineSettings,
@@ -21,7 +22,9 @@ from transforms.evaluation.baselines import (
     own_top,
     recent_popular,
     recommend,
+    recommended,
 )
+from transforms.evaluation.best_places import keep_best
 
 END = date(2026, 1, 31)
 
@@ -139,3 +142,38 @@ def test_targets_are_kept_and_row_order_does_not_matter(world, random) -> None: 
         ranks = new.group_by("listener_id").agg(pl.col("rank"))
         assert all(r == list(range(1, len(r) + 1)) for r in ranks["rank"].to_list())
         assert recommend(again, shuffled, everyone, "unheard", 5).equals(new), baseline.name
+
+
+def test_places_are_those_of_a_sort_of_all_scores() -> None:
+    """A listener's walk down one order, and the best of a stored matrix, against all scores written out and sorted."""
+    draw = np.random.default_rng(5)
+    plays = pl.concat(
+        log((f"u{n:02}", int(draw.integers(0, 9)), " ".join(draw.choice(list("pqrstuvwxyz"), 6)))) for n in range(12)
+    )
+    training = Training.build(plays, END)
+    rows = np.arange(training.shape[0], dtype=np.int32)
+    heard = training.heard.toarray() > 0
+    popular = np.bincount(training.plays.unique(["row", "item"])["item"], minlength=training.shape[1]).astype(float)
+    weight = np.exp2(-training.plays["age"].to_numpy() / 60.0)
+    own = np.zeros(training.shape)
+    np.add.at(own, (training.plays["row"].to_numpy(), training.plays["item"].to_numpy()), weight)
+    for baseline, scores in (
+        (most_popular(training), np.broadcast_to(popular, training.shape)),
+        (own_top(training), own),
+    ):
+        for target, allowed in (("unheard", ~heard), ("repeat", heard), ("all", np.ones_like(heard))):
+            found = recommended(baseline, training, rows, target, 6)  # type: ignore[arg-type]
+            wanted = [
+                (row, item)
+                for row in rows
+                for item in np.lexsort((np.arange(training.shape[1]), -scores[row]))
+                if allowed[row, item] and scores[row, item] > 0
+            ]
+            cut = pl.DataFrame(wanted, schema=["row", "column"], orient="row")
+            cut = cut.filter(pl.int_range(pl.len()).over("row") < 6) if len(cut) else cut
+            assert found.select("row", "column").rows() == cut.rows(), (baseline.name, target)
+
+
+def test_the_best_of_every_row_are_kept_and_the_smaller_column_of_equals() -> None:
+    matrix = sparse.csr_matrix(np.array([[1.0, 3.0, 1.0, 2.0], [0.0, 0.0, -1.0, 0.0], [1.0, 1.0, 1.0, 1.0]]))
+    assert keep_best(matrix, 2).toarray().tolist() == [[0, 3, 0, 2], [0, 0, 0, 0], [1, 1, 0, 0]]

@@ -18,9 +18,9 @@ from transforms.evaluation.measure import (
     night_lists,
     of_target,
     popularity_partial,
-    summarise,
     wanted,
 )
+from transforms.evaluation.summary import summarise
 from transforms.tables.schema import TABLES
 
 NIGHT = date(2026, 1, 10)

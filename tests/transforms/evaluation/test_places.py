@@ -1,8 +1,7 @@
-"""First places by a compiled walk are those of a sort; lists measured as numbers are measured as they were by their names."""
+"""First places by a compiled walk are those of a sort; numbers stand for recordings."""
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +10,6 @@ from polars.testing import assert_frame_equal
 from transforms.evaluation.coding import Codes
 from transforms.evaluation.facts import MeasureFacts
 from transforms.evaluation.places import lister
-from transforms.metrics.ranking import score_lists
 
 VALUES = st.one_of(st.none(), st.sampled_from([0.0, 1.0, 2.5, float("nan"), -3.0]))
 
@@ -45,7 +43,7 @@ def test_first_places_are_those_of_a_stable_sort(rows: list[tuple[str, bool, flo
         assert_frame_equal(found[kind], wanted[kind])
 
 
-def test_codes_stand_for_recordings_and_give_the_names_back() -> None:
+def test_codes_stand_for_recordings_and_leave_others_out() -> None:
     facts = MeasureFacts(
         recordings=pl.DataFrame({"track_id": ["a", "a2"], "recording_id": ["A", "A"]}),
         popularity=pl.DataFrame({"item": ["A"], "listeners": [1]}),
@@ -54,27 +52,10 @@ def test_codes_stand_for_recordings_and_give_the_names_back() -> None:
     )
     by_track = pl.DataFrame({"listener_id": ["bob", "ann", "ann"], "track_id": ["a2", "new", "a"], "rank": [1, 1, 2]})
     by_item = pl.DataFrame({"listener_id": ["ann"], "item": ["Z"], "rank": [1]})
-    codes = Codes.of(pl.Series(["ann"]), [by_track, by_item], facts)
-    named = codes.named(codes.coded(by_track)).select("listener_id", "item", "rank")
-    assert named.rows() == [("ann", "new", 1), ("ann", "A", 2)]  # bob is none of those measured
-    assert codes.named(codes.coded(by_item))["item"].to_list() == ["Z"]
-
-
-def test_lists_score_alike_as_names_and_as_numbers() -> None:
-    draw = np.random.default_rng(1)
-    people, items = [f"u{n:03}" for n in range(40)], [f"i{n:03}" for n in range(90)]
-    lists = pl.concat(
-        [
-            pl.DataFrame({"listener_id": [who] * 60, "item": draw.choice(items, 60), "rank": np.arange(1, 61)})
-            for who in people
-        ]
-    )
-    relevant = pl.DataFrame({"listener_id": draw.choice(people, 300), "item": draw.choice(items, 300)}).unique()
-    no = pl.DataFrame(
-        schema={"item": pl.String, "artist_id": pl.String, "track_id": pl.String, "recording_id": pl.String}
-    )
-    popular = pl.DataFrame(schema={"item": pl.String, "listeners": pl.Int64})
-    facts = MeasureFacts(no.select("track_id", "recording_id"), popular, no.select("item", "artist_id"), 1)
-    codes = Codes.of(relevant["listener_id"], [lists], facts, relevant["item"])
-    as_numbers = score_lists(codes.coded(lists), codes.coded(relevant))
-    assert_frame_equal(codes.named(as_numbers), score_lists(lists, relevant))
+    codes = Codes.of(pl.Series(["ann"]), facts, items=[by_item["item"]], tracks=[by_track["track_id"]])
+    names = codes.items["item"]
+    coded = codes.coded(by_track)
+    # bob is none of those measured; a recording that is known has the same number whatever else is listed
+    assert list(zip(names.gather(coded["item"]), coded["rank"], strict=True)) == [("new", 1), ("A", 2)]
+    assert coded["item"].to_list()[1] == facts.items.row(0)[1] == 0
+    assert names.gather(codes.coded(by_item)["item"]).to_list() == ["Z"]

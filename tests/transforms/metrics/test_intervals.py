@@ -7,7 +7,15 @@ import pytest
 from scipy import stats
 
 from transforms.common.hashing import stable_hash
-from transforms.metrics.intervals import interval, intervals, paired_difference, paired_ratio, poisson_weights, weighed
+from transforms.metrics.intervals import (
+    Bootstrap,
+    interval,
+    intervals,
+    paired_difference,
+    paired_ratio,
+    poisson_weights,
+    weighed,
+)
 
 
 def names(n: int, prefix: str = "l") -> list[str]:
@@ -93,3 +101,19 @@ def test_few_who_decide_widen_an_interval_and_it_leans_towards_more() -> None:
     assert one.high - 1.0 > 1.0 - one.low > 0, "an estimate above 0 is taken on the log scale"
     below = weighed(-1.0, even, 100)
     assert below.high + 1.0 == pytest.approx(-1.0 - below.low) and np.isnan(weighed(1.0, even[:1], 1).low)
+
+
+def test_some_of_the_listeners_are_weighed_as_if_they_stood_alone_and_as_by_the_definition() -> None:
+    rng = np.random.default_rng(4)
+    ids, values = names(50), rng.random((50, 4))
+    values[rng.random((50, 4)) < 0.3] = np.nan
+    values[:, 3] = values[:, 2] * 2
+    among = np.flatnonzero(rng.random(50) < 0.5)
+    some = Bootstrap.of(ids, 300, 2).intervals(values[among], among)
+    assert some == intervals([ids[i] for i in among], values[among], 300, 2)
+    hashes = stable_hash([ids[i] for i in among])
+    order = np.argsort(hashes)
+    weights = poisson_weights(hashes[order], np.arange(300), 2).T
+    mine = values[among][order]
+    means = (weights @ np.where(np.isnan(mine), 0, mine)) / (weights @ ~np.isnan(mine))
+    assert [(i.low, i.high) for i in some] == [tuple(np.nanquantile(m, [0.025, 0.975])) for m in means.T]
