@@ -65,11 +65,13 @@ class Sequences:
         """Number of listeners."""
         return len(self.starts) - 1
 
-    def last(self, listeners: np.ndarray, length: int, leave_out: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    def last(
+        self, listeners: np.ndarray, length: int, leave_out: int | np.ndarray = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The last `length` items and gaps of some listeners, right-aligned, int32 [B, length], 0 before them.
 
         Args:
-            leave_out: how many of the very last listens not to see.
+            leave_out: how many of the very last listens not to see, of all alike or int [B].
         """
         ends = np.maximum(self.starts[listeners + 1] - leave_out, self.starts[listeners])
         return self._cut(np.maximum(ends - length, self.starts[listeners]), ends, length)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 Kind = Literal["blend", "linear", "halfway", "cross", "average", "trees", "ensemble"]
 Choice = Literal["best", "blend", "linear", "halfway", "cross", "average", "trees", "ensemble"]
@@ -233,3 +233,41 @@ class DecoderSettings(BaseModel, frozen=True, extra="forbid"):
     cold: int = Field(
         50, ge=0, description="of them, tracks without a play that share all but the last code with a found one"
     )
+
+
+class PreferenceSettings(BaseModel, frozen=True, extra="forbid"):
+    """Preference tuning of the decoder: what makes a pair, how it is learned, and what the tuned decoder must show."""
+
+    horizon: int = Field(
+        1, ge=1, description="days after a night whose outcomes say what was preferred, one of `outcomes.horizons`"
+    )
+    days: int = Field(28, ge=1, description="dates of outcomes that are learned from, the newest")
+    top: int = Field(
+        3, ge=1, description="less preferred tracks of each preferred one: those the reference would rather have shown"
+    )
+    margins: tuple[float, ...] = Field(
+        (1.0, 2.0), description="ascending ends of the buckets of reward differences; all buckets weigh alike"
+    )
+    rare: float = Field(
+        4.0, ge=1, description="weight of a pair of a rare bucket at most, where that of all would be 1"
+    )
+    listeners: int = Field(20_000, ge=1, description="listeners whose outcomes are read at most, a hashed sample")
+    pairs: int = Field(50_000, ge=1, description="pairs learned from at most, a hashed sample of each bucket")
+    beta: float = Field(0.1, gt=0, description="how strongly the tuned decoder is held to the reference")
+    epochs: int = Field(3, ge=1, description="passes over the pairs")
+    batch: int = Field(64, ge=1, description="pairs a step")
+    learning_rate: float = Field(3e-4, gt=0, description="Adam's peak rate; it falls linearly to zero")
+    held: float = Field(0.3, gt=0, lt=1, description="hashed share of listeners that only the gate looks at")
+    judged: int = Field(500, ge=1, description="of them, listeners the gate looks at at most")
+    least: int = Field(20, ge=2, description="of them, listeners below whom an interval is no evidence")
+    best: int = Field(50, ge=1, description="tracks of a generated list that the gate measures")
+    next: int = Field(10, ge=1, description="last listens of a listener that the list should hold")
+    tolerance: float = Field(
+        0.02, ge=0, description="share of the reference's figure that the tuned one may lose, interval included"
+    )
+
+    @model_validator(mode="after")
+    def _ascending(self) -> PreferenceSettings:
+        if list(self.margins) != sorted(set(self.margins)) or any(m <= 0 for m in self.margins):
+            raise ValueError(f"margins {list(self.margins)} must be above 0 and ascend")
+        return self

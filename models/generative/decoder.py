@@ -150,6 +150,17 @@ class _Network(tf.keras.Model):
             before += tf.gather(self.prefix[level], codes[:, level])
         return total * tf.gather(self.coded, target) / self.levels
 
+    def scored(self, states: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The dense score [N] of tracks [N] after states [N, d], as `Decoder.items` has it; and log p of their codes [N].
+
+        Tracks that were no answer go without their own vector and bias, and without an id the codes say 0.
+        """
+        played = tf.cast(self.played, tf.float32)
+        least = tf.reduce_min(tf.gather(self.bias, self.answers))
+        bias = tf.gather(played, items) * (tf.gather(self.bias, items) - tf.stop_gradient(least))
+        dense = tf.reduce_sum(states * self.tracks(items, played), axis=1) + bias
+        return dense, -self.levels * self._generation(states, items)
+
     def heads(self) -> dict[str, tf.Tensor]:
         """What `code_logits` reads."""
         names = ("prefix", "out_codes", "out_bias", "wide", "wide_bias", "narrow")
@@ -250,16 +261,6 @@ def fit(
     count = np.bincount(sequences.items, minlength=n).astype(np.float64) + 0.5
     network.bias.assign(np.log(count / count.mean()).astype(np.float32))
     batches = Batches(sequences, n, _as_sequence_settings(settings, n, network.full), seed)
-    module = StateModule(network, settings.length)
-
-    def made(losses: list[float]) -> Decoder:
-        items = np.concatenate(list(_every_track(network, n, played)), axis=0)
-        bias = network.bias.numpy()
-        items[played, -1] = bias[played] - bias[played].min(initial=np.inf)
-        items[~np.any(items[:, :-1] != 0, axis=1)] = 0
-        items[0] = 0
-        heads = {name: np.asarray(tensor) for name, tensor in network.heads().items()}
-        return Decoder(settings, ids, items, heads, played, losses, module)
 
     table = tf.TensorSpec([None, None], tf.int32)
     signature = {"items": table, "gaps": table, "targets": table, "negatives": tf.TensorSpec([None], tf.int32)}
@@ -272,11 +273,38 @@ def fit(
         batches.steps(),
         settings.learning_rate,
         checkpoints,
-        after_epoch=None if watch is None else lambda epoch: watch(epoch, made([])),
+        after_epoch=None if watch is None else lambda epoch: watch(epoch, decoder_of(network, ids, [])),
         clip=1.0,
         warm_up=settings.warm_up,
     )
-    return made(losses)
+    return decoder_of(network, ids, losses)
+
+
+def decoder_of(network: _Network, ids: SemanticIds, losses: list[float]) -> Decoder:
+    """A network as it is now, with the tracks' vectors that its states are compared with."""
+    played, bias = network.played.numpy(), network.bias.numpy()
+    items = np.concatenate(list(_every_track(network, len(played), played)), axis=0)
+    items[played, -1] = bias[played] - bias[played].min(initial=np.inf)
+    items[~np.any(items[:, :-1] != 0, axis=1)] = 0
+    items[0] = 0
+    heads = {name: np.asarray(tensor) for name, tensor in network.heads().items()}
+    module = StateModule(network, network.s.length)
+    return Decoder(network.s, ids, items, heads, played, losses, module)
+
+
+def copied(decoder: Decoder) -> _Network:
+    """A network of its own with the weights of a decoder that was just fitted; training it leaves the decoder as it is.
+
+    Raises:
+        ValueError: the decoder was loaded, and holds no network any more.
+    """
+    network = getattr(decoder.module, "network", None)
+    if not isinstance(network, _Network):
+        raise ValueError("a decoder that was loaded cannot be trained further; fit it in the same process")
+    own = _Network(decoder.ids, network.facts.numpy(), decoder.played, decoder.settings)
+    for mine, theirs in zip(own.variables, network.variables, strict=True):
+        mine.assign(theirs)
+    return own
 
 
 def _every_track(network: _Network, n: int, played: np.ndarray) -> Iterator[np.ndarray]:
