@@ -258,12 +258,12 @@ class PreferenceSettings(BaseModel, frozen=True, extra="forbid"):
     batch: int = Field(64, ge=1, description="pairs a step")
     learning_rate: float = Field(3e-4, gt=0, description="Adam's peak rate; it falls linearly to zero")
     held: float = Field(0.3, gt=0, lt=1, description="hashed share of listeners that only the gate looks at")
-    judged: int = Field(500, ge=1, description="of them, listeners the gate looks at at most")
+    judged: int = Field(2000, ge=1, description="of them, listeners the gate looks at at most")
     least: int = Field(20, ge=2, description="of them, listeners below whom an interval is no evidence")
     best: int = Field(50, ge=1, description="tracks of a generated list that the gate measures")
-    next: int = Field(10, ge=1, description="last listens of a listener that the list should hold")
+    next: int = Field(20, ge=1, description="last listens of a listener that the list should hold")
     tolerance: float = Field(
-        0.02, ge=0, description="share of the reference's figure that the tuned one may lose, interval included"
+        0.05, ge=0, description="share of the reference's figure that the tuned one may lose, interval included"
     )
 
     @model_validator(mode="after")

@@ -39,7 +39,9 @@ NIGHT = (
     Step("outcomes", (*MEASURED, "suspects"), ("outcomes", "looks"), local.join_outcomes),
     Step("try_models", (*CLOSED, "models", *KNOWN, SIGNALS[0], GIVEN[0]), ("model_trials",), local.try_fits),
     Step("beliefs", ("listens", "library", "discoveries", "tracks"), ("discoveries", "beliefs"), believe),
-    Step("train", (*OWN, *ABOUT, *SUMS, *SAID, SIGNALS[1], GIVEN[1]), FITTED, local.fit_models, earlier=True),
+    Step(
+        "train", (*OWN, *ABOUT, *SUMS, *SAID, SIGNALS[1], GIVEN[1], CLOSED[1]), FITTED, local.fit_models, earlier=True
+    ),
     Step("train_ranker", (*CLOSED, "rankers"), ("rankers",), local.fit_ranker),
     Step(
         "score",

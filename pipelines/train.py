@@ -1,10 +1,8 @@
 """The job `train`: everything a night learns from other listeners, as of a date.
 
-library, sessions       -> examples (hashed sample)      -> one fit -> models/date=D, track_embeddings/date=D, semantic_ids/date=D
+library, sessions, ...  -> examples (hashed sample)      -> one fit -> models/date=D, track_embeddings/date=D, semantic_ids/date=D
 co_listens, track_stats -> sums by shard of tracks       -> the same fit
 sessions                -> a bounded sample, by listener -> session_sample/date=D
-
-What the fit learns from reaches it as files; only their names travel through the graph.
 """
 
 from __future__ import annotations
@@ -15,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 
-from pipelines.recommender import checkpoints
+from pipelines.recommender import checkpoints, preference
 from pipelines.recommender.example_files import ExampleFiles
 from pipelines.recommender.histories import COLUMNS, Sampling
 from pipelines.recommender.training import plan_training
+from pipelines.runtime import logs
 from pipelines.runtime.jobs import launch
 from transforms.tables.as_of import as_of
 from transforms.tables.beam import ChunkCoder, Commit, ReadChunks, WriteChunks, each_shard
@@ -70,11 +69,13 @@ def train(warehouse: str, day: date, *, settings: Settings, beam_args: Sequence[
         done = root | "Done" >> Commit(plan.runs, written)
         _ = done | "Tidy" >> beam.ParDo(_Tidy(warehouse, plan.models)).with_output_types(str)
 
-    launch("train", past.warehouse, define, beam_args, plan.runs)
+    done = launch("train", past.warehouse, define, beam_args, plan.runs)
+    if done.finished and (why := preference.sentence(past.need("models").extra)):
+        logs.say("WARN", f"WARN models {day}: {why}", date=day.isoformat())
 
 
 class _Examples(beam.DoFn):
-    """Files of a chunk's histories, by name; its sampled sessions as an output of their own."""
+    """Files of a chunk's histories: names alone travel through the graph. Its sampled sessions are an output of their own."""
 
     def __init__(self, sampling: Sampling, files: ExampleFiles) -> None:
         self._sampling, self._files = sampling, files

@@ -7,8 +7,8 @@ Both decoders are asked of the same listeners, whom tuning has not seen. Figures
     reward_ndcg  NDCG of the shown tracks that were looked at, gains their rewards above the list's least
     recall       share of a listener's last listens that the generated list holds
     ndcg         NDCG of the same, every listen worth alike
-    distance     mean cosine distance of pairs of the list: variety
-    calibration  minus the divergence of the list from the listener's past, by the first code of the semantic ids
+    distance     of the list without what was heard before: mean cosine distance of pairs, its variety
+    calibration  of that list, minus its divergence from the listener's past, by the first code of the semantic ids
 
 Of each but the first the interval's lower end may lie below 0 by at most `tolerance` times the reference's figure; calibration is
 KL(past || 0.99 list + 0.01 past) after Steck (RecSys 2018). What is not known to pass does not ship. The reference was fitted on
@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from models.clusters import unit
 from models.generative.beam import NONE, Search
@@ -184,8 +185,10 @@ def of_lists(
         return out
     place = np.searchsorted(owners, people[asked])
     past = listens.last(asked, decoder.settings.length, settings.next)
-    every = np.arange(len(decoder.items)) > 0
-    lists, _ = Search(decoder, Trie.build(decoder.ids.codes, every))(decoder.embed(*past), None, settings.best)
+    search = Search(decoder, Trie.build(decoder.ids.codes, np.arange(len(decoder.items)) > 0))
+    states = decoder.embed(*past)
+    lists, _ = search(states, None, settings.best)
+    unheard, _ = search(states, _heard(listens, asked, settings.next, len(decoder.items)), settings.best)
     turned, codes = unit(vectors), decoder.ids.codes[:, 0]
     for number, row in enumerate(asked):
         end = int(listens.starts[row + 1])
@@ -194,13 +197,22 @@ def of_lists(
         at = int(place[number])
         if len(following := following[following > 0]) and len(own):
             out["recall"][at], out["ndcg"][at] = found_of(own, following)
-        first = turned[own[:FIRST]]
+        new = unheard[number][unheard[number] != NONE]
+        first = turned[new[:FIRST]]
         if len(first) > 1:
             out["distance"][at] = 1 - (np.square(first.sum(axis=0)).sum() - np.square(first).sum()) / (
                 len(first) * (len(first) - 1)
             )
-        out["calibration"][at] = -divergence(codes[past[0][number]], codes[own], decoder.ids.size)
+        out["calibration"][at] = -divergence(codes[past[0][number]], codes[new], decoder.ids.size)
     return out
+
+
+def _heard(listens: Sequences, asked: np.ndarray, leave_out: int, n: int) -> sparse.csr_matrix:
+    """float32 [asked, n], above 0 where a track was heard before a listener's last listens."""
+    begins, ends = listens.starts[asked], listens.starts[asked + 1] - leave_out
+    items = np.concatenate([listens.items[a:b] for a, b in zip(begins, ends, strict=True)])
+    at = np.repeat(np.arange(len(asked)), ends - begins)
+    return sparse.csr_matrix((np.ones(len(items), np.float32), (at, items)), (len(asked), n))
 
 
 def found_of(ranked: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:

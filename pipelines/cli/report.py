@@ -15,7 +15,7 @@ import polars as pl
 
 from models.settings import ApproximateSettings
 from pipelines.cli.show import titles
-from pipelines.recommender import promotion
+from pipelines.recommender import preference, promotion
 from pipelines.recommender.champion import note_of
 from pipelines.recommender.indexes import remark
 from pipelines.recommender.registry import read_by
@@ -114,6 +114,7 @@ def gather(warehouse: Warehouse, day: date, prices: CostSettings | None = None) 
         variety=varieties(warehouse, shelves),
         remarks=[
             *([note] if shelves and (note := note_of(warehouse, shelves)) else []),
+            *([why] if shelves and (why := preference.note_of(warehouse, shelves)) else []),
             *(f"ranker of {m.remark}" for m in _models(warehouse, used) if m.remark),
         ],
     )

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.recommender import promotion
+from pipelines.recommender import preference, promotion
 from pipelines.recommender.champion import note_of
 from transforms.tables.warehouse import Warehouse
 
@@ -50,8 +50,8 @@ def of_night(warehouse: Warehouse, day: date, took: str) -> dict[str, Any]:
     ranker = warehouse.current("rankers", date.fromisoformat(when)) if when else None
     note = promotion.sentence(ranker.extra) if ranker else None
     facts = {"night": str(day), "listeners": counts.get("listeners", 0), "took": took, "shelves": shelves}
-    models = note_of(warehouse, manifest)
-    return facts | ({"models": models} if models else {}) | ({"ranker": note} if note else {})
+    said = {"models": note_of(warehouse, manifest), "decoder": preference.note_of(warehouse, manifest), "ranker": note}
+    return facts | {name: words for name, words in said.items() if words}
 
 
 def night_lines(made: Mapping[str, Any], warehouse: str) -> list[str]:
@@ -68,7 +68,7 @@ def night_lines(made: Mapping[str, Any], warehouse: str) -> list[str]:
         f"night {made['night']}: {made['listeners']:,} listeners, made in {made['took']}",
         f"  {'shelf':<{width}}  {head}",
         *rows,
-        *(f"{name}  {made[name]}" for name in ("models", "ranker") if made.get(name)),
+        *(f"{name}  {made[name]}" for name in ("models", "decoder", "ranker") if made.get(name)),
         f"next  nightshelf show LISTENER --why{where}   (ids to try: nightshelf listeners --sample 5{where})",
     ]
 

@@ -36,6 +36,8 @@ class Evidence:
         pairs: the co-listens window; stats, recent: the track-statistics window, slow and fast half-life.
         sample: table `session_sample`; None = nothing is learned of how sessions go on.
         signals: what signals say of tracks; None = there are none.
+        shown: `listener`, `night`, `track_id`, `heard_before`, `reward`, `played`, `looked_at` of tracks that impressions show
+            (`transforms.outcomes.preferences`); None = nothing is learned of preferences.
         checkpoints: where models keep their epochs, so that a second attempt goes on where the first died; None = nowhere.
     """
 
@@ -49,6 +51,7 @@ class Evidence:
     markets: pl.DataFrame | None = None
     checkpoints: Checkpoints | None = None
     signals: SignalEvidence | None = None
+    shown: pl.DataFrame | None = None
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

@@ -1,7 +1,8 @@
 """Listeners' histories as a fit reads them: frames without a listener's id, and a bounded sample of sessions.
 
 A chunk of listeners gives one frame of each of HISTORIES (library pairs), MARKETS and PLAYS (of a hashed share of listeners),
-and of SESSIONS (a hashed share of the newest sessions), behind a tag of one letter. They reach the fit as files
+of SESSIONS (a hashed share of the newest sessions), and of SHOWN (what some were shown, where preferences are learned), behind a
+tag of one letter. They reach the fit as files
 (`pipelines.recommender.example_files`). `gather` puts the frames of a tag together again, in an order that does not depend on
 how listeners were cut into chunks.
 
@@ -26,15 +27,18 @@ from transforms.listening.library import merge
 from transforms.listening.sessions import last_known
 from transforms.listening.track_stats import TrackStatsSettings
 from transforms.next_in_session.sample import in_time, sampled
+from transforms.outcomes import preferences
+from transforms.outcomes.rewards import RewardSettings
 from transforms.tables.chunks import Chunk
 from transforms.tables.schema import TABLES
 
 Example = tuple[bytes, pl.DataFrame]  # tag and rows
-HISTORIES, MARKETS, PLAYS, SESSIONS = b"L", b"M", b"P", b"S"
+HISTORIES, MARKETS, PLAYS, SESSIONS, SHOWN = b"L", b"M", b"P", b"S", b"O"
 STREAMS: dict[bytes, dict[str, type[pl.DataType]]] = {  # what is gathered where there is nobody to send anything
     HISTORIES: {"track_id": pl.String, "value": pl.Int32, "recency": pl.Float32, "listener": pl.UInt64},
     MARKETS: {"market": pl.String, "listener": pl.UInt64},
     PLAYS: {"listener": pl.UInt64, "session": pl.Int64, "track_id": pl.String, "started_at": pl.Datetime("us", "UTC")},  # type: ignore[dict-item]
+    SHOWN: {**{name: kind for name, kind in preferences.SHOWN.items() if name != "listener_id"}, "listener": pl.UInt64},
 }
 COLUMNS = {
     "library": tuple(TABLES["library"].polars),
@@ -42,7 +46,22 @@ COLUMNS = {
     "listeners": ("listener_id", "market"),
     "feedback": ("listener_id", "kind", "target", "at"),
     "suspects": ("listener_id",),
+    "outcomes": preferences.READ,
 }
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """Whose preferences are learned, and what they are told by. Picklable.
+
+    Attributes:
+        listeners: share of listeners, by the same hash as the others' share.
+        horizon: days after a night.
+    """
+
+    listeners: float
+    rewards: RewardSettings
+    horizon: int
 
 
 @dataclass(frozen=True)
@@ -54,6 +73,7 @@ class Sampling:
         listeners: share of listeners, by hash.
         first: the first date of the sessions that are sampled.
         sessions: share of these sessions, by hash; 0 = nothing is learned of how sessions go on.
+        preferences: None = nothing is learned of what was preferred.
     """
 
     day: date
@@ -62,6 +82,7 @@ class Sampling:
     first: date
     sessions: float
     popularity: TrackStatsSettings
+    preferences: Preferences | None = None
 
     def of_chunk(self, chunk: Chunk) -> tuple[list[Example], Chunk | None]:
         """The examples of a chunk, and its rows of table `session_sample` (None where nothing is learned of sessions)."""
@@ -72,7 +93,7 @@ class Sampling:
         library = taste(settled(merge([chunk["library"]]), chunk["feedback"]), asked)
         library = without_pairs(library, out)
         kept = library.select("listener_id").unique()
-        kept = kept.filter(pl.Series(uniform(self.seed, "examples", kept["listener_id"]) < self.listeners))
+        kept = self._drawn(kept, self.listeners)
         popularity = self.popularity
         pairs = library.join(kept, on="listener_id", how="semi").with_columns(
             value=pl.col("heard") + pl.col("saved").cast(pl.Int32),
@@ -86,12 +107,20 @@ class Sampling:
             (MARKETS, hashed(people.select("listener_id", "market"))),
             (PLAYS, session_plays(own)),
         ]
+        if self.preferences is not None:
+            own = self._drawn(kept, self.preferences.listeners)
+            became = chunk["outcomes"].join(own, on="listener_id", how="semi", maintain_order="left")
+            shown = preferences.shown(became, self.preferences.rewards, self.preferences.horizon)
+            examples.append((SHOWN, hashed(shown)))
         if not self.sessions:
             return examples, None
         sessions = last_known(without_plays(chunk["sessions"], excluded))
         sample = sampled(sessions, self.first, self.sessions, self.seed)
         examples.append((SESSIONS, in_time(sample).drop("listener_id")))
         return examples, Chunk(chunk.shard, {"session_sample": sample})
+
+    def _drawn(self, listeners: pl.DataFrame, share: float) -> pl.DataFrame:
+        return listeners.filter(pl.Series(uniform(self.seed, "examples", listeners["listener_id"]) < share))
 
 
 def _people(chunk: Chunk) -> Chunk:

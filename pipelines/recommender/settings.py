@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.clusters import ClusterSettings
 from models.settings import (
@@ -12,6 +12,7 @@ from models.settings import (
     ApproximateSettings,
     DecoderSettings,
     HistorySettings,
+    PreferenceSettings,
     SemanticIdSettings,
     SequenceSettings,
     TwoTowerSettings,
@@ -66,6 +67,14 @@ class ModelSettings(BaseModel):
     decoder: DecoderSettings = Field(
         DecoderSettings(), description="what generates them, trained for seconds like the sequence model"
     )
+    use_preference: bool = Field(
+        False,
+        description="tune the decoder by what listeners preferred of what they were shown; needs use_generative, and ships only "
+        "where it is shown to be better",
+    )
+    preference: PreferenceSettings = Field(
+        PreferenceSettings(), description="how the decoder is tuned by preferences, and what it must show to be used"
+    )
     use_next_in_session: bool = Field(True, description="learn how sessions go on, for `now-playing`")
     next_in_session: NextModelSettings = Field(NextModelSettings(), description="what is learned of sessions")
     history: HistorySettings = Field(HistorySettings(), description="histories as the two-tower model reads them")
@@ -94,6 +103,12 @@ class ModelSettings(BaseModel):
     plugins: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="settings of the fitted parts that plugins bring, by the part's name"
     )
+
+    @model_validator(mode="after")
+    def _decoder_to_tune(self) -> ModelSettings:
+        if self.use_preference and not self.use_generative:
+            raise ValueError("use_preference tunes the decoder, so it needs use_generative")
+        return self
 
 
 class CandidateSettings(BaseModel):

@@ -17,12 +17,12 @@ import numpy as np
 import polars as pl
 
 from models.registry import write_entry
-from pipelines.recommender import checkpoints
+from pipelines.recommender import checkpoints, preference
 from pipelines.recommender.artefacts import store_folder
 from pipelines.recommender.evidence import Evidence, SignalEvidence
 from pipelines.recommender.example_files import ExampleFiles
 from pipelines.recommender.fitting import Fitted, fit
-from pipelines.recommender.histories import HISTORIES, MARKETS, PLAYS, SESSIONS, Sampling, gather
+from pipelines.recommender.histories import HISTORIES, MARKETS, PLAYS, SESSIONS, SHOWN, Preferences, Sampling, gather
 from pipelines.recommender.settings import ModelSettings
 from pipelines.recommender.track_sums import PAIRS, RECENT, STATS, TrackSums, put_together
 from transforms.common import plugins
@@ -31,6 +31,7 @@ from transforms.listening.co_listens import CoListenSettings
 from transforms.listening.suspects import SuspectSettings
 from transforms.listening.track_stats import TrackStatsSettings
 from transforms.next_in_session.sample import newest
+from transforms.outcomes.rewards import RewardSettings
 from transforms.signals.declared import Signal, recorded
 from transforms.signals.plan import declared
 from transforms.signals.profiles import added_up
@@ -72,6 +73,8 @@ class TrainingSettings(Protocol):
     def suspects(self) -> SuspectSettings: ...
     @property
     def signals(self) -> SignalSettings: ...
+    @property
+    def rewards(self) -> RewardSettings: ...
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ class Fit:
                 pl.concat([DECLARED["track_values"].empty(), *(warehouse.read_manifest(m) for m in self.held)]),
                 self.signals,
             ),
+            shown=gather(self.examples.read(names, SHOWN), SHOWN) if self.models.use_preference else None,
         )
 
     def run(self, runs: Sequence[Run], names: Sequence[str]) -> Iterator[Written]:
@@ -126,6 +130,7 @@ class Fit:
         with checkpoints.kept(self.warehouse, model.version) as kept:
             fitted = fit(replace(evidence, checkpoints=kept), self.models, self.seed)
         count(fitted.took)
+        metrics = fitted.metrics()
         with tempfile.TemporaryDirectory() as scratch:
             fitted.save(Path(scratch))
             write_entry(
@@ -136,10 +141,12 @@ class Fit:
                 inputs=model.inputs,
                 settings=self.models.model_dump(mode="json"),
                 seed=self.seed,
-                metrics=fitted.metrics(),
+                metrics=metrics,
             )
             for entry in store_folder(model, Path(scratch)):
                 yield Written(model.table, model.day.isoformat(), entry)
+        if told := preference.counts(metrics):
+            yield Written(model.table, model.day.isoformat(), counts=told)
         if "track_embeddings" in by_table:
             run = by_table["track_embeddings"]
             for shard, frame in split(embeddings(fitted, model.version), run.shards, by="track_id"):
@@ -223,12 +230,14 @@ def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> 
     sums, held = past.window("track_signals", settings.signals.window_days), past.every("track_values")
     signals = settings.signals.signals(declared([*sums, *held])) if sums or held else {}
     files = (m for found in (*read.values(), sums, held) for m in found)
-    inputs = inputs_of(past.need("library"), catalog, listeners, *out, *said, *machines, *files)
+    became = preference.closed(past, settings.models.preference) if settings.models.use_preference else []
+    inputs = inputs_of(past.need("library"), catalog, listeners, *out, *said, *machines, *files, *became)
     described = {
         "models": settings.models.model_dump(mode="json"),
         "co_listens": settings.co_listens.model_dump(mode="json"),
         "track_stats": settings.track_stats.model_dump(mode="json"),
         "signals": {"window_days": settings.signals.window_days, "declared": recorded(signals)},
+        **({"rewards": settings.rewards.model_dump(mode="json", include={"rewards"})} if became else {}),
         **plugins.touching("parts"),
     }
     runs = {
@@ -248,8 +257,10 @@ def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> 
     models = runs["models"]
     if models is None:
         return None
-    most = settings.models.sample_listeners
-    share = min(1.0, most / max(roster_size(past.warehouse, library, None, day, enough=most), 1))
+    most, wanted = settings.models.sample_listeners, settings.models.preference
+    enough = min(most, wanted.listeners) if became else most
+    size = max(roster_size(past.warehouse, library, None, day, enough=enough), 1)
+    share, asked = min(1.0, most / size), min(1.0, wanted.listeners / size)
     people = [listeners] if listeners else []
     tables = {
         "library": library,
@@ -258,6 +269,7 @@ def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> 
         "feedback": said,
         "suspects": machines,
         "listeners": people,
+        "outcomes": became,
     }
     first, sessions = sampled_sessions([(m.date, m.rows) for m in read["sessions"]], day, settings.models)
     return Training(
@@ -266,7 +278,10 @@ def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> 
         specs(past.warehouse, settings.shards, tables),
         specs(past.warehouse, settings.shards, {table: read[table] for table in ("co_listens", "track_stats")}),
         TrackSums(day, settings.co_listens, settings.track_stats),
-        Sampling(day, settings.seed, share, first, sessions, settings.track_stats),
+        Sampling(
+            *(day, settings.seed, share, first, sessions, settings.track_stats),
+            Preferences(min(share, asked), settings.rewards, wanted.horizon) if became else None,
+        ),
         Fit(
             past.url,
             day,

@@ -45,6 +45,7 @@ ALWAYS = {
     "reader": ("tests.benchmarks.reader",),
     "home": ("tests.benchmarks.home",),
     "home_live": ("tests.benchmarks.home_live",),
+    "preference": ("tests.benchmarks.preference",),
     "signals_fold": ("tests.benchmarks.signals", "fold"),
     "signals_planted": ("tests.benchmarks.signals", "planted"),
     "prompts_constraints": ("tests.benchmarks.prompts_constraints",),

@@ -19,6 +19,7 @@ from pipelines.recommender.histories import (
     SESSIONS,
     STREAMS,
     Example,
+    Preferences,
     Sampling,
     gather,
     tagged,
@@ -57,8 +58,14 @@ def everybody() -> Chunk:
         "exclusions": TABLES["exclusions"].empty(),
         "feedback": TABLES["feedback"].empty(),
         "suspects": TABLES["suspects"].empty(),
+        "outcomes": frame("outcomes", [shown_to(who) for who in sorted(LISTENERS)]).select(COLUMNS["outcomes"]),
     }
     return Chunk(0, tables)
+
+
+def shown_to(who: str) -> dict[str, object]:
+    row = {"night": WINDOW[1], "listener_id": who, "track_id": "t1", "horizon": 1, "stage": "shown", "inclusion": 1.0}
+    return {**row, "listened": who.endswith("1"), "heard_before": False}
 
 
 def cut(chunk: Chunk, size: int) -> list[Chunk]:
@@ -73,7 +80,8 @@ def cut(chunk: Chunk, size: int) -> list[Chunk]:
 
 
 def sent(chunks: list[Chunk]) -> list[Example]:
-    sampling = Sampling(DAY, 1, 1.0, WINDOW[-1], 0.7, Settings().track_stats)
+    told = Preferences(1.0, Settings().rewards, 1)
+    sampling = Sampling(DAY, 1, 1.0, WINDOW[-1], 0.7, Settings().track_stats, told)
     return [example for chunk in chunks for example in sampling.of_chunk(chunk)[0]]
 
 

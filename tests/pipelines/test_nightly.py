@@ -18,6 +18,7 @@ ABSENT = {("exclusions", "exclusions"), ("train", "exclusions"), ("score", "excl
 ABSENT |= {("beliefs", "library"), ("beliefs", "discoveries")}  # the first discoveries are made of the log alone
 
 ABSENT |= {(job, table) for job in ("features", "train", "score") for table in ("signal_values", "track_values")}
+ABSENT |= {("train", "outcomes")}  # nothing is learned of preferences unless that is asked for
 ABSENT |= {("score", "track_signals")}  # what was declared is read of their headings; the values come with the models
 # nobody asks for these here, and there is no earlier whole night to try models on
 UNASKED = {"ingest", "check", "publish", "export", "exclusions", "prompt", "experiments", "try_models"}

@@ -15,9 +15,10 @@ from models.vocabulary import Vocabulary
 from pipelines.recommender.evidence import Evidence
 from pipelines.recommender.parts.base import Part
 from pipelines.recommender.parts.sequence import States, listens_in_order
+from pipelines.recommender.preference import preferred
 from transforms.candidates.generative import Generative
 
-FOLDER = "generative"
+FOLDER, TUNED = "generative", "generative_preference"  # of the model, and of the checkpoints of its tuning
 WORTH = {"artist_ids": 1.0, "album_id": 1.0, "tags": 0.5}  # of a track's content, what counts how much
 
 
@@ -26,7 +27,7 @@ class Generator(States):
     """A fitted `models.generative.decoder.Decoder`, as its source reads it.
 
     Attributes:
-        measured: what the semantic ids are worth; empty where they were loaded.
+        measured: what the semantic ids are worth, and what preference tuning said; empty where they were loaded.
     """
 
     measured: Mapping[str, float]
@@ -72,7 +73,12 @@ class GenerativePart(Part):
         ids = semantic_ids.fit(vectors, wanted, seed)
         kept = evidence.checkpoints.under(FOLDER) if evidence.checkpoints is not None else None
         model = decoder.fit(listens, ids, vectors, self.settings.decoder, seed, kept)
-        return Generator(model, semantic_ids.measured(ids, company))
+        measured = semantic_ids.measured(ids, company)
+        if not self.settings.use_preference:
+            return Generator(model, measured)
+        kept = evidence.checkpoints.under(TUNED) if evidence.checkpoints is not None else None
+        model, said = preferred(model, evidence, listens, vectors, self.settings.preference, seed, kept)
+        return Generator(model, measured | said)
 
     def save(self, fitted: Generator, folder: Path) -> None:
         """See `Part.save`."""

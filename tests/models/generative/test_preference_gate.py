@@ -29,7 +29,7 @@ from tests.models.generative.test_preference import SETTINGS, liked
 from transforms.metrics.intervals import Interval
 
 PEOPLE = 80
-GATE = SETTINGS.model_copy(update={"next": 3, "best": 6, "least": 20, "tolerance": 0.5})
+GATE = SETTINGS.model_copy(update={"next": 14, "best": 5, "least": 20, "tolerance": 0.5})
 
 
 @pytest.fixture(scope="module")
