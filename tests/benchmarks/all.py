@@ -45,6 +45,7 @@ ALWAYS = {
     "reader": ("tests.benchmarks.reader",),
     "home": ("tests.benchmarks.home",),
     "home_live": ("tests.benchmarks.home_live",),
+    "home_nights": ("tests.benchmarks.home_nights", "--work", "{work}/home_nights"),
     "preference": ("tests.benchmarks.preference",),
     "signals_fold": ("tests.benchmarks.signals", "fold"),
     "signals_planted": ("tests.benchmarks.signals", "planted"),
