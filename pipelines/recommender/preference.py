@@ -71,7 +71,7 @@ def lists_of(evidence: Evidence, listens: Sequences, length: int) -> Shown | Non
     people = plays["listener"].unique().sort()
     rows = rows.filter(pl.col("listener").is_in(people.implode()))
     rows = rows.with_columns(item=pl.Series(evidence.vocabulary.rows(rows["track_id"]), dtype=pl.Int32))
-    rows = rows.filter(pl.col("item") > 0, pl.len().over(_KEY) > 1).sort(*_KEY, "item")
+    rows = rows.filter(pl.col("item") > 0).filter(pl.len().over(_KEY) > 1).sort(*_KEY, "item")
     lists = rows.group_by(_KEY, maintain_order=True).len()
     row = np.asarray(people.search_sorted(lists["listener"]), np.int64)
     known = _known_by(plays, people, row, lists["night"])

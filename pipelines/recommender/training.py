@@ -237,7 +237,11 @@ def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> 
         "co_listens": settings.co_listens.model_dump(mode="json"),
         "track_stats": settings.track_stats.model_dump(mode="json"),
         "signals": {"window_days": settings.signals.window_days, "declared": recorded(signals)},
-        **({"rewards": settings.rewards.model_dump(mode="json", include={"rewards"})} if became else {}),
+        **(
+            {"rewards": settings.rewards.model_dump(mode="json", include={"rewards"})}
+            if settings.models.use_preference
+            else {}
+        ),
         **plugins.touching("parts"),
     }
     runs = {
