@@ -261,10 +261,10 @@ def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> 
     models = runs["models"]
     if models is None:
         return None
-    most, wanted = settings.models.sample_listeners, settings.models.preference
-    enough = min(most, wanted.listeners) if became else most
+    most, asked = settings.models.sample_listeners, settings.models.preference.listeners
+    enough = min(most, asked) if became else most
     size = max(roster_size(past.warehouse, library, None, day, enough=enough), 1)
-    share, asked = min(1.0, most / size), min(1.0, wanted.listeners / size)
+    share = min(1.0, most / size)
     people = [listeners] if listeners else []
     tables = {
         "library": library,
@@ -284,7 +284,9 @@ def plan_training(past: AsOf, settings: TrainingSettings, step_version: str) -> 
         TrackSums(day, settings.co_listens, settings.track_stats),
         Sampling(
             *(day, settings.seed, share, first, sessions, settings.track_stats),
-            Preferences(min(share, asked), settings.rewards, wanted.horizon) if became else None,
+            Preferences(min(share, asked / size), settings.rewards, settings.models.preference.horizon)
+            if became
+            else None,
         ),
         Fit(
             past.url,
