@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -77,6 +78,11 @@ class Training:
     def shape(self) -> tuple[int, int]:
         """(listeners, items)."""
         return len(self.listener_ids), len(self.items)
+
+    @cached_property
+    def history(self) -> pl.DataFrame:
+        """row, item, plays, age of the latest; one row a pair, sorted."""
+        return self.plays.group_by("row", "item").agg(pl.len().alias("plays"), pl.col("age").min()).sort("row", "item")
 
     def coded(self, frame: pl.DataFrame) -> pl.DataFrame:
         """row, column of those rows of a frame whose listener_id and item are known, in no order."""
@@ -228,9 +234,7 @@ def item_knn(training: Training, settings: BaselineSettings, known: Similarities
 
 def faded_history(training: Training, half_life: float) -> sparse.csr_matrix:
     """CSR [listeners, items]: log(1 + plays), halved every `half_life` days since the last one."""
-    history = (
-        training.plays.group_by("row", "item").agg(pl.len().alias("plays"), pl.col("age").min()).sort("row", "item")
-    )
+    history = training.history
     weight = np.log1p(history["plays"].to_numpy()) * np.exp2(-history["age"].to_numpy() / half_life)
     return _matrix(training, history["row"].to_numpy(), history["item"].to_numpy(), weight)
 

@@ -58,6 +58,13 @@ class Codes:
         found = found.join(of, on=by, maintain_order="left").drop(by)
         return found.rename({"row": "listener_id", "code": "item"})
 
+    def in_order(self, candidates: pl.DataFrame) -> pl.DataFrame:
+        """`coded`, sorted by listener and by what breaks ties; other columns are copied once."""
+        keys = self.coded(candidates.select("listener_id", "track_id").with_row_index("at"))
+        keys = keys.sort("listener_id", "hash", maintain_order=True)
+        rest = candidates.drop("listener_id", "track_id")[keys["at"]]
+        return rest.with_columns(keys["listener_id"], keys["item"])
+
 
 def _others(name: str, values: Iterable[pl.Series], known: pl.DataFrame) -> pl.DataFrame:
     """Distinct values that are not known, as a column of this name."""

@@ -166,19 +166,21 @@ def night_lists(
         candidates: listener_id, track_id, heard_before, and any of ranker_score, p_listened, f_blend, rank_*, score_*.
         shelves: listener_id, shelf_id, items, spares; None for a night without.
         unranked: sources whose scores no ranker weighs.
-        codes: numbers that the lists are made of instead of names, of the listeners that it knows.
+        codes: numbers that the lists are made of instead of names, of the listeners that it knows; candidates are then in the
+            order of their table's key.
 
     Returns:
         (model, target) -> listener_id, track_id (with `codes`: item), rank. Models are `ranker`, `blend`, `source:<name>`,
         `shelf:<id>`. A list without rows is there too: these listeners may have none where others do, and score 0
         (`summarise` leaves out a model that lists nothing for anyone).
     """
-    if codes is None:
-        candidates = candidates.with_columns(hash=stable_hash(candidates["track_id"])).sort("track_id")
-    else:
-        candidates = codes.coded(candidates)
     # sorted once by what breaks ties; equal hashes stay in the order of the track's name
-    listed = lister(candidates.sort("listener_id", "hash", maintain_order=True), top)
+    if codes is None:
+        candidates = candidates.with_columns(hash=stable_hash(candidates["track_id"]))
+        candidates = candidates.sort("listener_id", "hash", "track_id")
+    else:
+        candidates = codes.in_order(candidates)
+    listed = lister(candidates, top)
     orders: dict[str, pl.Expr] = {}
     if "ranker_score" in candidates.columns:
         orders[PRIMARY] = -pl.col("ranker_score")

@@ -48,6 +48,7 @@ from transforms.tables.warehouse import Warehouse
 PLAYS = ("listener_id", "track_id", "started_at", "ms_played", "skipped", "completed")
 LISTENS = (*PLAYS, "shelf_id")
 _CANDIDATE = ("listener_id", "track_id", "heard_before", "stage", "inclusion", "ranker_score", "p_listened", "f_blend")
+_PREDICTED = ("listener_id", "track_id", "p_listened")
 _SHELF = (
     *("listener_id", "shelf_id", "surface", "version", "home_position", "refresh_date", "valid_from", "valid_until"),
     *("experiment", "arm", "items", "spares"),
@@ -150,7 +151,7 @@ def measure_chunk(night: StoredNight, chunk: Chunk, columns: Sequence[str], fact
     # a chunk whose listeners have no candidates still owes every source a score of 0
     absent = [c for c in columns if c not in candidates.columns]
     candidates = candidates.with_columns(pl.lit(None, dtype=pl.Float32).alias(c) for c in absent)
-    whole = candidates.filter(pl.col("stage") == "candidate")["listener_id"]
+    whole = candidates["listener_id"].filter(candidates["stage"] == "candidate")
     elsewhere = shelves.filter(~pl.col("listener_id").is_in(candidates["listener_id"].implode()))["listener_id"]
     people = night.measured(pl.concat([whole, elsewhere]).unique().sort(), facts)
     roster = pl.DataFrame({"listener_id": people})
@@ -170,14 +171,16 @@ def measure_chunk(night: StoredNight, chunk: Chunk, columns: Sequence[str], fact
         tracks=[candidates["track_id"], *placed],
     )
     standing = ours(shelves) if shelves.height else None
-    lists = night_lists(ours(candidates), standing, unranked=night.unranked, codes=codes)
+    lists = night_lists(candidates, standing, unranked=night.unranked, codes=codes)
     rows, shown = measure(lists, targets, heard, segments, facts, codes)
     made = {"rows": rows, "exposures": shown, "targets": targets, "segments": segments}
     if "draws" in chunk.tables:
         # everyone on a shelf answers, also those of whom only what was placed is stored
         answering = night.measured(shelves.select("listener_id").unique().sort("listener_id")["listener_id"], facts)
         theirs = pl.DataFrame({"listener_id": answering})
-        asked = {t: f.join(theirs, on="listener_id", how="semi") for t, f in chunk.tables.items()}
+        read = {name: frame for name, frame in chunk.tables.items() if name != "library"}
+        read["candidates"] = candidates.select(c for c in _PREDICTED if c in candidates.columns)
+        asked = {name: frame.join(theirs, on="listener_id", how="semi") for name, frame in read.items()}
         made |= responses(night, asked, facts)
     return Chunk(chunk.shard, made)
 
