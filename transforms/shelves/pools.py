@@ -1,10 +1,10 @@
 """What a shelf chooses from for each listener, best first, each recording once.
 
-A shelf ordered by one column takes it as it is: Discover stands in the ranker's order. Several columns have different
-units, so each is standardised within the listener's pool and their weighted sum orders it (counts are logged first:
-a hundred plays are not fifty times two). Rows that are `preferred` stand before the others, by that column alone. Among
-equals the hash of the track decides. A track of which the order knows nothing is left out: what followed artists released is a row
-of every shelf, and where a small catalog is used up it would else end up on shelves that it was never ranked for.
+A shelf ordered by one column takes it as it is: Discover stands in the ranker's order. Several columns have different units,
+so each is standardised within the listener's pool and their weighted sum orders it (counts are logged first: a hundred plays
+are not fifty times two). Rows that are `preferred` stand before the others, by that column alone. Among equals the hash of
+the track decides. A track of which the order knows nothing is left out: what followed artists released is a row of every
+shelf, and where a small catalog is used up it would else end up on shelves that it was never ranked for.
 
 Example, order {plays: 1, ranker_score: 1}: plays 1, 1, 7 and scores .3, .9, .6 give 0 - 1.2, 0 - .7 + 1.2, 1.4 + 0
 in standard deviations, so the third track comes first, then the second.
@@ -97,7 +97,7 @@ def in_order_of(rows: Rows, chosen: np.ndarray, shelf: ShelfSettings | None) -> 
 
 
 def _known(rows: Rows, chosen: np.ndarray, order: dict[str, float], preferred: str | None) -> np.ndarray:
-    """bool by place in `chosen`: rows of which an order knows anything, or that stand before it; all, if nobody gave its columns."""
+    """bool by place in `chosen`: rows of which an order knows anything, or that stand before it; or all, if none is given."""
     given = [name for name in order if name in rows.given]
     if not given:
         return np.ones(len(chosen), np.bool_)

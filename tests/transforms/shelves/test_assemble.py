@@ -255,7 +255,9 @@ def test_candidates_may_come_without_optional_columns() -> None:
 
 
 def test_what_a_shelfs_order_knows_nothing_of_does_not_stand_on_it() -> None:
-    block = frame(candidate("a", 0.1, plays=None), candidate("b", float("nan"), plays=None), candidate("c", float("nan"), plays=2))
+    block = frame(
+        candidate("a", 0.1, plays=None), candidate("b", float("nan"), plays=None), candidate("c", float("nan"), plays=2)
+    )
     assert tracks(make(block, settings=one_shelf())) == ["a"]
     assert set(tracks(make(block, settings=one_shelf(order={"plays": 1, "ranker_score": 1})))) == {"a", "c"}
 

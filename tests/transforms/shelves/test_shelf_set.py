@@ -118,7 +118,7 @@ def test_a_new_track_of_a_followed_artist_stands_there_though_no_source_found_it
 
 
 def test_a_track_that_no_source_found_stands_on_no_shelf_that_it_has_no_score_of() -> None:
-    """Where a small catalog is used up, a followed artist's new track was the last of Discover's pool, and drawn without a score."""
+    """Where a small catalog is used up, a followed artist's new track was last in Discover's pool, and drawn without a score."""
     found = world().filter(pl.col("track_id") != "flo-3")
     few = pl.concat([found.filter("heard_before"), found.filter(~pl.col("heard_before")).head(2)])
     catalog = world()
