@@ -119,7 +119,8 @@ def lived(plan: Plan, out: Path, settings: Settings, how: str, fixed: np.ndarray
         day, eve = world.first_live + timedelta(n), world.first_live + timedelta(n - 1)
         if Warehouse(folder.warehouse).current("shelves", eve) is None:
             fit = world.first_live + timedelta(n - n % plan.fit_every - 1)
-            night(folder.warehouse, eve, settings, fit_date=fit)
+            # in so small a world new releases run out, and the check on fewer personal shelves would end it
+            night(folder.warehouse, eve, settings, fit_date=fit, accept_gates=True)
         shelves = Warehouse(folder.warehouse).read("shelves", eve, SHOWN)
         stands = Stands(world, shelves)
         chance = chances_of(world, state, stands.tracks, day)
