@@ -97,6 +97,7 @@ WITH_DATA = {
 # these want a made warehouse, logs of another project, a browser or a server at work; each says in its first lines how it is run
 BY_HAND = (
     "scoring",
+    "evaluating",
     "blend",
     "gallery",
     "cut",
