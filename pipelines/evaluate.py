@@ -30,7 +30,7 @@ from transforms.tables.upkeep import inputs_of
 if TYPE_CHECKING:
     from pipelines.runtime.config import Settings
 
-STEP = "7"
+STEP = "8"
 
 
 def evaluate(

@@ -147,23 +147,18 @@ def _matrix(training: Training, rows: np.ndarray, columns: np.ndarray, values: n
     return matrix
 
 
-def _global(name: str, training: Training, values: np.ndarray) -> Baseline:
-    """One score an item, the same for everyone: only the head of the list is handed out, k beyond what anyone heard."""
+def _global(name: str, values: np.ndarray) -> Baseline:
+    """One score an item, the same for everyone."""
     order = np.lexsort((np.arange(len(values)), -values))
-    longest = int(np.diff(training.heard.indptr).max(initial=0))
-
-    def scores(rows: np.ndarray, k: int) -> np.ndarray:
-        head = order[: k + longest]
-        return head[values[head] > 0]
-
-    return Baseline(name, scores)
+    order = order[values[order] > 0]
+    return Baseline(name, lambda rows, k: order)
 
 
 def most_popular(training: Training) -> Baseline:
     """By the number of listeners."""
     pairs = training.plays.select("row", "item").unique()
     counts = np.bincount(pairs["item"].to_numpy(), minlength=training.shape[1])
-    return _global("most-popular", training, counts.astype(np.float64))
+    return _global("most-popular", counts.astype(np.float64))
 
 
 def recent_popular(training: Training, half_life: float = 7.0) -> Baseline:
@@ -173,7 +168,7 @@ def recent_popular(training: Training, half_life: float = 7.0) -> Baseline:
     )
     weight = np.exp2(-days["age"].to_numpy() / half_life)
     values = np.bincount(days["item"].to_numpy(), weights=weight, minlength=training.shape[1])
-    return _global("recent-popular", training, values)
+    return _global("recent-popular", values)
 
 
 def own_top(training: Training, half_life: float = 60.0) -> Baseline:

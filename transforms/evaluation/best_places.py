@@ -67,14 +67,24 @@ def _first_allowed(
     size = len(indptr) - 1
     most = max(np.max(order) if len(order) else 0, np.max(indices) if len(indices) else 0)
     heard_by = np.zeros(most + 1, np.int64)  # the row, from 1
+    place = np.full(most + 1, len(order), np.int64)
+    for number in range(len(order)):
+        place[order[number]] = number
     items, counts, at = np.empty(size * k, np.int64), np.zeros(size, np.int64), 0
     for row in range(size):
-        heard_by[indices[indptr[row] : indptr[row + 1]]] = row + 1
+        own = indices[indptr[row] : indptr[row + 1]]
+        if only_heard:  # what was heard may stand far down
+            for number in np.sort(place[own])[:k]:
+                if number < len(order):
+                    items[at] = order[number]
+                    at += 1
+                    counts[row] += 1
+            continue
+        heard_by[own] = row + 1
         for item in order:
             if counts[row] == k:
                 break
-            heard = heard_by[item] == row + 1
-            if not (only_heard and not heard) and not (only_unheard and heard):
+            if not (only_unheard and heard_by[item] == row + 1):
                 items[at] = item
                 at += 1
                 counts[row] += 1

@@ -61,6 +61,18 @@ def test_most_popular_counts_listeners_and_leaves_out_what_was_heard() -> None:
     assert "x" in items_for(most_popular(training), training, "ann", "all")
 
 
+def test_what_is_repeated_may_stand_anywhere_in_everybodys_order() -> None:
+    """Dan's one track is the least popular of 25, further down than the longest history of 12 and one place more."""
+    heard = {start: " ".join(f"{start}{n}" for n in range(12)) for start in "tv"}
+    many = log(
+        ("ann", 0, heard["t"]), ("bob", 0, heard["t"]), ("cat", 0, heard["v"]), ("eve", 0, heard["v"]), ("dan", 0, "u")
+    )
+    training = Training.build(many, END)
+    for baseline in (most_popular(training), recent_popular(training, half_life=7.0)):
+        assert items_for(baseline, training, "dan", "repeat", k=1) == ["u"]
+        assert set(items_for(baseline, training, "ann", "repeat", k=20)) == set(heard["t"].split())
+
+
 def test_recent_popular_prefers_the_latest_days() -> None:
     training = Training.build(WORLD, END)
     assert items_for(recent_popular(training, half_life=1.0), training, "bob")[0] == "u"
