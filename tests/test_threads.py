@@ -46,3 +46,20 @@ def test_a_product_has_the_same_bytes_however_many_threads_there_are(when: str) 
         assert done.returncode == 0, done.stderr[-2000:]
         printed.add(done.stdout)
     assert len(printed) == 1
+
+
+LOADED = """
+import os
+import tests.benchmarks.faults.loaded
+names = [open(f"/proc/self/task/{t}/comm").read().strip() for t in os.listdir("/proc/self/task")]
+begun = [name for name in names if name.startswith(("polars-0", "polars-1", "tokio"))]
+assert not begun, begun
+assert os.environ["RUST_BACKTRACE"] == "0"
+"""
+
+
+def test_no_module_begins_polars_threads_while_it_is_loaded() -> None:
+    """Worker processes are forks of one that has loaded the program: there such threads are gone, and who asks waits for ever."""
+    environment = os.environ | {"RUST_BACKTRACE": "1"}
+    done = subprocess.run([sys.executable, "-c", LOADED], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -112,8 +113,7 @@ class Judge:
             *self.credits,
             self.bits,
             np.array(CUTOFFS, np.int64),
-            _GAINS,
-            _IDEAL,
+            *_gains(),
         )
 
 
@@ -122,9 +122,14 @@ def _ascending(rows: np.ndarray, ranks: np.ndarray) -> bool:
     return bool(np.all(np.where(same, ranks[1:] > ranks[:-1], rows[1:] > rows[:-1])))
 
 
-# by place from 1, in the arithmetic of `score_lists`
-_GAINS = np.concatenate([[0.0], (1.0 / (pl.Series(np.arange(1, TOP + 1)) + 1).log(2.0)).to_numpy()])
-_IDEAL = np.concatenate([[0.0], np.cumsum(1.0 / np.log2(np.arange(2, TOP + 2)))])
+@cache
+def _gains() -> tuple[np.ndarray, np.ndarray]:
+    """By place from 1, in the arithmetic of `score_lists`: what a hit is worth, and the most that so many can be.
+
+    Worked out when it is first asked for: Polars' threads must not begin while modules are loaded, since they die in a fork.
+    """
+    worth = (1.0 / (pl.Series(np.arange(1, TOP + 1)) + 1).log(2.0)).to_numpy()
+    return np.concatenate([[0.0], worth]), np.concatenate([[0.0], np.cumsum(1.0 / np.log2(np.arange(2, TOP + 2)))])
 
 
 @compiled
