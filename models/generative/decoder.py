@@ -261,6 +261,7 @@ def fit(
     count = np.bincount(sequences.items, minlength=n).astype(np.float64) + 0.5
     network.bias.assign(np.log(count / count.mean()).astype(np.float32))
     batches = Batches(sequences, n, _as_sequence_settings(settings, n, network.full), seed)
+    module = StateModule(network, settings.length)
 
     table = tf.TensorSpec([None, None], tf.int32)
     signature = {"items": table, "gaps": table, "targets": table, "negatives": tf.TensorSpec([None], tf.int32)}
@@ -273,22 +274,22 @@ def fit(
         batches.steps(),
         settings.learning_rate,
         checkpoints,
-        after_epoch=None if watch is None else lambda epoch: watch(epoch, decoder_of(network, ids, [])),
+        after_epoch=None if watch is None else lambda epoch: watch(epoch, decoder_of(module, ids, [])),
         clip=1.0,
         warm_up=settings.warm_up,
     )
-    return decoder_of(network, ids, losses)
+    return decoder_of(module, ids, losses)
 
 
-def decoder_of(network: _Network, ids: SemanticIds, losses: list[float]) -> Decoder:
-    """A network as it is now, with the tracks' vectors that its states are compared with."""
+def decoder_of(module: StateModule, ids: SemanticIds, losses: list[float]) -> Decoder:
+    """A module's network as it is now, with the tracks' vectors that its states are compared with."""
+    network: _Network = module.network
     played, bias = network.played.numpy(), network.bias.numpy()
     items = np.concatenate(list(_every_track(network, len(played), played)), axis=0)
     items[played, -1] = bias[played] - bias[played].min(initial=np.inf)
     items[~np.any(items[:, :-1] != 0, axis=1)] = 0
     items[0] = 0
     heads = {name: np.asarray(tensor) for name, tensor in network.heads().items()}
-    module = StateModule(network, network.s.length)
     return Decoder(network.s, ids, items, heads, played, losses, module)
 
 

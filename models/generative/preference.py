@@ -31,6 +31,7 @@ from models.checkpoints import Checkpoints
 from models.generative.decoder import Decoder, _Network, copied, decoder_of
 from models.runtime import deterministic
 from models.settings import PreferenceSettings
+from models.states import StateModule
 from models.training import run_epochs
 from transforms.common.compiled import compiled
 from transforms.common.hashing import uniform
@@ -315,7 +316,7 @@ def tune(
         checkpoints,
         clip=1.0,
     )
-    return decoder_of(network, reference.ids, losses)
+    return decoder_of(StateModule(network, network.s.length), reference.ids, losses)
 
 
 def _tensors(batch: dict[str, Any]) -> dict[str, tf.Tensor]:

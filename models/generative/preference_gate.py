@@ -37,11 +37,11 @@ from models.sequence_data import Sequences
 from models.settings import PreferenceSettings
 from transforms.common.hashing import uniform
 from transforms.metrics.intervals import Interval, paired_difference
+from transforms.shelves.variety import divergence_of
 
 SUCCESS = "accuracy"
 GUARDS = ("reward_ndcg", "recall", "ndcg", "distance", "calibration")
 FIRST = 20  # tracks of a list whose variety is measured
-_SMOOTHED = 0.01
 
 
 @dataclass(frozen=True)
@@ -198,11 +198,7 @@ def of_lists(
         if len(following := following[following > 0]) and len(own):
             out["recall"][at], out["ndcg"][at] = found_of(own, following)
         new = unheard[number][unheard[number] != NONE]
-        first = turned[new[:FIRST]]
-        if len(first) > 1:
-            out["distance"][at] = 1 - (np.square(first.sum(axis=0)).sum() - np.square(first).sum()) / (
-                len(first) * (len(first) - 1)
-            )
+        out["distance"][at] = distance(turned[new[:FIRST]])
         out["calibration"][at] = -divergence(codes[past[0][number]], codes[new], decoder.ids.size)
     return out
 
@@ -227,15 +223,21 @@ def found_of(ranked: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
     return float(hit.sum() / len(wanted)), float((hit * discount[: len(ranked)]).sum() / best)
 
 
+def distance(vectors: np.ndarray) -> float:
+    """Mean cosine distance of pairs of vectors [n, d] of unit length; NaN for fewer than two."""
+    n = len(vectors)
+    if n < 2:
+        return float("nan")
+    return float(1 - (np.square(vectors.sum(axis=0)).sum() - np.square(vectors).sum()) / (n * (n - 1)))
+
+
 def divergence(past: np.ndarray, listed: np.ndarray, size: int) -> float:
     """KL of the codes of a past from those of a list; NaN where either has none. Codes below 0 are of no track."""
     counts = [np.bincount(codes[codes >= 0], minlength=size).astype(np.float64) for codes in (past, listed)]
     if any(not count.sum() for count in counts):
         return float("nan")
     p, q = (count / count.sum() for count in counts)
-    mixed = (1 - _SMOOTHED) * q + _SMOOTHED * p
-    there = p > 0
-    return float((p[there] * np.log(p[there] / mixed[there])).sum())
+    return divergence_of(p, q)
 
 
 def numbers(verdict: Verdict) -> dict[str, float]:

@@ -18,6 +18,7 @@ import polars as pl
 
 from pipelines.recommender import preference, promotion
 from pipelines.recommender.champion import note_of
+from transforms.tables.manifest import made_from
 from transforms.tables.warehouse import Warehouse
 
 STATUSES = ("personal", "fallback", "empty")
@@ -46,8 +47,8 @@ def of_night(warehouse: Warehouse, day: date, took: str) -> dict[str, Any]:
     counts: dict[str, int] = manifest.extra.get("measured", {}).get("counts", {})
     blends = warehouse.current("blend_shelves", day)
     shelves = statuses({**counts, **(blends.extra if blends else {})})
-    when = next((key.partition("@")[2] for key in manifest.inputs if key.startswith("rankers@")), None)
-    ranker = warehouse.current("rankers", date.fromisoformat(when)) if when else None
+    when = made_from(manifest, "rankers")
+    ranker = warehouse.current("rankers", when) if when else None
     note = promotion.sentence(ranker.extra) if ranker else None
     facts = {"night": str(day), "listeners": counts.get("listeners", 0), "took": took, "shelves": shelves}
     said = {"models": note_of(warehouse, manifest), "decoder": preference.note_of(warehouse, manifest), "ranker": note}

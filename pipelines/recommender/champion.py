@@ -22,7 +22,7 @@ from typing import Any
 from pipelines.recommender.settings import TrialSettings
 from transforms.common.errors import UserError
 from transforms.tables.as_of import AsOf
-from transforms.tables.manifest import Heading, canonical
+from transforms.tables.manifest import Heading, canonical, made_from
 from transforms.tables.upkeep import input_key
 from transforms.tables.warehouse import Warehouse
 
@@ -72,13 +72,13 @@ def made_with(night: Heading) -> date:
     Raises:
         UserError: it names none.
     """
-    found = [key.partition("@")[2] for key in night.inputs if key.startswith(f"{MODELS}@")]
-    if not found:
+    found = made_from(night, MODELS)
+    if found is None:
         raise UserError(
             f"{night.table} of {night.date} do not name the models they were made with; make that night again with "
             f"`nightshelf run --date {night.date}`"
         )
-    return date.fromisoformat(found[0])
+    return found
 
 
 def whole_fits(past: AsOf, until: date) -> Iterator[Heading]:
@@ -124,8 +124,8 @@ def sentence(extra: Mapping[str, Any]) -> str | None:
 
 def note_of(warehouse: Warehouse, night: Heading) -> str | None:
     """What a stored night has to say of its models; None where those of its fit date were used."""
-    when = next((key.partition("@")[2] for key in night.inputs if key.startswith(f"{TABLE}@")), None)
-    trial = warehouse.heading(TABLE, date.fromisoformat(when)) if when else None
+    when = made_from(night, TABLE)
+    trial = warehouse.heading(TABLE, when) if when else None
     return sentence(trial.extra) if trial else None
 
 

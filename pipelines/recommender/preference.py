@@ -13,7 +13,7 @@ night's summary say why. Nothing of it is read or computed unless `models.use_pr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ import polars as pl
 from models.settings import PreferenceSettings
 from pipelines.recommender.evidence import Evidence
 from transforms.tables.as_of import AsOf
-from transforms.tables.manifest import Heading
+from transforms.tables.manifest import Heading, made_from
 from transforms.tables.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -178,6 +178,6 @@ def _against(extra: Mapping[str, Any], name: str) -> str:
 
 def note_of(warehouse: Warehouse, night: Heading) -> str | None:
     """What a stored night has to say of its decoder; None where nothing was asked for, or what was asked for ships."""
-    when = next((key.partition("@")[2] for key in night.inputs if key.startswith("models@")), None)
-    models = warehouse.heading("models", date.fromisoformat(when)) if when else None
+    when = made_from(night, "models")
+    models = warehouse.heading("models", when) if when else None
     return sentence(models.extra) if models else None

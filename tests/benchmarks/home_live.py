@@ -30,12 +30,14 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from pipelines.live import Plan
 from transforms.common.typed_names import LOOKS, PLAYS, LooksAt
 from transforms.metrics.intervals import interval
 from transforms.outcomes.looks import counts, looks
@@ -46,7 +48,6 @@ from transforms.simulation.draws import child, normal
 from transforms.simulation.live import LiveWorld
 from transforms.simulation.live_settings import LiveSettings
 from transforms.simulation.live_state import State
-from transforms.simulation.settings import EPOCH, Dirt, SimulationSettings
 
 IDS = [shelf.shelf_id for shelf in DEFAULT if shelf.surface == "home"]
 SIZE, NOISE = 12, 0.8  # items of a shelf; deviation of what a recommender does not see, in deviations of how tracks fit
@@ -60,7 +61,7 @@ class Makers:
         self.world, self.who = world, world.who
         n, m = len(self.who.tastes.listener_id), self.who.tracks
         self.row, self.track = np.repeat(np.arange(n), m), np.tile(np.arange(m), n)
-        number = self.number(world.first_live)
+        number = self.who.settings.number(world.first_live)
         fit = self.who.fit(self.row, self.track, number)
         noise = normal(child(self.who.tastes.key[self.row], self.track), "guess")
         catalog = self.who.catalog
@@ -73,10 +74,6 @@ class Makers:
         popular = catalog.popularity[catalog.artist_of] if len(catalog.popularity) != m else catalog.popularity
         self.popular = np.argsort(np.argsort(popular + 1e-9 * catalog.appeal)) / m
         self.fresh = catalog.released > np.quantile(catalog.released, 0.85)
-
-    def number(self, day: date) -> int:
-        """The world's number of a day."""
-        return (day - EPOCH).days - self.who.settings.first_day
 
     def chosen(self, state: State) -> np.ndarray:
         """int64 [listeners, shelves, SIZE]: tracks of each shelf, -1 after the last; no track stands on two."""
@@ -120,7 +117,7 @@ def chances_of(world: LiveWorld, state: State, chosen: np.ndarray, day: date) ->
     live, who, size = world.who.live, world.who, chosen.shape[2]
     row = np.broadcast_to(np.arange(len(chosen))[:, None, None], chosen.shape).ravel()
     track = np.maximum(chosen.ravel(), 0)
-    fit = who.fit(row, track, (day - EPOCH).days - who.settings.first_day)
+    fit = who.fit(row, track, who.settings.number(day))
     tired = state.tired.of(row * who.tracks + track)
     play = sigmoid(
         live.play + live.play_fit * fit + live.play_catch * who.worth.catch[track] - live.play_fatigue * tired
@@ -191,12 +188,17 @@ def shelves_frame(
     return frame.with_columns(valid_until=pl.col("valid_from") + pl.duration(days=1))
 
 
-def of_page(shelves: pl.DataFrame, impressions: pl.DataFrame) -> pl.DataFrame:
-    """Impressions of everything that stands on Home, for whoever was shown any of it."""
-    there = impressions.group_by("listener_id").agg(pl.col("shown_at").min())
-    rows = shelves.join(there, on="listener_id").explode("items", keep_nulls=False)
-    rows = rows.with_columns(pl.col("items").struct.field("track_id", "position"), item_or_spare=pl.lit("item"))
-    return rows.select(impressions.columns).cast(impressions.schema)  # type: ignore[arg-type]
+def plays_of(log: pl.DataFrame) -> pl.DataFrame:
+    """Rows as table `listens` has them, of the world's own log."""
+    return log.select(
+        listener_id="user",
+        track_id="track",
+        started_at=(pl.col("ts").cast(pl.Int64) * 1000).cast(pl.Datetime("us", "UTC")),
+        ms_played="ms_played",
+        skipped="skipped",
+        completed="finished",
+        shelf_id="shelf",
+    )
 
 
 def displayed(shelves: pl.DataFrame, impressions: pl.DataFrame, seen: pl.DataFrame) -> dict[str, int]:
@@ -213,7 +215,7 @@ def displayed(shelves: pl.DataFrame, impressions: pl.DataFrame, seen: pl.DataFra
 
 
 def lived(
-    world: LiveWorld, makers: Makers, how: str, days: int, settings: HomeSettings, fixed: np.ndarray, logs: str
+    world: LiveWorld, makers: Makers, how: str, days: int, settings: HomeSettings, fixed: np.ndarray
 ) -> dict[str, np.ndarray]:
     """A world under one order: float64 [days, listeners] of `any` and `finished`; and the mean chance of each shelf."""
     ids = world.who.tastes.listener_id.tolist()
@@ -248,22 +250,12 @@ def lived(
         done = truth.items.filter("completed").group_by("listener_id").len().rows()
         finished = dict(done)
         out["finished"].append(np.array([finished.get(name, 0) for name in ids], float))
-        log = logged.listens
-        plays = log.select(
-            listener_id="user",
-            shelf_id="shelf",
-            started_at=(pl.col("ts").cast(pl.Int64) * 1000).cast(pl.Datetime("us", "UTC")),
-            ms_played="ms_played",
-            skipped="skipped",
-            completed="finished",
-        )
-        impressions = of_page(shelves, logged.impressions) if logs == "page" else logged.impressions
-        rows = looks(eve, 1, shelves, impressions, plays, settings.visible)
+        rows = looks(eve, 1, shelves, logged.impressions, plays_of(logged.listens), settings.visible)
         own.append(rows)
-        new = displayed(shelves, impressions, rows) if how == "pointwise" else counts(rows)
+        new = displayed(shelves, logged.impressions, rows) if how == "pointwise" else counts(rows)
         for name, number in new.items():
             told[name] = told.get(name, 0) + number
-        heard.add(log)
+        heard.add(logged.listens)
     return {name: np.array(values) for name, values in out.items()}
 
 
@@ -278,18 +270,15 @@ def run(
     asked: Sequence[str] = ORDERS,
 ) -> dict[str, dict[str, np.ndarray]]:
     """The worlds of the orders that are asked for; `fixed` needs `settings` before it."""
-    clean = Dirt(duplicates=0, near_duplicates=0, broken=0, future=0, late_sessions=0, bot_every=1 << 30)
-    size = SimulationSettings(
-        listeners=listeners, tracks=tracks, days=28 + days, seed=seed, end_date=date(2026, 1, 31), dirt=clean
-    )
-    world = LiveWorld.build(size, LiveSettings(opens={"home": 0.7}, leaves=leaves), days)
+    live = LiveSettings(opens={"home": 0.7}, leaves=leaves, logs="page" if logs == "page" else "displayed")
+    world = Plan(listeners, tracks, days, history=28, seed=seed).world(live)
     visible = HomeSettings().visible if logs == "page" else None
     makers = Makers(world)
     settings = HomeSettings(least_looks=0, visible=visible, exploration=exploration)
     found: dict[str, dict[str, np.ndarray]] = {}
     fixed = np.zeros(len(IDS))
     for how in asked:
-        found[how] = lived(world, makers, how, days, settings, fixed, logs)
+        found[how] = lived(world, makers, how, days, settings, fixed)
         if how == "settings":
             fixed = np.nan_to_num(np.nanmean(found[how]["chances"], axis=(0, 1)))
     return found
@@ -298,6 +287,18 @@ def run(
 def figures_of(found: Sequence[dict[str, dict[str, np.ndarray]]], what: str, days: int) -> dict[str, np.ndarray]:
     """By order, the mean of the last half of the days of each listener of every seed."""
     return {how: np.concatenate([one[how][what][-(days // 2) :].mean(axis=0) for one in found]) for how in found[0]}
+
+
+def say(late: Mapping[str, np.ndarray], people: Sequence[str], head: Mapping[str, str]) -> None:
+    """Print one JSON line an order, of figures by listener; `learned` is held against each of the others."""
+    for how, figures in late.items():
+        line: dict[str, Any] = {**head, "order": how, "mean": round(float(figures.mean()), 4)}
+        if how != "learned" and "learned" in late:
+            gap = interval(people, late["learned"] - figures)
+            line["learned_ahead"] = [round(x, 4) for x in (gap.value, gap.low, gap.high)]
+        elif "oracle" in late:
+            line["of_oracle"] = round(float(figures.mean() / late["oracle"].mean()), 4)
+        print(json.dumps(line), flush=True)
 
 
 def main() -> None:
@@ -316,15 +317,7 @@ def main() -> None:
     world = (given.leaves, given.logs, given.exploration, given.orders)
     found = [run(given.listeners, given.tracks, given.days, seed, *world) for seed in given.seeds]
     for what in ("any", "finished"):
-        late = figures_of(found, what, given.days)
-        for how in given.orders:
-            line = {"logs": given.logs, "what": what, "order": how, "mean": round(float(late[how].mean()), 4)}
-            if how != "learned":
-                gap = interval(people, late["learned"] - late[how])
-                line |= {"learned_ahead": [round(x, 4) for x in (gap.value, gap.low, gap.high)]}
-            elif "oracle" in late:
-                line |= {"of_oracle": round(float(late[how].mean() / late["oracle"].mean()), 4)}
-            print(json.dumps(line), flush=True)
+        say(figures_of(found, what, given.days), people, {"logs": given.logs, "what": what})
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ bootstrap over listeners and seeds. A world that was lived is not lived again: t
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -33,8 +32,7 @@ from pipelines.ingest import ingest
 from pipelines.live import SHOWN, Plan
 from pipelines.nightly import night
 from pipelines.runtime.config import Settings
-from tests.benchmarks.home_live import IDS, any_play, chances_of
-from transforms.metrics.intervals import interval
+from tests.benchmarks.home_live import IDS, any_play, chances_of, figures_of, say
 from transforms.shelves.bandit import orders
 from transforms.simulation.live import LiveWorld
 from transforms.simulation.live_files import Folder
@@ -140,14 +138,16 @@ def lived(plan: Plan, out: Path, settings: Settings, how: str, fixed: np.ndarray
     return {name: np.array(values) for name, values in found.items()}
 
 
-def run(plan: Plan, work: Path, logs: str, leaves: float, asked: Sequence[str] = ORDERS) -> dict[str, np.ndarray]:
-    """`any` of each order, float64 [days, listeners]; `fixed` needs `settings` before it."""
-    found: dict[str, np.ndarray] = {}
+def run(
+    plan: Plan, work: Path, logs: str, leaves: float, asked: Sequence[str] = ORDERS
+) -> dict[str, dict[str, np.ndarray]]:
+    """The worlds of the orders that are asked for; `fixed` needs `settings` before it."""
+    found: dict[str, dict[str, np.ndarray]] = {}
     fixed = np.zeros(len(IDS))
     for how in asked:
         settings = settings_of(how, logs, leaves)
         one = lived(plan, work / f"{logs}-{plan.seed}" / how, settings, how, fixed if how == "fixed" else fixed * 0)
-        found[how] = one["any"]
+        found[how] = one
         if how == "settings":
             fixed = np.nan_to_num(np.nanmean(one["chances"], axis=(0, 1)))
     return found
@@ -169,15 +169,7 @@ def main() -> None:
     plans = [Plan(given.listeners, given.tracks, given.days, given.history, seed=seed) for seed in given.seeds]
     found = [run(plan, Path(given.work), given.logs, given.leaves, given.orders) for plan in plans]
     people = [f"{seed}/{n}" for seed in given.seeds for n in range(given.listeners)]
-    late = {how: np.concatenate([one[how][-(given.days // 2) :].mean(axis=0) for one in found]) for how in given.orders}
-    for how in given.orders:
-        line = {"logs": given.logs, "order": how, "mean": round(float(late[how].mean()), 4)}
-        if how != "learned" and "learned" in late:
-            gap = interval(people, late["learned"] - late[how])
-            line |= {"learned_ahead": [round(x, 4) for x in (gap.value, gap.low, gap.high)]}
-        elif "oracle" in late:
-            line |= {"of_oracle": round(float(late[how].mean() / late["oracle"].mean()), 4)}
-        print(json.dumps(line), flush=True)
+    say(figures_of(found, "any", given.days), people, {"logs": given.logs})
 
 
 if __name__ == "__main__":

@@ -34,10 +34,11 @@ from scipy import sparse
 from models.generative.beam import NONE, Search
 from models.generative.decoder import Decoder
 from models.generative.preference import pairs_of, scores_of, tune
-from models.generative.preference_gate import GUARDS, SUCCESS, Verdict, divergence, held_out, judged
+from models.generative.preference_gate import GUARDS, SUCCESS, Verdict, distance, divergence, held_out, judged
 from models.generative.trie import Trie
 from models.sequence_data import gap_buckets
 from models.settings import DecoderSettings, PreferenceSettings, SemanticIdSettings
+from pipelines.live import Plan
 from pipelines.recommender.evidence import Evidence
 from pipelines.recommender.histories import hashed
 from pipelines.recommender.parts.als import AlsPart
@@ -45,6 +46,7 @@ from pipelines.recommender.parts.generative import GenerativePart
 from pipelines.recommender.parts.sequence import listens_in_order
 from pipelines.recommender.preference import lists_of
 from pipelines.recommender.settings import ModelSettings
+from tests.benchmarks.home_live import plays_of
 from transforms.metrics.intervals import interval
 from transforms.outcomes.join import join_outcomes
 from transforms.outcomes.preferences import shown
@@ -54,16 +56,11 @@ from transforms.simulation.draws import child, uniform
 from transforms.simulation.live import LiveWorld
 from transforms.simulation.live_settings import LiveSettings
 from transforms.simulation.live_state import State
-from transforms.simulation.settings import EPOCH, Dirt, SimulationSettings
 from transforms.tables.schema import TABLES
 
 SHELVES = ("discover", "again")
-SIZE, DRAWN, POOL, REST = (
-    12,
-    3,
-    40,
-    3,
-)  # items of a shelf; of them drawn; from how many best; days that a shown track rests
+SIZE, DRAWN, POOL = 12, 3, 40  # items of a shelf; of them drawn; from how many best
+REST = 3  # days that a shown track rests
 FIGURES = ("satisfaction", "finished", "distance", "calibration", "violations")
 HISTORY = 28  # days before the first lived one
 
@@ -105,19 +102,6 @@ class Listening:
             *(nothing, nothing, nothing),
             shown=hashed(pl.concat(told)) if told else None,
         )
-
-
-def plays_of(log: pl.DataFrame) -> pl.DataFrame:
-    """Rows as table `listens` has them, of the world's own log."""
-    return log.select(
-        listener_id="user",
-        track_id="track",
-        started_at=(pl.col("ts").cast(pl.Int64) * 1000).cast(pl.Datetime("us", "UTC")),
-        ms_played="ms_played",
-        skipped="skipped",
-        completed="finished",
-        shelf_id="shelf",
-    )
 
 
 def tracks_of(world: LiveWorld) -> pl.DataFrame:
@@ -172,7 +156,7 @@ class Lists:
 
     def best(self, listening: Listening, state: State, day: date) -> np.ndarray:
         """int64 [listeners, shelves, SIZE], the world's tracks, -1 after the last."""
-        who, number = self.world.who, number_of(self.world, day)
+        who, number = self.world.who, self.world.who.settings.number(day)
         n, m = len(self.people), who.tracks
         heard = np.zeros((n, m), bool)
         pairs = listening.plays.select("listener_id", "track_id").unique()
@@ -200,11 +184,6 @@ class Lists:
                 own = np.concatenate([fixed, drawn])
                 out[u, k, : len(own)] = own
         return out
-
-
-def number_of(world: LiveWorld, day: date) -> int:
-    """The world's number of a day."""
-    return (day - EPOCH).days - world.who.settings.first_day
 
 
 def playable(world: LiveWorld, row: np.ndarray, track: np.ndarray, number: int) -> np.ndarray:
@@ -259,7 +238,7 @@ def lived(
     out: dict[str, list[np.ndarray]] = {name: [] for name in FIGURES}
     for day in days:
         chosen = lists.best(listening, state, day)
-        number = number_of(world, day)
+        number = world.who.settings.number(day)
         heard = listening.plays.select("listener_id", "track_id", heard_before=pl.lit(True)).unique()
         past = genres_heard(listening.plays, lists, genre)
         shelves = shelves_frame(world, chosen, day)
@@ -291,24 +270,12 @@ def genres_heard(plays: pl.DataFrame, lists: Lists, genre: np.ndarray) -> list[n
     return own
 
 
-def distance(vectors: np.ndarray) -> float:
-    """Mean cosine distance of pairs; NaN for fewer than two."""
-    n = len(vectors)
-    if n < 2:
-        return float("nan")
-    return float(1 - (np.square(vectors.sum(axis=0)).sum() - np.square(vectors).sum()) / (n * (n - 1)))
-
-
 def run(
     listeners: int, tracks: int, seed: int, first: int, second: int, epochs: int, settings: PreferenceSettings
 ) -> tuple[dict[str, dict[str, np.ndarray]], Verdict, int]:
     """Figures of both decoders, what the gate says, and how many pairs were learned from."""
-    clean = Dirt(duplicates=0, near_duplicates=0, broken=0, future=0, late_sessions=0, bot_every=1 << 30)
     days = first + second
-    size = SimulationSettings(
-        listeners=listeners, tracks=tracks, days=HISTORY + days, seed=seed, end_date=date(2026, 1, 31), dirt=clean
-    )
-    world = LiveWorld.build(size, LiveSettings(), days)
+    world = Plan(listeners, tracks, days, HISTORY, seed=seed).world(LiveSettings())
     listening, state = Listening.of(world), world.morning()
     lived_days = [world.first_live + timedelta(n) for n in range(days)]
     evidence = listening.evidence()

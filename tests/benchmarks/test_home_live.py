@@ -6,7 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.benchmarks.home_live import IDS, ORDERS, of_page, run
+from pipelines.live import Plan
+from tests.benchmarks.home_live import IDS, ORDERS, Makers, run, shelves_frame
+from transforms.simulation.live_settings import LiveSettings
 
 
 @pytest.fixture(scope="module")
@@ -29,19 +31,15 @@ def test_before_anything_was_seen_what_is_learned_is_the_order_of_the_settings(f
 
 
 def test_a_page_is_logged_whole_for_whoever_was_shown_any_of_it() -> None:
-    item = pl.List(pl.Struct({"position": pl.Int32, "track_id": pl.String}))
-    rows = [
-        (who, "home", shelf, "v", [(1, f"{shelf}-1"), (2, f"{shelf}-2")]) for who in ("ann", "bob") for shelf in "ab"
-    ]
-    names = ["listener_id", "surface", "shelf_id", "version"]
-    shelves = pl.DataFrame(
-        [(*head, [{"position": n, "track_id": t} for n, t in items]) for *head, items in rows],
-        schema={**dict.fromkeys(names, pl.String), "items": item},
-        orient="row",
+    world = Plan(12, 200, 1, history=10).world(LiveSettings(opens={"home": 0.7}, logs="page"))
+    chosen = Makers(world).chosen(world.morning())
+    order = np.broadcast_to(np.arange(len(IDS)), chosen.shape[:2])
+    shelves = shelves_frame(world, chosen, order, np.zeros_like(order), world.first_live)
+    shown = world.day(world.morning(), world.first_live, shelves)[1].impressions
+    item = ["listener_id", "shelf_id", "track_id"]
+    stood = (
+        shelves.explode("items", keep_nulls=False).with_columns(pl.col("items").struct.field("track_id")).select(item)
     )
-    seen = {"listener_id": "ann", "surface": "home", "shelf_id": "a", "version": "v", "track_id": "a-1", "position": 1}
-    impressions = pl.DataFrame([{**seen, "shown_at": 0}])
-    page = of_page(shelves, impressions)
-    assert page.select("listener_id", "shelf_id", "track_id").rows() == [
-        ("ann", shelf, f"{shelf}-{n}") for shelf in "ab" for n in (1, 2)
-    ]
+    there = stood.filter(pl.col("listener_id").is_in(shown["listener_id"].unique().implode()))
+    assert 0 < there.height < stood.height
+    assert shown.select(item).unique().sort(item).equals(there.sort(item))

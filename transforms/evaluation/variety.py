@@ -33,7 +33,7 @@ from transforms.shelves.history import Embeddings, History, TrackSide, aged
 from transforms.shelves.settings import NightContext, ShelvesSettings
 from transforms.shelves.shelf import ShelfSettings
 from transforms.shelves.tracks import Tracks
-from transforms.shelves.variety import SMOOTHING
+from transforms.shelves.variety import divergence_of
 from transforms.tables.as_of import as_of
 from transforms.tables.schema import TABLES
 from transforms.tables.warehouse import Warehouse
@@ -165,11 +165,8 @@ class ReassembledNight:
                 distances.append(1 - (np.square(vectors.sum(axis=0)).sum() - n) / (n * (n - 1)))
             p, group = mixes[int(np.asarray(at)[first])], self.side.group[rows]
             q = np.bincount(group[group >= 0], minlength=len(p)) / len(rows)
-            some = p > 0
-            if some.any():
-                divergences.append(
-                    float((p[some] * np.log(p[some] / ((1 - SMOOTHING) * q[some] + SMOOTHING * p[some]))).sum())
-                )
+            if p.any():
+                divergences.append(divergence_of(p, q))
         considered = self.candidates.filter(_may_hold(shelf))["track_id"].n_unique()
         counts = np.sort(np.bincount(track, minlength=len(self.tracks)))[-max(considered, 1) :]
         return {

@@ -15,6 +15,7 @@ pieces 0, 0 and 1.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -95,11 +96,10 @@ class Rows:
         section: int64[3, listeners + 1], where each listener's candidates, popular and carried rows begin.
         piece: int32 by row; pieces: how many there are.
         piece_keys: int64 by piece, ascending: listener * recordings + recording.
-        columns: float32 by row, NaN where nothing is known.
+        columns: float32 by row, NaN where nothing is known; those that came with the candidates or were worked out since.
         texts: source, reason and reason_ref of the candidates' rows and of the carried rows.
         popular_market: the market ("" = everywhere) whose popular tracks each listener has.
         carried: of each carried row `shelf` (number), `refresh_date`, `spare`, `position`, `score`, `propensity`.
-        given: names of the columns that came with the candidates or were worked out for the whole block.
     """
 
     listener_ids: list[str]
@@ -114,7 +114,6 @@ class Rows:
     popular_market: list[str]
     carried: pl.DataFrame
     times: dict[str, np.ndarray] = field(default_factory=dict)
-    given: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.listener)
@@ -131,9 +130,11 @@ class Rows:
 
     def column(self, name: str) -> np.ndarray:
         """A column by row; nothing is known of one that nobody gave."""
-        if name not in self.columns:
-            self.columns[name] = np.full(len(self), np.nan, np.float32)
-        return self.columns[name]
+        return self.columns.get(name, self._unknown)
+
+    @cached_property
+    def _unknown(self) -> np.ndarray:
+        return np.full(len(self), np.nan, np.float32)
 
     def within(self, origin: int) -> slice:
         """The rows of a section."""
@@ -233,7 +234,6 @@ def gather(
         [market for market, *_ in popular],
         carried,
         {name: _times(candidates, name) for name in TIMES if name in candidates.columns},
-        frozenset(columns),
     )
 
 

@@ -98,7 +98,7 @@ def in_order_of(rows: Rows, chosen: np.ndarray, shelf: ShelfSettings | None) -> 
 
 def _known(rows: Rows, chosen: np.ndarray, order: dict[str, float], preferred: str | None) -> np.ndarray:
     """bool by place in `chosen`: rows of which an order knows anything, or that stand before it; or all, if none is given."""
-    given = [name for name in order if name in rows.given]
+    given = [name for name in order if name in rows.columns]
     if not given:
         return np.ones(len(chosen), np.bool_)
     known = np.zeros(len(chosen), np.bool_) if preferred is None else rows.column(preferred)[chosen] > 0

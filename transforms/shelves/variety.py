@@ -90,6 +90,13 @@ def likeness(tastes: Tastes, a: int, b: int) -> float:
     return max(0.0, float(total))
 
 
+def divergence_of(mix: np.ndarray, shares: np.ndarray) -> float:
+    """KL(p || q) of a listener's mix and the shares of a whole list, by group; 0 where the mix is unknown."""
+    there = mix > 0
+    p, q = mix[there], shares[there]
+    return float((p * np.log(p / ((1 - SMOOTHING) * q + SMOOTHING * p))).sum())
+
+
 @compiled
 def divergence(mix: np.ndarray, placed: np.ndarray, size: int) -> np.ndarray:
     """KL(p || q) of a shelf of `size` tracks with one more of each group, and last with one of an unknown group.

@@ -129,7 +129,7 @@ class LiveWorld:
         Returns:
             The state of the evening, what was logged, and what was true.
         """
-        who, number, menu = self.who, (day - EPOCH).days - self.who.settings.first_day, self.menu(shelves)
+        who, number, menu = self.who, self.who.settings.number(day), self.menu(shelves)
         sessions = self._sessions(day)
         row, key = self.visits.session_row[sessions], self.visits.session_key[sessions]
         comes = uniform(key, "comes") < sigmoid(who.live.comes + who.live.loyalty * state.satisfaction[row])

@@ -40,7 +40,7 @@ def policy_shelves(
 ) -> pl.DataFrame:
     """The shelves of a day under a policy, in the columns that `LiveWorld.day` reads."""
     who = world.who
-    number, tracks = (day - EPOCH).days - who.settings.first_day, np.arange(who.tracks)
+    number, tracks = who.settings.number(day), np.arange(who.tracks)
     sizes: dict[str, int] = {}
     for _, surface, _, size in layout:
         sizes[surface] = sizes.get(surface, 0) + size

@@ -62,6 +62,10 @@ class SimulationSettings(BaseModel, frozen=True, extra="forbid"):
         """First simulated day, in days since 1970-01-01."""
         return (self.first_date - EPOCH).days
 
+    def number(self, day: date) -> int:
+        """The world's number of a date, from 0."""
+        return (day - self.first_date).days
+
     @property
     def window_ms(self) -> tuple[int, int]:
         """First millisecond simulated and the first one after, Unix time."""

@@ -86,6 +86,12 @@ class Manifest(Heading):
         return cls.model_validate_json(data)
 
 
+def made_from(made: Heading, table: str) -> date | None:
+    """The date of a table that something was made from, the first where there are several; None where it is no input."""
+    found = (key.partition("@")[2] for key in made.inputs if key.startswith(f"{table}@"))
+    return next(map(date.fromisoformat, found), None)
+
+
 def canonical(value: Any) -> str:
     """JSON with sorted keys: the same text for the same value."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)

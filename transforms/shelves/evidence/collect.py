@@ -46,7 +46,6 @@ def collect(scene: Scene, shelves: Iterable[ShelfSettings]) -> Names:
             for name, values in found.columns.items():
                 own = scene.rows.columns.get(name)
                 scene.rows.columns[name] = values if own is None else np.where(np.isnan(own), values, own)
-                scene.rows.given |= {name}
             names.subtitles.update(found.subtitles)
             names.contexts.update(found.contexts)
     return names
